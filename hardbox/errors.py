@@ -1,0 +1,106 @@
+"""Errors of hardbox and the exit codes that they become.
+
+Run by: everybody; imports nothing of the package.
+
+    HardboxError                 125  nothing was run
+    ├── Usage                    125  the command line itself is wrong             HB0xx
+    ├── Refused                  125  the request shares what is never shared      HB1xx-HB3xx
+    ├── ProfileError             125  a profile or filter file cannot be used      HB4xx
+    ├── HostUnfit                125  this host cannot enforce what is promised    HB5xx
+    └── SetupFailed              125  a step of the plan failed                    HB6xx
+
+Every error carries the five things a reader needs: what was refused, the value
+and where it came from, why, what to do instead, and that nothing was run.
+"""
+
+from __future__ import annotations
+
+EXIT_TIME_LIMIT = 124
+EXIT_REFUSED = 125
+EXIT_CANNOT_EXECUTE = 126
+EXIT_NOT_FOUND = 127
+EXIT_SIGNAL_BASE = 128
+
+
+class HardboxError(Exception):
+    """Base of all errors: a refusal to run, with its reason.
+
+    code:     "HBnnn", stable; `hardbox explain CODE` knows it.
+    what:     one sentence, no full stop, lower case: the verdict.
+    value:    the offending value as "key = value" (may be empty).
+    origin:   where the value came from: "ci.toml [network] mode" or "--network".
+    why:      one sentence: what would go wrong.
+    rule:     rule name and standard ids, e.g. "host-network: CIS-5.10, PSS-hostNamespaces".
+    instead:  what to do instead.
+    """
+
+    verdict = "refused"
+
+    def __init__(  # noqa: PLR0913 (the six parts of every message, all by keyword)
+        self,
+        code: str,
+        what: str,
+        *,
+        value: str = "",
+        origin: str = "",
+        why: str = "",
+        rule: str = "",
+        instead: str = "",
+    ) -> None:
+        super().__init__(f"[{code}] {what}")
+        self.code = code
+        self.what = what
+        self.value = value
+        self.origin = origin
+        self.why = why
+        self.rule = rule
+        self.instead = instead
+
+    def render(self) -> str:
+        """Give the block that the command line prints; ends with a newline."""
+        value = self.value + (f"        ({self.origin})" if self.value and self.origin else "")
+        rows = (
+            ("value", value or self.origin),
+            ("why", self.why),
+            ("rule", self.rule),
+            ("instead", self.instead),
+        )
+        lines = [f"hardbox: {self.verdict} [{self.code}]: {self.what}"]
+        lines += [f"  {name:<8} {text}" for name, text in rows if text]
+        lines.append("  nothing was run")
+        return printable("\n".join(lines)) + "\n"
+
+
+def printable(text: str) -> str:
+    """Escape control characters, so that a hostile name cannot drive the reader's terminal."""
+    return "".join(
+        c if c == "\n" or (c.isprintable()) else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+class Usage(HardboxError):  # noqa: N818 (the field's own term; reads as `raise Usage`)
+    """The command line is wrong: an unknown flag, a missing command, a bad value."""
+
+    verdict = "usage"
+
+
+class Refused(HardboxError):  # noqa: N818 (one of the five nouns of docs/architecture.md)
+    """The request would share the host; a rule of `refusals.py` says no."""
+
+
+class ProfileError(HardboxError):
+    """A profile or filter file is missing, unreadable, malformed, or weaker than its parent."""
+
+    verdict = "profile error"
+
+
+class HostUnfit(HardboxError):  # noqa: N818 (the field's own term)
+    """This host cannot enforce what the profile promises; nothing weaker is run instead."""
+
+    verdict = "host unfit"
+
+
+class SetupFailed(HardboxError):  # noqa: N818 (the field's own term)
+    """A step of the launch plan failed; the job was not started."""
+
+    verdict = "set-up failed"

@@ -1,0 +1,180 @@
+"""Policy: what is wanted, as frozen values.
+
+Run by: the Python front; pure. One dataclass field here is one TOML key, one
+`--set` path and one row of docs/profiles.md. Reading and merging is `profile.py`;
+"weaker than" is `orders.py`; what is never done is `refusals.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UNLIMITED: Final = 2**63 - 1
+ID_MODES: Final = ("single", "range")
+ROOT_MODES: Final = ("read-only", "ephemeral")
+EXEC_MODES: Final = ("shown", "anywhere")
+GRANT_MODES: Final = ("none", "read", "any")
+NETWORK_MODES: Final = ("none", "loopback", "allow", "bridge")
+# From most to least strict; a filter extends the one before it and only adds.
+FILTER_ORDER: Final = ("strict", "baseline", "build", "inspect")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value came from, for messages: a file and its key, or a flag.
+
+    source: a profile's path or shipped name ("strict"), or "command line".
+    key:    the TOML path ("network.mode"), or the flag ("--network").
+    """
+
+    source: str
+    key: str
+
+    def __str__(self) -> str:
+        """Give "ci.toml network.mode" or "--network"."""
+        return self.key if self.source == "command line" else f"{self.source} {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """[identity]: who the job is, inside its user namespace (user_namespaces(7)).
+
+    user, group: ids inside, 0..65534. 0 is refused where the profile says non-root.
+    hostname:    RFC 1123 label, 1..63 characters.
+    ids:         "single": one uid and one gid mapped; "range": 65536 of each, from
+                 subordinate ids. Host uid and gid 0 are never mapped.
+    """
+
+    user: int = 1000
+    group: int = 1000
+    hostname: str = "hardbox"
+    ids: str = "single"
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """One host path shown to the job: absolute, normalised source and destination."""
+
+    source: str
+    dest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filesystem:
+    """[filesystem]: what the job sees.
+
+    root:    "host" (its system directories) or "dir:/absolute/path" (treated as hostile).
+    mode:    "read-only", or "ephemeral": overlays whose changes live in memory and vanish.
+    changes: bytes that the overlays may hold together, with mode "ephemeral".
+    show:    directories of the root that are shown; "/bin", "/lib"... symlinks are reproduced.
+    read:    more host paths, read-only ("/src" or "/src:/dest" in TOML).
+    write:   host paths that the job may change.
+    scratch: tmpfs directories, path -> bytes; gone after the run.
+    exec:    "shown": files in scratch and write trees cannot be executed; "anywhere".
+    grants:  which paths the command line may add: "none", "read" (--read), "any" (--write too).
+    """
+
+    root: str = "host"
+    mode: str = "read-only"
+    changes: int = 0
+    show: tuple[str, ...] = ()
+    read: tuple[Bind, ...] = ()
+    write: tuple[Bind, ...] = ()
+    scratch: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    exec: str = "shown"
+    grants: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """[network]: none | loopback | allow | bridge; `allow` lists "host:port" for mode allow."""
+
+    mode: str = "none"
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """[capabilities] keep: names as in capabilities(7) without "CAP_", e.g. "NET_BIND_SERVICE"."""
+
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seccomp:
+    """[seccomp] filter: a shipped name or a file; add/refuse: names of rule groups."""
+
+    filter: str = "strict"
+    add: tuple[str, ...] = ()
+    refuse: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """[limits]: every number is finite in a profile that loads; units as noted.
+
+    memory:     bytes of private writable memory per process (RLIMIT_DATA, setrlimit(2)).
+    tasks:      processes and threads of the sandbox together (RLIMIT_NPROC in its own
+                user namespace).
+    cpu:        how many CPUs the job may use at once (sched_setaffinity(2), then locked); 1..1024.
+    cpu_time:   seconds of CPU per process (RLIMIT_CPU).
+    wall:       milliseconds until SIGTERM, then SIGKILL after `grace` milliseconds.
+    file_size:  bytes per file (RLIMIT_FSIZE).
+    open_files: descriptors per process (RLIMIT_NOFILE).
+    """
+
+    memory: int = UNLIMITED
+    tasks: int = UNLIMITED
+    cpu: int = UNLIMITED
+    cpu_time: int = UNLIMITED
+    wall: int = UNLIMITED
+    grace: int = 2000
+    file_size: int = UNLIMITED
+    open_files: int = UNLIMITED
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """[environment] pass: names taken from the caller (key `pass`); set: fixed values."""
+
+    pass_: tuple[str, ...] = ()
+    set: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One resolved profile: parent, child, flags merged and checked.
+
+    refuse:   rule name -> the standards' ids that ask for it; a lifted rule is absent.
+    loosen:   dotted key -> reason, for every value weaker than the parent's.
+    optional: protection ("landlock") -> reason why its absence is acceptable.
+    origins:  dotted key ("network.mode") -> Origin, for every key that has a value.
+    sources:  the profile's chain, child first: "path or shipped name" each.
+    digest:   SHA-256 (hex) over the canonical form of everything above.
+    """
+
+    name: str
+    summary: str = ""
+    identity: Identity = field(default_factory=Identity)
+    filesystem: Filesystem = field(default_factory=Filesystem)
+    network: Network = field(default_factory=Network)
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    seccomp: Seccomp = field(default_factory=Seccomp)
+    limits: Limits = field(default_factory=Limits)
+    environment: Environment = field(default_factory=Environment)
+    refuse: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    loosen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    optional: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    origins: Mapping[str, Origin] = field(default_factory=lambda: MappingProxyType({}))
+    sources: tuple[str, ...] = ()
+    digest: str = ""
+
+    def origin(self, key: str) -> str:
+        """Say where `key` got its value, for a message; "" if it has none."""
+        found = self.origins.get(key)
+        return str(found) if found else ""
