@@ -1,0 +1,193 @@
+/* Pid 1 of the sandbox: runs the plan's steps, drops everything, forks the job, reaps.
+ *
+ * Run by: init, from clone3() in supervisor.c to the end of the sandbox. It shares the
+ * supervisor's memory image but nothing of it survives into the job: init is not
+ * dumpable, so nobody inside can look at it, and the job's exec replaces its copy. */
+#include "init.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sys.h"
+#include "wire.h"
+
+#define EXIT_INIT_FAILED 125
+
+static _Noreturn void fail(const struct hb_init *init, uint32_t step)
+{
+	struct hb_message message = {.type = HB_FAILED, .value = errno, .step = step};
+
+	/* If the supervisor is gone too there is nobody left to tell. */
+	(void)message_send(init->control, &message);
+	_exit(EXIT_INIT_FAILED);
+}
+
+/* Close everything but 0-2 and the `count` descriptors of `keep`. */
+static int close_others(const int *keep, size_t count)
+{
+	unsigned int first = 3;
+
+	for (;;) {
+		unsigned int next = ~0u;
+
+		for (size_t i = 0; i < count; i++)
+			if ((unsigned int)keep[i] >= first && (unsigned int)keep[i] < next)
+				next = (unsigned int)keep[i];
+		if (next == ~0u)
+			return sys_close_range(first, ~0u);
+		if (next > first && sys_close_range(first, next - 1) < 0)
+			return -1;
+		first = next + 1;
+	}
+}
+
+static void receive_trees(struct hb_init *init)
+{
+	for (uint32_t i = 0; i < init->plan->count; i++) {
+		if (init->plan->steps[i].kind != HB_TREE)
+			continue;
+		if (init->tree_count == HB_TREES_MAX) {
+			errno = E2BIG;
+			fail(init, i + 1);
+		}
+		init->trees[init->tree_count] = descriptor_receive(init->control);
+		if (init->trees[init->tree_count++] < 0)
+			fail(init, i + 1);
+	}
+}
+
+static int run_step(struct hb_init *init, const struct hb_step *step, const int keep[3])
+{
+	if (step->kind >= HB_PRIVATE && step->kind <= HB_PIVOT_ROOT)
+		return mount_step(init, step);
+	if (step->kind == HB_CLOSE_FDS)
+		return close_others(keep, 3);
+	/* From here on init has the job's credentials: its death must follow the
+	 * supervisor's (credential changes clear the signal, so not earlier), and nobody
+	 * inside may look at it. */
+	if (step->kind == HB_SECCOMP && (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
+					 prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0))
+		return -1;
+	return drop_step(init, step);
+}
+
+/* The job: says hello, waits for the supervisor to have read it back, becomes the command. */
+static _Noreturn void job_main(const struct hb_command *command, int socket)
+{
+	struct hb_message message = {.type = HB_HELLO};
+	sigset_t none;
+
+	if (setsid() < 0 || sigemptyset(&none) < 0 || message_send(socket, &message) < 0 ||
+	    message_receive(socket, &message) != 1 || message.type != HB_GO)
+		_exit(EXIT_INIT_FAILED);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		_exit(EXIT_INIT_FAILED);
+	command_exec(command);
+	message = (struct hb_message){.type = HB_NO_EXEC, .value = errno};
+	(void)message_send(socket, &message);
+	_exit(EXIT_INIT_FAILED);
+}
+
+/* Terminal signals go to the job's whole group, as the terminal would send them. */
+static void forward(pid_t job, int signal)
+{
+	int group = signal == SIGINT || signal == SIGQUIT || signal == SIGHUP || signal == SIGWINCH;
+
+	/* ESRCH: it has just ended, which the next wait will tell. */
+	if (group && kill(-job, signal) == 0)
+		return;
+	(void)kill(job, signal);
+}
+
+/* Reap whatever ends; 1 once the job itself has ended. */
+static int reap(pid_t job, int *status)
+{
+	for (;;) {
+		int ended;
+		pid_t pid = waitpid(-1, &ended, WNOHANG);
+
+		if (pid <= 0)
+			return 0;
+		if (pid == job) {
+			*status = ended;
+			return 1;
+		}
+	}
+}
+
+static _Noreturn void watch(const struct hb_init *init, pid_t job, int signals)
+{
+	struct pollfd events[2] = {{.fd = init->control, .events = POLLIN},
+				   {.fd = signals, .events = POLLIN}};
+
+	for (;;) {
+		struct signalfd_siginfo info;
+		struct hb_message message;
+
+		if (poll(events, 2, -1) < 0 && errno != EINTR)
+			_exit(EXIT_INIT_FAILED);
+		if ((events[1].revents & POLLIN) != 0 &&
+		    read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+			int status;
+
+			if (reap(job, &status) == 1) {
+				message = (struct hb_message){.type = HB_ENDED, .value = status};
+				(void)message_send(init->control, &message);
+				_exit(0); /* the kernel ends whatever else is in here */
+			}
+		}
+		if (events[0].revents != 0) {
+			if (message_receive(init->control, &message) != 1)
+				_exit(EXIT_INIT_FAILED); /* the supervisor is gone */
+			if (message.type == HB_SIGNAL)
+				forward(job, message.value);
+		}
+	}
+}
+
+_Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
+			 int job_socket)
+{
+	struct hb_init init = {.plan = plan, .control = control, .root = -1, .landlock = -1};
+	struct hb_message message;
+	sigset_t child;
+	int signals;
+	int keep[3] = {control, job_socket, -1};
+
+	(void)prctl(PR_SET_NAME, "hardbox-init", 0, 0, 0);
+	if (close_others(keep, 2) < 0 || sigfillset(&child) < 0 ||
+	    sigprocmask(SIG_SETMASK, &child, NULL) < 0)
+		fail(&init, 0);
+	if (sigemptyset(&child) < 0 || sigaddset(&child, SIGCHLD) < 0)
+		fail(&init, 0);
+	signals = signalfd(-1, &child, SFD_CLOEXEC);
+	keep[2] = signals;
+	if (signals < 0)
+		fail(&init, 0);
+	/* Until the id maps are written init has no identity; end of file: given up. */
+	if (message_receive(control, &message) != 1 || message.type != HB_GO)
+		_exit(EXIT_INIT_FAILED);
+	receive_trees(&init);
+	for (uint32_t i = 0; i < plan->count; i++) {
+		const struct hb_step *step = &plan->steps[i];
+
+		if (step->phase == HB_PHASE_INSIDE && step->kind != HB_EXEC &&
+		    run_step(&init, step, keep) < 0)
+			fail(&init, i + 1);
+	}
+
+	pid_t job = fork();
+
+	if (job < 0)
+		fail(&init, plan->count);
+	if (job == 0)
+		job_main(command, job_socket);
+	(void)close(job_socket);
+	watch(&init, job, signals);
+}

@@ -1,0 +1,44 @@
+/* What init's step files share.  Used by: init.c, mounts.c, drop.c. */
+#ifndef HB_INIT_H
+#define HB_INIT_H
+
+#include <stdint.h>
+
+#include "plan.h"
+
+#define HB_TREES_MAX 256
+
+/* State that steps hand on to later steps; one per sandbox, on init's stack. */
+struct hb_init {
+	const struct hb_plan *plan;
+	int control;	/* socket to the supervisor */
+	int root;	/* O_PATH of the new root while it is assembled, -1 before */
+	int landlock;	/* ruleset being filled, -1 if none */
+	uint32_t overlays; /* how many overlays stand on the stage */
+	int trees[HB_TREES_MAX]; /* detached mounts from the supervisor */
+	uint32_t tree_count;
+};
+
+/* Execute one INSIDE step. 0, or -1 and errno; ENOSYS for a kind that is not theirs is
+ * impossible by the switch in init.c. */
+int mount_step(struct hb_init *init, const struct hb_step *step);
+int drop_step(struct hb_init *init, const struct hb_step *step);
+
+/* The new environment, arguments and search path, collected from DATA steps. */
+struct hb_command {
+	char **argv;
+	char **envp;
+	const char *search[HB_SEARCH_MAX];
+	uint32_t search_count;
+};
+
+/* Fill `command` from the plan; argv replaces the plan's if not NULL. Allocates; 0 or -1. */
+int command_collect(struct hb_command *command, const struct hb_plan *plan, char **argv);
+/* Replace this process; returns only on failure, with errno set. */
+void command_exec(const struct hb_command *command);
+
+/* Pid 1 of the sandbox; never returns. */
+_Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
+			 int job_socket);
+
+#endif

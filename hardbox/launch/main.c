@@ -1,0 +1,133 @@
+/* hardbox-launch: obeys a launch plan.
+ *
+ *   hardbox-launch FILE.plan [--] COMMAND ARG...    a sealed plan, from `hardbox compile`
+ *   hardbox-launch --plan-fd N [--status-fd M]      for hardbox itself
+ *
+ * Takes no option that changes what a plan says. Exit status as in docs/errors.md: the
+ * command's own; 124 time limit; 125 nothing was run; 126, 127 not executable, not found;
+ * 128+N killed by signal N. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "plan.h"
+#include "supervisor.h"
+
+#ifndef HB_VERSION
+#define HB_VERSION "unknown"
+#endif
+
+static int refuse(const char *what, const char *detail)
+{
+	(void)fprintf(stderr, "hardbox-launch: refused [HB602]: %s: %s\n  nothing was run\n", what,
+		      detail);
+	return HB_EXIT_REFUSED;
+}
+
+static int usage(void)
+{
+	(void)fprintf(stderr, "usage: hardbox-launch FILE.plan [--] COMMAND [ARG...]\n"
+			      "       hardbox-launch --version\n"
+			      "Makes a plan with: hardbox compile --profile NAME -o FILE.plan\n"
+			      "  nothing was run\n");
+	return HB_EXIT_REFUSED;
+}
+
+/* Read all of `fd`, at most HB_PLAN_MAX bytes; the memory is the caller's for good. */
+static unsigned char *read_plan(int fd, size_t *size)
+{
+	size_t room = 65536;
+	unsigned char *bytes = malloc(room);
+
+	*size = 0;
+	while (bytes != NULL) {
+		ssize_t got = read(fd, bytes + *size, room - *size);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0) {
+			if (got == 0)
+				return bytes;
+			break;
+		}
+		*size += (size_t)got;
+		if (*size < room)
+			continue;
+		if (room >= HB_PLAN_MAX) {
+			errno = EFBIG;
+			break;
+		}
+
+		unsigned char *more = realloc(bytes, room * 2);
+
+		if (more == NULL)
+			break;
+		bytes = more;
+		room *= 2;
+	}
+	free(bytes);
+	return NULL;
+}
+
+/* A descriptor number of our own caller: digits only, below 2^20. */
+static int descriptor_number(const char *text)
+{
+	int number = 0;
+
+	for (const char *at = text; *at != '\0'; at++) {
+		if (*at < '0' || *at > '9' || number > 100000)
+			return -1;
+		number = number * 10 + (*at - '0');
+	}
+	return text[0] == '\0' || number < 3 ? -1 : number;
+}
+
+int main(int argc, char **argv)
+{
+	int plan_fd = -1;
+	int status_fd = -1;
+	char **command_line = NULL;
+
+	/* Three closed descriptors would be taken by what we open next. */
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return HB_EXIT_REFUSED;
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		return printf("hardbox-launch %s (plan format %u)\n", HB_VERSION, HB_PLAN_VERSION) < 0
+			   ? HB_EXIT_REFUSED
+			   : 0;
+	if ((argc == 3 || argc == 5) && strcmp(argv[1], "--plan-fd") == 0) {
+		plan_fd = descriptor_number(argv[2]);
+		if (argc == 5 && strcmp(argv[3], "--status-fd") == 0)
+			status_fd = descriptor_number(argv[4]);
+		if (plan_fd < 0 || (argc == 5 && status_fd < 0))
+			return usage();
+	} else if (argc >= 3 && argv[1][0] != '-') {
+		command_line = argv + (strcmp(argv[2], "--") == 0 ? 3 : 2);
+		if (command_line[0] == NULL)
+			return usage();
+		plan_fd = open(argv[1], O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		if (plan_fd < 0)
+			return refuse(argv[1], strerror(errno));
+	} else {
+		return usage();
+	}
+
+	size_t size;
+	unsigned char *bytes = read_plan(plan_fd, &size);
+	struct hb_plan plan;
+	struct hb_command command;
+
+	if (bytes == NULL)
+		return refuse("the plan cannot be read", strerror(errno));
+	(void)close(plan_fd);
+	if (plan_decode(bytes, size, &plan) < 0)
+		return refuse("the plan cannot be used", plan.why);
+	if (command_collect(&command, &plan, command_line) < 0)
+		return refuse("the command cannot be prepared", strerror(errno));
+	return supervisor_run(&plan, &command, status_fd);
+}

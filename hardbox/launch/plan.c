@@ -1,0 +1,239 @@
+/* Decoding a launch plan. The bytes are treated as hostile: every length is checked
+ * against what is left, every kind against the table, and the plan as a whole against
+ * the floor that no plan may go below.
+ *
+ * Run by: the supervisor, before anything else happens. */
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/sched.h>
+
+#include "sha256.h"
+
+struct kind_row {
+	const char *name;
+	const char *fields;
+	uint16_t number;
+	enum hb_phase phase;
+};
+
+static const struct kind_row kind_rows[] = {
+#define HB_ROW(number, name, text, fields, phase) {text, fields, number, HB_PHASE_##phase},
+    HB_KINDS(HB_ROW)
+#undef HB_ROW
+};
+
+struct cursor {
+	const unsigned char *at;
+	size_t left;
+};
+
+static uint32_t load32(const unsigned char *p)
+{
+	return (uint32_t)p[0] | ((uint32_t)p[1] << 8) | ((uint32_t)p[2] << 16) | ((uint32_t)p[3] << 24);
+}
+
+static int take(struct cursor *c, size_t size, const unsigned char **out)
+{
+	if (size > c->left)
+		return -1;
+	*out = c->at;
+	c->at += size;
+	c->left -= size;
+	return 0;
+}
+
+static int take32(struct cursor *c, uint32_t *out)
+{
+	const unsigned char *p;
+
+	if (take(c, 4, &p) < 0)
+		return -1;
+	*out = load32(p);
+	return 0;
+}
+
+static int take_field(struct cursor *c, char type, struct hb_field *field)
+{
+	uint32_t low;
+	uint32_t high = 0;
+
+	if (take32(c, &low) < 0)
+		return -1;
+	if (type == 'q' && take32(c, &high) < 0)
+		return -1;
+	if (type == 'u' || type == 'q') {
+		field->number = (uint64_t)low | ((uint64_t)high << 32);
+		return 0;
+	}
+	field->length = low;
+	if (take(c, low, &field->bytes) < 0)
+		return -1;
+	if (type == 's') {
+		const unsigned char *nul;
+
+		if (take(c, 1, &nul) < 0 || *nul != 0)
+			return -1;
+		if (memchr(field->bytes, 0, field->length) != NULL)
+			return -1;
+		field->string = (const char *)field->bytes;
+	}
+	return 0;
+}
+
+static const struct kind_row *kind_row(uint32_t number)
+{
+	for (size_t i = 0; i < sizeof(kind_rows) / sizeof(kind_rows[0]); i++)
+		if (kind_rows[i].number == number)
+			return &kind_rows[i];
+	return NULL;
+}
+
+static int take_step(struct cursor *c, struct hb_step *step)
+{
+	uint32_t kind;
+	uint32_t length;
+	const unsigned char *payload;
+
+	if (take32(c, &kind) < 0 || take32(c, &length) < 0 || take(c, length, &payload) < 0)
+		return -1;
+
+	const struct kind_row *row = kind_row(kind);
+
+	if (row == NULL)
+		return -1;
+
+	struct cursor fields = {payload, length};
+
+	for (size_t i = 0; row->fields[i] != '\0'; i++)
+		if (take_field(&fields, row->fields[i], &step->field[i]) < 0)
+			return -1;
+	if (fields.left != 0)
+		return -1;
+	step->kind = (enum hb_kind)row->number;
+	step->phase = row->phase;
+	step->name = row->name;
+	return 0;
+}
+
+const struct hb_step *plan_find(const struct hb_plan *plan, enum hb_kind kind)
+{
+	for (uint32_t i = 0; i < plan->count; i++)
+		if (plan->steps[i].kind == kind)
+			return &plan->steps[i];
+	return NULL;
+}
+
+static uint32_t plan_count(const struct hb_plan *plan, enum hb_kind kind)
+{
+	uint32_t found = 0;
+
+	for (uint32_t i = 0; i < plan->count; i++)
+		found += plan->steps[i].kind == kind ? 1u : 0u;
+	return found;
+}
+
+static int once(const struct hb_plan *plan, enum hb_kind kind)
+{
+	return plan_count(plan, kind) == 1;
+}
+
+/* What no plan may leave out, whoever wrote it: the caller's own mistake or a tampered
+ * file must not turn into a job that runs without its walls. */
+static const char *below_floor(const struct hb_plan *plan)
+{
+	static const enum hb_kind needed[] = {
+	    HB_NAMESPACES,   HB_STDIO,      HB_BECOME,		 HB_PRIVATE, HB_NEW_ROOT,
+	    HB_PIVOT_ROOT,   HB_NORMALISE,  HB_NO_NEW_PRIVS,	 HB_KEYRING, HB_SECUREBITS,
+	    HB_SET_IDS,	     HB_SET_CAPS,   HB_DROP_BOUNDING_SET, HB_CLOSE_FDS, HB_SECCOMP,
+	    HB_EXEC,
+	};
+	const uint64_t six = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
+			     CLONE_NEWUTS;
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (!once(plan, needed[i]))
+			return "a step of the floor is missing or stands twice";
+	if (plan->count < 3 || plan->steps[plan->count - 1].kind != HB_EXEC ||
+	    plan->steps[plan->count - 2].kind != HB_SECCOMP)
+		return "the plan does not end with seccomp and exec";
+
+	uint64_t flags = plan_find(plan, HB_NAMESPACES)->field[0].number;
+
+	if ((flags & six) != six || (flags & ~(six | CLONE_NEWCGROUP)) != 0)
+		return "the namespaces are not the six (and cgroup)";
+	if (plan_count(plan, HB_ID_LEASE) > 1 || plan_count(plan, HB_MAP_UID) == 0 ||
+	    plan_count(plan, HB_MAP_GID) == 0)
+		return "there is no id map";
+
+	enum hb_phase phase = HB_PHASE_OUTSIDE;
+	int pivoted = 0;
+
+	for (uint32_t i = 0; i < plan->count; i++) {
+		const struct hb_step *step = &plan->steps[i];
+
+		if (step->phase < phase)
+			return "a step stands behind a later phase";
+		phase = step->phase;
+		/* Host id 0 is never mapped: field 1 is the first outside id, field 3 says
+		 * whether it counts from the lease's base, which is checked when taken. */
+		if ((step->kind == HB_MAP_UID || step->kind == HB_MAP_GID) &&
+		    ((step->field[3].number == 0 && step->field[1].number == 0) ||
+		     step->field[2].number == 0 ||
+		     step->field[1].number + step->field[2].number > UINT32_MAX))
+			return "an id map reaches host id 0 or is empty";
+		if (step->kind == HB_PIVOT_ROOT)
+			pivoted = 1;
+		if (pivoted && step->kind >= HB_NEW_ROOT && step->kind <= HB_ATTRIBUTES)
+			return "a mount step stands behind pivot-root";
+	}
+	return NULL;
+}
+
+static const char *decode(const unsigned char *bytes, size_t size, struct hb_plan *plan)
+{
+	unsigned char digest[32];
+
+	if (size < HB_PLAN_HEADER || size > HB_PLAN_MAX)
+		return "its size is out of range";
+	if (memcmp(bytes, HB_PLAN_MAGIC, 8) != 0)
+		return "it is not a hardbox plan";
+	if (load32(bytes + 8) != HB_PLAN_VERSION)
+		return "it was made for another version of the plan format";
+	if (load32(bytes + 12) != size)
+		return "it is cut short or has something appended";
+	sha256(bytes + HB_PLAN_HEADER, size - HB_PLAN_HEADER, digest);
+	if (memcmp(digest, bytes + 16, sizeof(digest)) != 0)
+		return "its digest does not match: it was changed or damaged";
+
+	uint32_t count = load32(bytes + 48);
+
+	if (count == 0 || count > HB_STEPS_MAX || load32(bytes + 52) != 0)
+		return "its number of steps is out of range";
+	plan->steps = calloc(count, sizeof(*plan->steps));
+	if (plan->steps == NULL)
+		return "there is no memory for its steps";
+
+	struct cursor c = {bytes + HB_PLAN_HEADER, size - HB_PLAN_HEADER};
+
+	for (plan->count = 0; plan->count < count; plan->count++)
+		if (take_step(&c, &plan->steps[plan->count]) < 0)
+			return "a step is malformed or of unknown kind";
+	if (c.left != 0)
+		return "something stands behind its last step";
+	return below_floor(plan);
+}
+
+int plan_decode(const unsigned char *bytes, size_t size, struct hb_plan *plan)
+{
+	memset(plan, 0, sizeof(*plan));
+	plan->why = decode(bytes, size, plan);
+	if (plan->why == NULL)
+		return 0;
+	free(plan->steps);
+	plan->steps = NULL;
+	plan->count = 0;
+	return -1;
+}

@@ -1,0 +1,465 @@
+/* The outside half of a launch: makes the namespaces, writes the id maps, reads the job
+ * back from /proc before it may exec, forwards signals, keeps the clock, tells the caller.
+ *
+ * Run by: hardbox-launch, on the host, as the caller. One thread, one event loop. */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "identity.h"
+#include "streams.h"
+#include "sys.h"
+#include "wire.h"
+
+#define READ_BACK_MAX 8192
+
+struct launch {
+	const struct hb_plan *plan;
+	int status_fd;
+	int control; /* to init */
+	int job;     /* to the job, until it has exec'd; then -1 */
+	int signals;
+	int pidfd;
+	pid_t init;
+	uint64_t began;
+	uint64_t deadline; /* monotonic ns, 0: none yet */
+	uint64_t grace;
+	enum hb_cause cause;
+	uint32_t failed_step;
+	int failed;	/* errno of a set-up failure, 0: none */
+	int no_exec;	/* errno of the exec, 0: it worked */
+	int hello;	/* the job has been read back */
+	int started;	/* the exec has happened */
+	int ended;	/* `status` is valid */
+	int status;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* A step failed: remember it, the first one only. */
+static int blame(struct launch *launch, uint32_t step, int error)
+{
+	if (launch->failed == 0) {
+		launch->failed = error == 0 ? EIO : error;
+		launch->failed_step = step;
+	}
+	return -1;
+}
+
+static uint32_t index_of(const struct hb_plan *plan, enum hb_kind kind)
+{
+	const struct hb_step *step = plan_find(plan, kind);
+
+	return step == NULL ? 0 : (uint32_t)(step - plan->steps) + 1;
+}
+
+/* A plan is for one user on one kernel: what it relies on was looked up there. */
+static int check_host(struct launch *launch)
+{
+	const struct hb_step *host = plan_find(launch->plan, HB_HOST);
+	struct utsname name;
+
+	if (host == NULL)
+		return blame(launch, 0, EINVAL);
+	if (uname(&name) < 0)
+		return blame(launch, index_of(launch->plan, HB_HOST), errno);
+	if (host->field[0].number != geteuid() || strcmp(host->field[1].string, name.release) != 0)
+		return blame(launch, index_of(launch->plan, HB_HOST), EXDEV);
+	return 0;
+}
+
+static int make_signals(struct launch *launch)
+{
+	static const int forwarded[] = {SIGINT,	 SIGTERM, SIGHUP,  SIGQUIT,
+					SIGUSR1, SIGUSR2, SIGWINCH};
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
+		(void)sigaddset(&set, forwarded[i]);
+	/* An ignored SIGCHLD, inherited from the caller, would lose the exit status. */
+	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+	    sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return blame(launch, 0, errno);
+	launch->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return launch->signals < 0 ? blame(launch, 0, errno) : 0;
+}
+
+/* Hand one file of /proc/PID to the caller as it is; nothing is parsed here. A file that
+ * cannot be read is handed on as missing, which the caller counts as not enforced. */
+static void read_back(const struct launch *launch, pid_t pid, const char *name)
+{
+	char path[64];
+	char head[32];
+	char bytes[READ_BACK_MAX];
+	int length = snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	int head_length = snprintf(head, sizeof(head), "%s%s", pid == getpid() ? "host/" : "", name);
+	size_t used = 0;
+
+	if (length < 0 || (size_t)length >= sizeof(path) || head_length < 0 ||
+	    (size_t)head_length >= sizeof(head))
+		return;
+	if (strncmp(name, "ns/", 3) == 0) {
+		ssize_t got = readlink(path, bytes, sizeof(bytes));
+
+		used = got < 0 ? 0 : (size_t)got;
+	} else {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t got = 1;
+
+		while (fd >= 0 && got > 0 && used < sizeof(bytes)) {
+			got = read(fd, bytes + used, sizeof(bytes) - used);
+			used += got > 0 ? (size_t)got : 0;
+		}
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	(void)record_write(launch->status_fd, HB_RECORD_READ, head, (size_t)head_length + 1, bytes,
+			   used);
+}
+
+static const char *const namespaces[] = {"ns/user", "ns/mnt", "ns/pid",	  "ns/net",
+					 "ns/ipc",  "ns/uts", "ns/cgroup"};
+
+static void read_back_namespaces(const struct launch *launch)
+{
+	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
+		read_back(launch, getpid(), namespaces[i]);
+		read_back(launch, launch->init, namespaces[i]);
+	}
+}
+
+static int make_init(struct launch *launch, const struct hb_command *command)
+{
+	int control[2];
+	int job[2];
+	int on = 1;
+	struct clone_args args = {
+	    .flags = plan_find(launch->plan, HB_NAMESPACES)->field[0].number | CLONE_PIDFD,
+	    .pidfd = (uint64_t)(uintptr_t)&launch->pidfd,
+	    .exit_signal = SIGCHLD,
+	};
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, job) < 0 ||
+	    setsockopt(job[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+		return blame(launch, 0, errno);
+	launch->control = control[0];
+	launch->job = job[0];
+	launch->init = sys_clone3(&args);
+	if (launch->init == 0)
+		init_main(launch->plan, command, control[1], job[1]);
+	if (launch->init < 0)
+		return blame(launch, index_of(launch->plan, HB_NAMESPACES), errno);
+	(void)close(control[1]);
+	(void)close(job[1]);
+	return 0;
+}
+
+static int prepare_init(struct launch *launch, const struct hb_lease *lease)
+{
+	struct hb_message go = {.type = HB_GO};
+	uint32_t step = 0;
+
+	if (launch->status_fd >= 0)
+		read_back_namespaces(launch);
+	if (maps_write(launch->plan, lease, launch->init, &step) < 0)
+		return blame(launch, step, errno);
+	if (message_send(launch->control, &go) < 0)
+		return blame(launch, 0, errno);
+	for (uint32_t i = 0; i < launch->plan->count; i++) {
+		if (launch->plan->steps[i].kind != HB_TREE)
+			continue;
+
+		int tree = tree_open(&launch->plan->steps[i], lease);
+
+		if (tree < 0)
+			return blame(launch, i + 1, errno);
+
+		int sent = descriptor_send(launch->control, tree);
+		int saved = errno;
+
+		(void)close(tree);
+		if (sent < 0)
+			return blame(launch, i + 1, saved);
+	}
+	return 0;
+}
+
+static void kill_all(const struct launch *launch)
+{
+	/* ESRCH: already gone. Killing pid 1 ends its whole pid namespace. */
+	(void)sys_pidfd_send_signal(launch->pidfd, SIGKILL);
+}
+
+static void on_job(struct launch *launch)
+{
+	struct hb_message message;
+	pid_t pid = 0;
+	int got = message_receive_from(launch->job, &message, &pid);
+
+	if (got == 1 && message.type == HB_HELLO && !launch->hello) {
+		const struct hb_step *wall = plan_find(launch->plan, HB_WALL);
+
+		launch->hello = 1;
+		if (launch->status_fd >= 0) {
+			uint64_t head = (uint64_t)pid;
+
+			read_back(launch, pid, "status");
+			read_back(launch, pid, "uid_map");
+			read_back(launch, pid, "gid_map");
+			read_back(launch, pid, "limits");
+			(void)record_write(launch->status_fd, HB_RECORD_READ, "pid", 4, &head,
+					   sizeof(head));
+		}
+		message = (struct hb_message){.type = HB_GO};
+		if (wall != NULL) {
+			launch->deadline = now_ns() + wall->field[0].number * 1000000u;
+			launch->grace = wall->field[1].number * 1000000u;
+		}
+		/* If it cannot be told to go it has died, and init will say so. */
+		(void)message_send(launch->job, &message);
+		return;
+	}
+	if (got == 1 && message.type == HB_NO_EXEC) {
+		launch->no_exec = message.value == 0 ? EIO : message.value;
+		(void)record_write(launch->status_fd, HB_RECORD_NO_EXEC, &message.value,
+				   sizeof(message.value), NULL, 0);
+		return;
+	}
+	/* End of file: the exec closed the job's end, unless it never got that far. */
+	if (got == 0 && launch->hello && launch->no_exec == 0) {
+		uint64_t elapsed = now_ns() - launch->began;
+
+		launch->started = 1;
+		(void)record_write(launch->status_fd, HB_RECORD_STARTED, &elapsed, sizeof(elapsed),
+				   NULL, 0);
+	}
+	(void)close(launch->job);
+	launch->job = -1;
+}
+
+/* 1 while there may be more to come. */
+static int on_control(struct launch *launch)
+{
+	struct hb_message message;
+
+	if (message_receive(launch->control, &message) != 1)
+		return 0;
+	if (message.type == HB_FAILED)
+		(void)blame(launch, message.step, message.value);
+	if (message.type == HB_ENDED) {
+		launch->ended = 1;
+		launch->status = message.value;
+	}
+	return 1;
+}
+
+static void on_signals(const struct launch *launch)
+{
+	struct signalfd_siginfo info;
+
+	while (read(launch->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		struct hb_message message = {.type = HB_SIGNAL, .value = (int32_t)info.ssi_signo};
+
+		(void)message_send(launch->control, &message);
+		/* A signal that would end us ends a launch that is still being set up. */
+		if (!launch->hello && info.ssi_signo != SIGWINCH)
+			kill_all(launch);
+	}
+}
+
+static void on_deadline(struct launch *launch)
+{
+	struct hb_message message = {.type = HB_SIGNAL, .value = SIGTERM};
+
+	if (launch->cause == HB_CAUSE_WALL) {
+		kill_all(launch);
+		launch->deadline = 0;
+		return;
+	}
+	launch->cause = HB_CAUSE_WALL;
+	launch->deadline += launch->grace;
+	(void)message_send(launch->control, &message);
+}
+
+static int timeout_ms(const struct launch *launch)
+{
+	uint64_t now = now_ns();
+
+	if (launch->deadline == 0)
+		return -1;
+	if (now >= launch->deadline)
+		return 0;
+	/* Rounded up, so that the clock is never read just before the deadline; capped for
+	 * poll(2), which is then simply called again. */
+	uint64_t left = (launch->deadline - now) / 1000000u + 1;
+
+	return left > 86400000u ? 86400000 : (int)left;
+}
+
+static void watch(struct launch *launch)
+{
+	int control_open = 1;
+
+	for (;;) {
+		struct pollfd events[5] = {
+		    {.fd = launch->signals, .events = POLLIN},
+		    {.fd = control_open ? launch->control : -1, .events = POLLIN},
+		    {.fd = launch->job, .events = POLLIN},
+		    {.fd = launch->pidfd, .events = POLLIN},
+		    {.fd = launch->status_fd, .events = 0}, /* POLLERR: its reader is gone */
+		};
+
+		if (poll(events, 5, timeout_ms(launch)) < 0 && errno != EINTR) {
+			kill_all(launch);
+			break;
+		}
+		if (launch->deadline != 0 && now_ns() >= launch->deadline)
+			on_deadline(launch);
+		if (events[0].revents != 0)
+			on_signals(launch);
+		if (events[4].revents != 0) {
+			launch->cause = HB_CAUSE_CALLER;
+			launch->status_fd = -1;
+			kill_all(launch);
+		}
+		if (events[2].revents != 0)
+			on_job(launch);
+		else if (events[1].revents != 0)
+			control_open = on_control(launch);
+		else if (events[3].revents != 0)
+			break;
+	}
+}
+
+static int wait_init(const struct launch *launch, struct rusage *usage)
+{
+	int status = 0;
+
+	memset(usage, 0, sizeof(*usage));
+	while (wait4(launch->init, &status, 0, usage) < 0)
+		if (errno != EINTR)
+			return -1;
+	return status;
+}
+
+static const char *explain(const struct launch *launch)
+{
+	if (launch->failed_step == 0 || launch->failed_step > launch->plan->count)
+		return "set-up";
+	return launch->plan->steps[launch->failed_step - 1].name;
+}
+
+static int report_failure(const struct launch *launch)
+{
+	uint32_t head[2] = {launch->failed_step, (uint32_t)launch->failed};
+
+	if (launch->status_fd >= 0) {
+		(void)record_write(launch->status_fd, HB_RECORD_FAILED, head, sizeof(head), NULL, 0);
+		return HB_EXIT_REFUSED;
+	}
+
+	const struct hb_field *first = launch->failed_step == 0
+					   ? NULL
+					   : launch->plan->steps[launch->failed_step - 1].field;
+
+	(void)fprintf(stderr,
+		      "hardbox-launch: set-up failed [HB601]: step %u of %u, %s %s: %s\n"
+		      "  nothing was run\n",
+		      launch->failed_step, launch->plan->count, explain(launch),
+		      first != NULL && first->string != NULL ? first->string : "",
+		      strerror(launch->failed));
+	return HB_EXIT_REFUSED;
+}
+
+static int report_end(const struct launch *launch, const struct hb_command *command,
+		      const struct rusage *usage)
+{
+	struct {
+		int32_t status;
+		uint32_t cause;
+		uint64_t wall, user, system, rss;
+	} head = {
+	    .status = launch->status,
+	    .cause = (uint32_t)launch->cause,
+	    .wall = now_ns() - launch->began,
+	    .user = (uint64_t)usage->ru_utime.tv_sec * 1000000u + (uint64_t)usage->ru_utime.tv_usec,
+	    .system = (uint64_t)usage->ru_stime.tv_sec * 1000000u + (uint64_t)usage->ru_stime.tv_usec,
+	    .rss = (uint64_t)usage->ru_maxrss,
+	};
+
+	(void)record_write(launch->status_fd, HB_RECORD_ENDED, &head, sizeof(head), NULL, 0);
+	if (launch->no_exec != 0) {
+		int missing = launch->no_exec == ENOENT || launch->no_exec == ENOTDIR;
+
+		if (launch->status_fd < 0)
+			(void)fprintf(stderr, "hardbox-launch: %s: %s: %s\n",
+				      missing ? "not found" : "cannot execute", command->argv[0],
+				      strerror(launch->no_exec));
+		return missing ? HB_EXIT_NOT_FOUND : HB_EXIT_CANNOT_EXECUTE;
+	}
+	if (launch->cause == HB_CAUSE_WALL)
+		return HB_EXIT_TIME_LIMIT;
+	if (WIFSIGNALED(launch->status))
+		return 128 + WTERMSIG(launch->status);
+	return WEXITSTATUS(launch->status);
+}
+
+int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd)
+{
+	struct launch launch = {.plan = plan, .status_fd = status_fd, .began = now_ns()};
+	struct hb_lease lease;
+	struct rusage usage;
+	uint32_t step = 0;
+
+	if (check_host(&launch) < 0 || make_signals(&launch) < 0)
+		return report_failure(&launch);
+	if (streams_check(plan_find(plan, HB_STDIO)->field[0].number) < 0) {
+		(void)blame(&launch, index_of(plan, HB_STDIO), errno);
+		return report_failure(&launch);
+	}
+	if (lease_take(plan, &lease, &step) < 0) {
+		(void)blame(&launch, step, errno);
+		return report_failure(&launch);
+	}
+	if (make_init(&launch, command) < 0)
+		return report_failure(&launch);
+	if (prepare_init(&launch, &lease) < 0)
+		kill_all(&launch);
+	else
+		watch(&launch);
+
+	int init_status = wait_init(&launch, &usage);
+
+	/* Init dead without a word: killed from outside (out of memory, an operator), or by
+	 * us. Before the exec that is a failed set-up, after it the job's death. */
+	if (!launch.ended) {
+		if (launch.failed == 0 && !launch.started)
+			(void)blame(&launch, 0, WIFSIGNALED(init_status) ? EINTR : ECHILD);
+		if (launch.cause == HB_CAUSE_OWN)
+			launch.cause = HB_CAUSE_LOST;
+		launch.status = SIGKILL;
+	}
+	if (launch.failed != 0 || (!launch.started && launch.no_exec == 0 && !launch.hello))
+		return report_failure(&launch);
+	return report_end(&launch, command, &usage);
+}

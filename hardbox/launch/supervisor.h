@@ -1,0 +1,17 @@
+/* The outside half of a launch.  Used by: main.c. */
+#ifndef HB_SUPERVISOR_H
+#define HB_SUPERVISOR_H
+
+#include "init.h"
+#include "plan.h"
+
+#define HB_EXIT_TIME_LIMIT 124
+#define HB_EXIT_REFUSED 125
+#define HB_EXIT_CANNOT_EXECUTE 126
+#define HB_EXIT_NOT_FOUND 127
+
+/* Launch, watch until everything inside has ended, and give the exit status.
+ * status_fd: where records go (see wire.h), or -1: failures are told on stderr. */
+int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd);
+
+#endif

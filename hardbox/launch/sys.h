@@ -1,0 +1,38 @@
+/* System calls and constants that the C library of the build host may not know yet.
+ *
+ * Used by: supervisor.c, init.c and their steps. Thin, named as in the man pages,
+ * -1 and errno like any other call. */
+#ifndef HB_SYS_H
+#define HB_SYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <linux/sched.h>
+
+/* landlock.h of Linux 6.1 ends at ABI 2; these are the layouts of ABI 6 (landlock(7)). */
+struct hb_landlock_ruleset {
+	uint64_t handled_access_fs;
+	uint64_t handled_access_net;
+	uint64_t scoped;
+};
+
+struct hb_landlock_path {
+	uint64_t allowed_access;
+	int32_t parent_fd;
+} __attribute__((packed));
+
+pid_t sys_clone3(struct clone_args *args);
+int sys_pidfd_send_signal(int pidfd, int signal);
+int sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t resolve);
+int sys_pivot_root(const char *new_root, const char *put_old);
+int sys_close_range(unsigned int first, unsigned int last);
+int sys_keyctl_new_session(void);
+int sys_capset(uint64_t permitted, uint64_t inheritable);
+int sys_seccomp_filter(const void *filter, unsigned short length);
+int sys_landlock_create(const struct hb_landlock_ruleset *ruleset);
+int sys_landlock_add(int ruleset, const struct hb_landlock_path *path);
+int sys_landlock_restrict(int ruleset);
+
+#endif

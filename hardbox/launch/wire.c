@@ -1,0 +1,152 @@
+/* Messages over SOCK_SEQPACKET pairs and records on a pipe.  Run by: supervisor, init, job. */
+#include "wire.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+int message_send(int socket, const struct hb_message *message)
+{
+	ssize_t sent;
+
+	do
+		sent = send(socket, message, sizeof(*message), MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent == (ssize_t)sizeof(*message) ? 0 : -1;
+}
+
+static int receive(int socket, struct hb_message *message, void *control, size_t control_size,
+		   struct msghdr *header)
+{
+	static struct iovec vector; /* one thread, never two receives at once */
+	ssize_t got;
+
+	vector = (struct iovec){message, sizeof(*message)};
+	memset(header, 0, sizeof(*header));
+	header->msg_iov = &vector;
+	header->msg_iovlen = 1;
+	header->msg_control = control;
+	header->msg_controllen = control_size;
+	do
+		got = recvmsg(socket, header, MSG_CMSG_CLOEXEC);
+	while (got < 0 && errno == EINTR);
+	if (got <= 0)
+		return (int)got;
+	if (got != (ssize_t)sizeof(*message)) {
+		errno = EPROTO;
+		return -1;
+	}
+	return 1;
+}
+
+int message_receive(int socket, struct hb_message *message)
+{
+	struct msghdr header;
+
+	return receive(socket, message, NULL, 0, &header);
+}
+
+int message_receive_from(int socket, struct hb_message *message, pid_t *sender)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(struct ucred))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr header;
+	int got = receive(socket, message, control.bytes, sizeof(control.bytes), &header);
+
+	if (got <= 0)
+		return got;
+
+	struct cmsghdr *part = CMSG_FIRSTHDR(&header);
+	struct ucred who;
+
+	if (part == NULL || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_CREDENTIALS) {
+		errno = EPROTO;
+		return -1;
+	}
+	memcpy(&who, CMSG_DATA(part), sizeof(who));
+	*sender = who.pid;
+	return 1;
+}
+
+int descriptor_send(int socket, int descriptor)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {0};
+	struct hb_message message = {.type = HB_GO};
+	struct iovec vector = {&message, sizeof(message)};
+	struct msghdr header = {.msg_iov = &vector,
+				.msg_iovlen = 1,
+				.msg_control = control.bytes,
+				.msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *part = CMSG_FIRSTHDR(&header);
+	ssize_t sent;
+
+	part->cmsg_level = SOL_SOCKET;
+	part->cmsg_type = SCM_RIGHTS;
+	part->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(part), &descriptor, sizeof(int));
+	do
+		sent = sendmsg(socket, &header, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent == (ssize_t)sizeof(message) ? 0 : -1;
+}
+
+int descriptor_receive(int socket)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct hb_message message;
+	struct msghdr header;
+	int got = receive(socket, &message, control.bytes, sizeof(control.bytes), &header);
+
+	if (got < 0)
+		return -1;
+
+	struct cmsghdr *part = got == 1 ? CMSG_FIRSTHDR(&header) : NULL;
+	int descriptor;
+
+	if (part == NULL || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
+	    part->cmsg_len != CMSG_LEN(sizeof(int))) {
+		errno = EPROTO;
+		return -1;
+	}
+	memcpy(&descriptor, CMSG_DATA(part), sizeof(descriptor));
+	return descriptor;
+}
+
+static int write_whole(int fd, const void *data, size_t size)
+{
+	const char *at = data;
+
+	while (size > 0) {
+		ssize_t done = write(fd, at, size);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return -1;
+		at += done;
+		size -= (size_t)done;
+	}
+	return 0;
+}
+
+int record_write(int fd, enum hb_record_type type, const void *head, size_t head_size,
+		 const void *tail, size_t tail_size)
+{
+	uint32_t prefix[2] = {(uint32_t)type, (uint32_t)(head_size + tail_size)};
+
+	if (fd < 0)
+		return 0;
+	if (write_whole(fd, prefix, sizeof(prefix)) < 0 || write_whole(fd, head, head_size) < 0)
+		return -1;
+	return tail_size > 0 ? write_whole(fd, tail, tail_size) : 0;
+}

@@ -1,0 +1,58 @@
+/* What supervisor, init and job say to one another, and what the supervisor tells its caller.
+ *
+ *   supervisor -> init   GO          the id maps are written, trees follow; begin
+ *   supervisor -> init   (trees)     one message of descriptors for each TREE step
+ *   init -> supervisor   FAILED      a step failed: index, errno
+ *   job -> supervisor    HELLO       set up, filtered, about to exec; the kernel adds its host pid
+ *   supervisor -> job    GO          read back; exec now
+ *   job -> supervisor    NO_EXEC     exec failed: errno
+ *   (job's socket closes: the exec has happened)
+ *   supervisor -> init   SIGNAL      forward this signal
+ *   init -> supervisor   ENDED       the job's wait status
+ *
+ * Status records to the caller (descriptor --status-fd): type:u32 length:u32 payload.
+ */
+#ifndef HB_WIRE_H
+#define HB_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum hb_message_type { HB_GO = 1, HB_FAILED, HB_HELLO, HB_NO_EXEC, HB_SIGNAL, HB_ENDED };
+
+struct hb_message {
+	uint32_t type;
+	int32_t value; /* errno, signal number or wait status */
+	uint32_t step;
+};
+
+enum hb_record_type {
+	HB_RECORD_FAILED = 1, /* u32 step (1-based; 0: none), i32 errno, then text */
+	HB_RECORD_READ = 2,   /* name NUL bytes: a file of /proc as it was */
+	HB_RECORD_STARTED = 3, /* u64 ns since the supervisor began, u32 host pid */
+	HB_RECORD_NO_EXEC = 4, /* i32 errno */
+	HB_RECORD_ENDED = 5,   /* i32 wait status, u32 cause, u64 wall ns, user us, system us, max RSS KiB */
+};
+
+enum hb_cause {
+	HB_CAUSE_OWN = 0,     /* the job ended by itself */
+	HB_CAUSE_WALL = 1,    /* its wall time was up */
+	HB_CAUSE_CALLER = 2,  /* the caller went away */
+	HB_CAUSE_LOST = 3,    /* init died without a word */
+};
+
+/* Send or receive one message; retry on EINTR. message_receive gives 1, 0 at end of file,
+ * -1 and errno on error (EPROTO for a message of the wrong size). */
+int message_send(int socket, const struct hb_message *message);
+int message_receive(int socket, struct hb_message *message);
+/* The same, with the sender's pid as the kernel saw it, in the receiver's pid namespace. */
+int message_receive_from(int socket, struct hb_message *message, pid_t *sender);
+int descriptor_send(int socket, int descriptor);
+int descriptor_receive(int socket);
+
+/* Write one status record; does nothing if fd is -1. Returns 0 or -1 and errno. */
+int record_write(int fd, enum hb_record_type type, const void *head, size_t head_size,
+		 const void *tail, size_t tail_size);
+
+#endif
