@@ -196,13 +196,13 @@ static int step_landlock_enforce(struct hb_init *init)
 	return result;
 }
 
+#define SECUREBITS                                                                               \
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                         \
+	 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED)
+
 static int step_securebits(void)
 {
-	return prctl(PR_SET_SECUREBITS,
-		     SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
-			 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-			 SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
-		     0, 0, 0);
+	return prctl(PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0);
 }
 
 /* Up to whatever the kernel says is its last capability, known to us or not. */
@@ -217,19 +217,24 @@ static int step_drop_bounding_set(const struct hb_step *step)
 	return 0;
 }
 
+/* All five sets become `keep`: the ambient set carries it over exec, and is then locked,
+ * which needs CAP_SETPCAP until the very end. */
 static int step_set_caps(const struct hb_step *step)
 {
 	uint64_t keep = step->field[0].number;
 
-	if (sys_capset(keep, keep) < 0)
+	if (sys_capset(keep | 1ull << CAP_SETPCAP, keep) < 0 ||
+	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return -1;
-	if (keep == 0)
-		return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	for (unsigned int capability = 0; capability < 64; capability++)
 		if ((keep >> capability & 1) != 0 &&
 		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
 			return -1;
-	return 0;
+	if (prctl(PR_SET_SECUREBITS,
+		  SECUREBITS | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0,
+		  0, 0) < 0)
+		return -1;
+	return sys_capset(keep, keep);
 }
 
 static int step_seccomp(const struct hb_step *step)

@@ -1,0 +1,56 @@
+"""hardbox: run an untrusted command so that it cannot reach the host.
+
+>>> import hardbox
+>>> hardbox.run(["id", "-u"], profile="strict").exit_code  # doctest: +SKIP
+0
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hardbox.errors import HardboxError, HostUnfit, ProfileError, Refused, SetupFailed, Usage
+
+if TYPE_CHECKING:
+    from hardbox.api import load_profile, plan, run
+    from hardbox.policy import Policy
+    from hardbox.report import Enforced, Result
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Enforced",
+    "HardboxError",
+    "HostUnfit",
+    "Policy",
+    "ProfileError",
+    "Refused",
+    "Result",
+    "SetupFailed",
+    "Usage",
+    "__version__",
+    "load_profile",
+    "plan",
+    "run",
+]
+
+_LATE = {
+    "Enforced": "hardbox.report",
+    "Policy": "hardbox.policy",
+    "Result": "hardbox.report",
+    "load_profile": "hardbox.api",
+    "plan": "hardbox.api",
+    "run": "hardbox.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import the public names when they are first used: start-up time is a feature."""
+    if name in _LATE:
+        import importlib  # noqa: PLC0415 (see above)
+
+        value: object = getattr(importlib.import_module(_LATE[name]), name)
+        globals()[name] = value
+        return value
+    message = f"module 'hardbox' has no attribute {name!r}"
+    raise AttributeError(message)

@@ -1,0 +1,38 @@
+"""`hardbox plan`: print the steps that `hardbox run` would execute; starts nothing.
+
+Run by: cli/main.py.
+"""
+
+from __future__ import annotations
+
+from hardbox import api
+from hardbox.cli.options import parse
+from hardbox.errors import printable
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb; gives the exit status."""
+    request = parse("plan", argv)
+    policy = api.load_profile(request.profile, request.settings, request.reasons)
+    plan = api.prepare(policy, request.command, workdir=request.workdir).plan
+    if request.json:
+        import json  # noqa: PLC0415 (only with --json)
+
+        steps = [
+            {"number": number, "kind": step.kind, "describe": step.describe()}
+            for number, step in enumerate(plan.steps, 1)
+        ]
+        document = {
+            "schema": "hardbox.plan/1",
+            "profile": {"name": plan.policy_name, "sha256": plan.policy_digest},
+            "sha256": plan.digest(),
+            "steps": steps,
+        }
+        print(json.dumps(document, indent=2))
+        return 0
+    print(f"profile {plan.policy_name} (sha256 {plan.policy_digest[:16]}), plan sha256 {plan.digest()[:16]}")
+    for key, reason in policy.loosen.items():
+        print(printable(f"loosened {key}: {reason}"))
+    for line in plan.lines():
+        print(printable(line))
+    return 0

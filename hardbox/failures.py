@@ -1,0 +1,108 @@
+"""From a failed step to an error that helps: what it was, why it may be, what to do.
+
+Run by: the Python front; pure.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Final
+
+from hardbox.errors import HardboxError, HostUnfit, Refused, SetupFailed
+
+if TYPE_CHECKING:
+    from hardbox.plan import LaunchPlan
+    from hardbox.report import Failure
+
+_ANY: Final = -1
+# (kind, errno or _ANY) -> (why, instead)
+_CAUSES: Final = {
+    ("namespaces", errno.EPERM): (
+        "user namespaces are closed to this caller: a sysctl, AppArmor, an outer container or a chroot",
+        "hardbox doctor names the blocker and the narrowest fix",
+    ),
+    ("namespaces", errno.ENOSPC): (
+        "a limit on namespaces is reached (/proc/sys/user/max_*_namespaces), or nesting is forbidden here",
+        "hardbox doctor; inside a hardbox sandbox no further sandbox can be made",
+    ),
+    ("proc", errno.EPERM): (
+        "the /proc of this host or container has parts hidden, and the kernel then allows no new one",
+        "run outside the container, or give the container an unmasked /proc",
+    ),
+    ("id-lease", errno.EBUSY): (
+        "every range of host ids is taken by a live sandbox",
+        "wait for one to end, or give user hardbox a longer range in /etc/subuid and /etc/subgid",
+    ),
+    ("overlay", errno.EINVAL): (
+        "the directory has mounts below it that a user namespace may not take apart, or its file system"
+        " cannot be a lower layer",
+        'filesystem.mode = "read-only", or show the directories below it one by one',
+    ),
+    ("tree", errno.EINVAL): (
+        "the tree's file system does not support idmapped mounts (mount_setattr(2))",
+        "put the tree on ext4, xfs, btrfs or tmpfs, or run as an ordinary user",
+    ),
+    ("make-dir", errno.EROFS): (
+        "the destination lies inside a tree that is shown read-only, and does not exist there",
+        "choose a destination outside the shown directories, such as /work",
+    ),
+    ("chdir", errno.ENOENT): (
+        "the working directory does not exist inside the sandbox",
+        "--workdir with a directory that the job can see, or show it with --read or --write",
+    ),
+    ("chdir", _ANY): ("the working directory cannot be entered", "--workdir with another directory"),
+    ("bind", errno.ELOOP): (
+        "a symlink stands in the path now: it was changed, or the root directory is hostile",
+        "name the path that the symlink leads to",
+    ),
+    ("bind", errno.EACCES): ("the caller may not reach the path", "check the permissions of the directories above it"),
+    ("host", errno.EXDEV): (
+        "the plan was made for another user or another kernel",
+        "make it again here: hardbox compile",
+    ),
+    ("seccomp", _ANY): ("the kernel did not take the filter", "hardbox doctor; CONFIG_SECCOMP_FILTER is needed"),
+    ("device", errno.ENODEV): (
+        "the device node of the host is not what its name says",
+        "look at /dev on the host: something has replaced a node",
+    ),
+}
+
+
+def set_up_failed(plan: LaunchPlan, failed: Failure) -> HardboxError:
+    """Give the error for a failed step."""
+    word = errno.errorcode.get(failed.errno, str(failed.errno))
+    text = os.strerror(failed.errno)
+    if not 1 <= failed.step <= len(plan.steps):
+        interrupted = failed.errno == errno.EINTR
+        return SetupFailed(
+            "HB603" if interrupted else "HB602",
+            "interrupted before the command started" if interrupted else f"set-up failed: {text} ({word})",
+            why="a signal arrived, or the sandbox was killed from outside" if interrupted else "",
+            instead="" if interrupted else "hardbox doctor",
+        )
+    step = plan.steps[failed.step - 1]
+    if step.kind == "stdio":
+        return _stream_refused(failed.errno)
+    why, instead = _CAUSES.get((step.kind, failed.errno)) or _CAUSES.get((step.kind, _ANY)) or ("", "hardbox doctor")
+    kind = HostUnfit if step.kind == "namespaces" else SetupFailed
+    return kind(
+        "HB510" if kind is HostUnfit else "HB601",
+        f"step {failed.step} of {len(plan.steps)}, {step.kind}: {text} ({word})",
+        value=step.describe(),
+        why=why,
+        instead=instead,
+    )
+
+
+def _stream_refused(number: int) -> Refused:
+    directory = number == errno.EISDIR
+    return Refused(
+        "HB210",
+        "a directory stands on descriptor 0, 1 or 2" if directory else
+        "something that leads out of the sandbox stands on descriptor 0, 1 or 2",
+        why="a directory descriptor leads out of any root (openat(2) with \"..\")" if directory else
+        "block devices, host devices, named sockets and O_PATH descriptors are the host's",
+        rule="host-devices: CIS-5.18, 800-190-4.5.5",
+        instead="redirect from a file, a pipe or /dev/null",
+    )

@@ -1,0 +1,148 @@
+"""LaunchPlan: what will happen, as an ordered list of steps.
+
+Run by: the Python front; pure. `hardbox plan` prints it, `hardbox-launch` executes the
+same bytes, and the report names their digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hardbox import steps as s
+from hardbox.errors import HostUnfit
+from hardbox.root import outside_trees, root_steps
+from hardbox.walls import drop_steps, identity_steps, landlock_steps, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hardbox.filters import CompiledFilter
+    from hardbox.host import HostFacts
+    from hardbox.policy import Policy
+    from hardbox.trees import PathFact
+
+MAGIC: Final = b"HBXPLAN\x01"
+VERSION: Final = 1
+_SIX_NAMESPACES: Final = 0x10000000 | 0x00020000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000
+_CGROUP_NAMESPACE: Final = 0x02000000
+_DEFAULT_PATH: Final = "/usr/bin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to execute: arguments, and where.
+
+    argv:    the command and its arguments; any bytes but NUL (surrogateescape).
+    workdir: directory inside, or None: the caller's own if it is shown, else HOME, else /.
+    cwd:     the caller's working directory, "" if it is gone.
+    """
+
+    argv: tuple[str, ...]
+    workdir: str | None = None
+    cwd: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """An ordered list of steps, for one policy on one host.
+
+    policy_name, policy_digest: of the Policy that it carries out.
+    """
+
+    steps: tuple[s.Step, ...]
+    policy_name: str
+    policy_digest: str
+
+    def encode(self) -> bytes:
+        """Give the bytes that hardbox-launch takes (plan.h)."""
+        body = b"".join(step.encode() for step in self.steps)
+        head = struct.pack(
+            "<8sII32sII",
+            MAGIC,
+            VERSION,
+            56 + len(body),
+            hashlib.sha256(body).digest(),
+            len(self.steps),
+            0,
+        )
+        return head + body
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over the encoded plan."""
+        return hashlib.sha256(self.encode()).hexdigest()
+
+    def lines(self) -> tuple[str, ...]:
+        """Give one line for each step, numbered as the launcher numbers them."""
+        return tuple(
+            f"{number:>4}  {step.kind:<18} {step.describe()}" for number, step in enumerate(self.steps, 1)
+        )
+
+
+def build(
+    policy: Policy,
+    facts: HostFacts,
+    paths: Mapping[str, PathFact],
+    compiled: CompiledFilter,
+    command: Command,
+) -> LaunchPlan:
+    """Make the plan. Raises HostUnfit, Refused or ProfileError; starts nothing."""
+    if policy.network.mode not in ("none", "loopback"):
+        raise HostUnfit(
+            "HB530",
+            f'network mode "{policy.network.mode}" is not in this version',
+            value=f'network.mode = "{policy.network.mode}"',
+            origin=policy.origin("network.mode"),
+            why="without its broker the job would have no network, or all of it",
+            instead='network.mode = "none" or "loopback": hardbox run --network none ...',
+        )
+    trees = outside_trees(policy, facts, paths)
+    kinds = tuple("dir" if tree.flags & s.RECURSIVE else "file" for tree in trees)
+    root = root_steps(policy, facts, paths)
+    landlock = landlock_steps(policy, facts, visible(policy, root, kinds))
+    flags = _SIX_NAMESPACES | (_CGROUP_NAMESPACE if facts.cgroup_namespaces else 0)
+    single = policy.identity.ids == "single"
+    become = s.Become(policy.identity.user, policy.identity.group) if single else s.Become(0, 0)
+    return LaunchPlan(
+        steps=(
+            s.Host(facts.uid, facts.kernel),
+            s.Namespaces(flags),
+            *identity_steps(policy, facts),
+            s.Stdio(0),
+            s.Wall(policy.limits.wall, policy.limits.grace),
+            *trees,
+            *_data(policy, command),
+            become,
+            *root,
+            *drop_steps(policy, facts, _workdir(policy, command), landlock),
+            s.SeccompFilter(compiled.bpf),
+            s.Exec(),
+        ),
+        policy_name=policy.name,
+        policy_digest=policy.digest,
+    )
+
+
+def _data(policy: Policy, command: Command) -> tuple[s.Step, ...]:
+    fixed = policy.environment.set
+    search = fixed.get("PATH", _DEFAULT_PATH).split(":")
+    return (
+        *(s.Env(name, value) for name, value in sorted(fixed.items())),
+        *(s.PassEnv(name) for name in policy.environment.pass_ if name not in fixed),
+        *(s.Search(directory) for directory in search if directory.startswith("/")),
+        *(s.Arg(argument) for argument in command.argv),
+    )
+
+
+def _workdir(policy: Policy, command: Command) -> str:
+    """Choose where the command starts; always a place inside."""
+    if command.workdir is not None:
+        return command.workdir
+    for bind in (*policy.filesystem.write, *policy.filesystem.read):
+        if command.cwd == bind.source or command.cwd.startswith(bind.source + "/"):
+            return posixpath.join(bind.dest, command.cwd[len(bind.source) + 1 :]).rstrip("/") or "/"
+    home = policy.environment.set.get("HOME", "")
+    return home if home in policy.filesystem.scratch else "/"

@@ -1,0 +1,247 @@
+"""Result: what did happen, read back and not assumed.
+
+Run by: the Python front; pure. Turns the launcher's status records into a Result and into
+JSON (schema hardbox.report/1, docs/report.schema.json).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from hardbox.errors import EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, EXIT_SIGNAL_BASE, EXIT_TIME_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hardbox.plan import LaunchPlan
+    from hardbox.policy import Policy
+
+SCHEMA: Final = "hardbox.report/1"
+# wire.h: hb_record_type and hb_cause
+_FAILED, _READ, _STARTED, _NO_EXEC, _ENDED = 1, 2, 3, 4, 5
+_CAUSE_WALL, _CAUSE_CALLER, _CAUSE_LOST = 1, 2, 3
+_NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+_CAPABILITY_SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+_FILTER_MODE: Final = "2"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One status record as the launcher wrote it: type and payload."""
+
+    kind: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A step that failed: its 1-based number (0: none in particular) and the errno."""
+
+    step: int
+    errno: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enforced:
+    """What the supervisor saw in /proc of the job, just before its exec.
+
+    namespaces:   kinds that differ from the launcher's own.
+    uid_map, gid_map: rows of three numbers: inside, outside, count.
+    capabilities: the five sets as numbers; 0 is none.
+    no_new_privs: the flag is set.
+    seccomp:      filter mode is on, with this many filters.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    uid_map: tuple[tuple[int, ...], ...] = ()
+    gid_map: tuple[tuple[int, ...], ...] = ()
+    capabilities: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    no_new_privs: bool = False
+    seccomp: bool = False
+    seccomp_filters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one run.
+
+    outcome:   "exited", "signaled", "limit", "not-found", "not-executable" or "lost".
+    exit_code: what `hardbox run` exits with.
+    signal:    number of the signal that ended the command, or None.
+    limit:     "wall" if a limit ended it, else None.
+    seconds, user_seconds, system_seconds, max_rss_bytes: of the whole sandbox.
+    start_seconds: from the launcher's first step to the command's exec.
+    stdout, stderr: captured output, if it was asked for.
+    loosened:  what the profile has loosened, key -> reason.
+    """
+
+    argv: tuple[str, ...]
+    outcome: str
+    exit_code: int
+    signal: int | None
+    limit: str | None
+    profile: str
+    profile_sha256: str
+    plan_sha256: str
+    enforced: Enforced
+    seconds: float
+    start_seconds: float
+    user_seconds: float
+    system_seconds: float
+    max_rss_bytes: int
+    loosened: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    optional: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    stdout: bytes | None = None
+    stderr: bytes | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Give the report as plain values, `schema` first; captured output is left out."""
+        return {
+            "schema": SCHEMA,
+            "outcome": self.outcome,
+            "exit_code": self.exit_code,
+            "signal": self.signal,
+            "limit": self.limit,
+            "argv": [argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for argument in self.argv],
+            "profile": {"name": self.profile, "sha256": self.profile_sha256},
+            "plan": {"sha256": self.plan_sha256},
+            "enforced": {
+                "namespaces": list(self.enforced.namespaces),
+                "uid_map": [list(row) for row in self.enforced.uid_map],
+                "gid_map": [list(row) for row in self.enforced.gid_map],
+                "capabilities": dict(self.enforced.capabilities),
+                "no_new_privs": self.enforced.no_new_privs,
+                "seccomp": self.enforced.seccomp,
+                "seccomp_filters": self.enforced.seccomp_filters,
+            },
+            "loosened": dict(self.loosened),
+            "optional": dict(self.optional),
+            "seconds": self.seconds,
+            "start_seconds": self.start_seconds,
+            "user_seconds": self.user_seconds,
+            "system_seconds": self.system_seconds,
+            "max_rss_bytes": self.max_rss_bytes,
+        }
+
+
+def parse_records(data: bytes) -> tuple[Record, ...]:
+    """Split the launcher's bytes into records. Raises ValueError if they are cut short."""
+    records: list[Record] = []
+    at = 0
+    while at < len(data):
+        kind, length = struct.unpack_from("<II", data, at)
+        payload = data[at + 8 : at + 8 + length]
+        if len(payload) != length:
+            message = "a status record is cut short"
+            raise ValueError(message)
+        records.append(Record(kind, payload))
+        at += 8 + length
+    return tuple(records)
+
+
+def failure(records: tuple[Record, ...]) -> Failure | None:
+    """Give the failed step, if set-up failed."""
+    for record in records:
+        if record.kind == _FAILED:
+            return Failure(*struct.unpack_from("<Ii", record.payload))
+    return None
+
+
+def no_exec(records: tuple[Record, ...]) -> int:
+    """Give the errno of a failed exec, 0 if it worked."""
+    for record in records:
+        if record.kind == _NO_EXEC:
+            number: int = struct.unpack_from("<i", record.payload)[0]
+            return number
+    return 0
+
+
+def read_enforced(records: tuple[Record, ...]) -> Enforced:
+    """Parse what was read back; whatever is missing counts as not enforced."""
+    seen: dict[str, str] = {}
+    for record in records:
+        if record.kind == _READ:
+            name, _, content = record.payload.partition(b"\0")
+            seen[name.decode()] = content.decode("utf-8", "replace")
+    status = dict(
+        (line.split(":", 1)[0], line.split(":", 1)[1].strip())
+        for line in seen.get("status", "").splitlines()
+        if ":" in line
+    )
+    return Enforced(
+        namespaces=tuple(
+            name
+            for name in _NAMESPACES
+            if seen.get(f"ns/{name}") and seen.get(f"host/ns/{name}") and seen[f"ns/{name}"] != seen[f"host/ns/{name}"]
+        ),
+        uid_map=_rows(seen.get("uid_map", "")),
+        gid_map=_rows(seen.get("gid_map", "")),
+        capabilities=MappingProxyType({name: int(status[name], 16) for name in _CAPABILITY_SETS if name in status}),
+        no_new_privs=status.get("NoNewPrivs") == "1",
+        seccomp=status.get("Seccomp") == _FILTER_MODE,
+        seccomp_filters=int(status.get("Seccomp_filters", "0")),
+    )
+
+
+def _rows(text: str) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(int(word) for word in line.split()) for line in text.splitlines())
+
+
+def result(
+    policy: Policy, plan: LaunchPlan, argv: tuple[str, ...], records: tuple[Record, ...], started: float
+) -> Result:
+    """Build the Result. Raises ValueError if the launcher never said how it ended.
+
+    started: seconds from first step to exec, 0.0 if it was never reached.
+    """
+    ended = [record for record in records if record.kind == _ENDED]
+    if not ended:
+        message = "the launcher ended without a word"
+        raise ValueError(message)
+    status, cause, wall, user, system, rss = struct.unpack("<iIQQQQ", ended[-1].payload)
+    problem = no_exec(records)
+    signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    outcome, code = "exited", os.WEXITSTATUS(status) if signal is None else EXIT_SIGNAL_BASE + signal
+    if problem:
+        import errno  # noqa: PLC0415 (only on this path)
+
+        missing = problem in (errno.ENOENT, errno.ENOTDIR)
+        outcome = "not-found" if missing else "not-executable"
+        code, signal = EXIT_NOT_FOUND if missing else EXIT_CANNOT_EXECUTE, None
+    elif cause == _CAUSE_WALL:
+        outcome, code = "limit", EXIT_TIME_LIMIT
+    elif cause in (_CAUSE_CALLER, _CAUSE_LOST):
+        outcome = "lost"
+    elif signal is not None:
+        outcome = "signaled"
+    return Result(
+        argv=argv,
+        outcome=outcome,
+        exit_code=code,
+        signal=signal,
+        limit="wall" if outcome == "limit" else None,
+        profile=policy.name,
+        profile_sha256=policy.digest,
+        plan_sha256=plan.digest(),
+        enforced=read_enforced(records),
+        seconds=wall / 1e9,
+        start_seconds=started,
+        user_seconds=user / 1e6,
+        system_seconds=system / 1e6,
+        max_rss_bytes=rss * 1024,
+        loosened=policy.loosen,
+        optional=policy.optional,
+    )
+
+
+def start_seconds(records: tuple[Record, ...]) -> float:
+    """Give the time from the launcher's first step to the exec, 0.0 if it was not reached."""
+    for record in records:
+        if record.kind == _STARTED:
+            nanoseconds: int = struct.unpack_from("<Q", record.payload)[0]
+            return nanoseconds / 1e9
+    return 0.0

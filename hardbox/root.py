@@ -1,0 +1,264 @@
+"""The part of a plan that builds the job's root.
+
+Run by: the Python front; pure. The order is: an empty root, what is shown, the job's own
+trees, scratch, /dev, /proc, then everything becomes read-only that has to be.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING, Final
+
+from hardbox import steps as s
+from hardbox.errors import ProfileError, Refused
+from hardbox.trees import root_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hardbox.host import HostFacts
+    from hardbox.policy import Bind, Policy
+    from hardbox.trees import PathFact
+
+# Attached over this directory while the root is filled: it exists on every host, and no
+# source may lie below it. A proc mount stays visible to the kernel's own check.
+ASSEMBLY_POINT: Final = "/proc"
+STAGE: Final = "/.changes"
+EMPTY: Final = "/srv"
+ROOT_SIZE: Final = 4 << 20
+INODE_BYTES: Final = 4096
+DEVICES: Final = (
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+)
+DEVICE_LINKS: Final = (
+    ("pts/ptmx", "/dev/ptmx"),
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+)
+# What /proc would tell of the host beyond what programs need (moby's masked paths and more).
+MASKED_FILES: Final = (
+    *("config.gz", "interrupts", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys", "kmsg"),
+    *("kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "pagetypeinfo", "sched_debug", "slabinfo"),
+    *("sysrq-trigger", "timer_list", "timer_stats", "vmallocinfo"),
+)
+MASKED_DIRS: Final = ("acpi", "asound", "scsi")
+_SHARED_MODE: Final = 0o1777
+_SHARED_PLACES: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108 (paths inside the sandbox)
+
+
+class _Builder:
+    """Collects steps, and makes each directory once, parents first."""
+
+    def __init__(self) -> None:
+        self.steps: list[s.Step] = []
+        self.made: set[str] = {"/"}
+
+    def add(self, *steps: s.Step) -> None:
+        self.steps.extend(steps)
+
+    def directory(self, path: str, mode: int = 0o755) -> None:
+        if path in self.made:
+            return
+        self.directory(posixpath.dirname(path))
+        self.made.add(path)
+        self.add(s.MakeDir(path, mode))
+
+    def target(self, path: str, kind: str) -> None:
+        """Make the place that something of this kind is attached to."""
+        if path in self.made:
+            return
+        if kind == "dir":
+            self.directory(path)
+            return
+        self.directory(posixpath.dirname(path))
+        self.made.add(path)
+        self.add(s.WriteFile(path, 0o444, b""))
+
+
+def outside_trees(policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact]) -> tuple[s.Tree, ...]:
+    """Give the trees that a root caller's supervisor has to clone, in the order of their slots.
+
+    Init has none of root's access, and the owner on disk has to appear as the inside user;
+    an ordinary caller's own id is the job's id, so init can open everything itself.
+    """
+    if facts.uid != 0:
+        return ()
+    user, group = policy.identity.user, policy.identity.group
+    trees: list[s.Tree] = []
+    for path in _shown(policy, paths) if root_prefix(policy) else ():
+        found = paths[root_prefix(policy) + path]
+        trees.append(s.Tree(found.real, s.RECURSIVE, 0, 0, 0, 0))
+    for bind in _binds(policy):
+        found = paths[bind.source]
+        flags = s.IDMAPPED | (s.RECURSIVE if found.kind == "dir" else 0)
+        trees.append(s.Tree(found.real, flags, found.uid, found.gid, user, group))
+    return tuple(trees)
+
+
+def root_steps(policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact]) -> tuple[s.Step, ...]:
+    """Give the steps that build the root and enter it."""
+    files = policy.filesystem
+    ephemeral = files.mode == "ephemeral"
+    if ephemeral and files.exec == "shown":
+        raise ProfileError(
+            "HB430",
+            'an ephemeral root cannot keep what is written from being executed',
+            value='filesystem.exec = "shown"',
+            origin=policy.origin("filesystem.exec"),
+            why="a writable layer over /usr is one mount: noexec would forbid all of /usr",
+            instead='filesystem.exec = "anywhere", or filesystem.mode = "read-only"',
+        )
+    build = _Builder()
+    size = max(ROOT_SIZE, files.changes) if ephemeral else ROOT_SIZE
+    build.add(s.Private(), s.NewRoot(ASSEMBLY_POINT, size, 65536))
+    slots = _show(build, policy, facts, paths)
+    _generated(build, policy)
+    if ephemeral:
+        _overlays(build, policy, paths)
+    _own_trees(build, policy, facts, paths, slots)
+    _scratch(build, policy)
+    _devices(build)
+    _proc(build, facts)
+    if not ephemeral:
+        build.add(s.Attributes("/", s.RDONLY | s.NOSUID | s.NODEV, 0, 0))
+    build.add(s.PivotRoot())
+    return tuple(build.steps)
+
+
+def _binds(policy: Policy) -> Iterable[Bind]:
+    return (*policy.filesystem.read, *policy.filesystem.write)
+
+
+def _shown(policy: Policy, paths: Mapping[str, PathFact]) -> tuple[str, ...]:
+    """Give the shown paths that are there: directories and files, by their own name."""
+    prefix = root_prefix(policy)
+    extra = tuple(
+        path.removeprefix(prefix)
+        for path, found in paths.items()
+        if found.kind == "dir"
+        and path.removeprefix(prefix) in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+        and "/usr" in policy.filesystem.show
+    )
+    wanted = dict.fromkeys((*policy.filesystem.show, *extra))
+    return tuple(p for p in wanted if paths[prefix + p].kind in ("dir", "file"))
+
+
+def _show(build: _Builder, policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact]) -> int:
+    """Show the root's directories read-only; gives the number of tree slots used."""
+    prefix = root_prefix(policy)
+    readonly = s.RDONLY | s.NOSUID | s.NODEV
+    slot = 0
+    for path in _shown(policy, paths):
+        found = paths[prefix + path]
+        build.target(path, found.kind)
+        if prefix and facts.uid == 0:
+            build.add(s.Attach(slot, path, readonly, s.RECURSIVE))
+            slot += 1
+        else:
+            # A root directory's own path may not contain symlinks: it is hostile.
+            source = prefix + path if prefix else found.real
+            build.add(s.BindMount(source, path, readonly, s.RECURSIVE if found.kind == "dir" else 0))
+    for path, found in paths.items():
+        name = path.removeprefix(prefix)
+        if found.kind == "link" and path.startswith(prefix) and name not in build.made:
+            build.directory(posixpath.dirname(name))
+            build.made.add(name)
+            build.add(s.Symlink(found.target, name))
+    return slot
+
+
+def _generated(build: _Builder, policy: Policy) -> None:
+    """Write what a C library looks for in /etc; the host's own never shows."""
+    if "/etc" in build.made and "/etc" in policy.filesystem.show:
+        return
+    who = policy.identity
+    home = policy.environment.set.get("HOME", "/")
+    passwd = f"box:x:{who.user}:{who.group}:hardbox:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+    if who.user != 0:
+        passwd = "root:x:0:0:not mapped:/:/bin/false\n" + passwd
+    contents = {
+        "/etc/passwd": passwd,
+        "/etc/group": f"root:x:0:\nbox:x:{who.group}:\nnogroup:x:65534:\n",
+        "/etc/hosts": f"127.0.0.1 localhost {who.hostname}\n::1 localhost\n",
+        "/etc/hostname": f"{who.hostname}\n",
+        "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+        "/etc/resolv.conf": "# hardbox: no name server\n",
+    }
+    build.directory("/etc")
+    for path, text in contents.items():
+        build.made.add(path)
+        build.add(s.WriteFile(path, 0o444, text.encode()))
+
+
+def _overlays(build: _Builder, policy: Policy, paths: Mapping[str, PathFact]) -> None:
+    prefix = root_prefix(policy)
+    directories = [p for p in _shown(policy, paths) if paths[prefix + p].kind == "dir"]
+    if not directories:
+        return
+    size = policy.filesystem.changes
+    build.add(s.MakeDir(STAGE, 0o700), s.Stage(STAGE, size, size // INODE_BYTES + 1024))
+    build.add(*(s.Overlay(path, STAGE, s.NOSUID | s.NODEV) for path in directories))
+    build.add(s.Unstage(STAGE))
+
+
+def _own_trees(
+    build: _Builder, policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact], slot: int
+) -> None:
+    noexec = s.NOEXEC if policy.filesystem.exec == "shown" else 0
+    for bind in _binds(policy):
+        found = paths[bind.source]
+        if found.kind not in ("dir", "file"):
+            raise Refused(
+                "HB222",
+                f"{bind.source} cannot be shown to the job",
+                value=bind.source,
+                why="it does not exist" if found.kind == "missing" else "it is neither a file nor a directory",
+                instead="name a file or a directory that exists",
+            )
+        attributes = s.NOSUID | s.NODEV | (noexec if bind in policy.filesystem.write else s.RDONLY)
+        build.target(bind.dest, found.kind)
+        if facts.uid == 0:
+            build.add(s.Attach(slot, bind.dest, attributes, 0))
+            slot += 1
+        else:
+            flags = s.RECURSIVE if found.kind == "dir" else 0
+            build.add(s.BindMount(found.real, bind.dest, attributes, flags))
+
+
+def _scratch(build: _Builder, policy: Policy) -> None:
+    noexec = s.NOEXEC if policy.filesystem.exec == "shown" else 0
+    single = policy.identity.ids == "single"
+    for path, size in sorted(policy.filesystem.scratch.items()):
+        mode = _SHARED_MODE if path in _SHARED_PLACES or not single else 0o755
+        build.directory(path)
+        build.add(s.Tmpfs(path, size, size // INODE_BYTES + 1024, mode, s.NOSUID | s.NODEV | noexec))
+
+
+def _devices(build: _Builder) -> None:
+    build.directory("/dev")
+    for name, major, minor in DEVICES:
+        build.target(f"/dev/{name}", "file")
+        build.add(s.Device(f"/dev/{name}", f"/dev/{name}", major, minor))
+    build.add(*(s.Symlink(target, path) for target, path in DEVICE_LINKS))
+    build.directory("/dev/pts")
+    build.add(s.Devpts("/dev/pts"))
+
+
+def _proc(build: _Builder, facts: HostFacts) -> None:
+    build.directory("/proc", 0o555)
+    build.directory(EMPTY)
+    build.add(s.Proc("/proc"), s.Sysctl("/proc/sys/user/max_user_namespaces", "0"))
+    for name in MASKED_FILES:
+        if name in facts.proc_entries:
+            build.add(s.Mask("/dev/null", f"/proc/{name}"))
+    for name in MASKED_DIRS:
+        if name in facts.proc_entries:
+            build.add(s.Mask(EMPTY, f"/proc/{name}"))
+    build.add(s.Attributes("/proc", s.RDONLY | s.NOSUID | s.NODEV | s.NOEXEC, 0, 0))
