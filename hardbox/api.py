@@ -89,8 +89,11 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     capture:     collect stdout and stderr into the Result.
     Raises Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run.
     """
-    settings = [Setting(f"filesystem.{key}", [path], f"{key}=", append=True) for key, paths in
-                (("read", read), ("write", write)) for path in paths]
+    settings = [
+        Setting(f"filesystem.{key}", [path], f"{key}=", append=True)
+        for key, paths in (("read", read), ("write", write))
+        for path in paths
+    ]
     if env:
         settings.append(Setting("environment.set", dict(env), "env=", append=True))
     if isinstance(profile, str):

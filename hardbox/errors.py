@@ -73,9 +73,7 @@ class HardboxError(Exception):
 
 def printable(text: str) -> str:
     """Escape control characters, so that a hostile name cannot drive the reader's terminal."""
-    return "".join(
-        c if c == "\n" or (c.isprintable()) else c.encode("unicode_escape").decode() for c in text
-    )
+    return "".join(c if c == "\n" or (c.isprintable()) else c.encode("unicode_escape").decode() for c in text)
 
 
 class Usage(HardboxError):  # noqa: N818 (the field's own term; reads as `raise Usage`)

@@ -56,12 +56,18 @@ _CAUSES: Final = {
         "a symlink stands in the path now: it was changed, or the root directory is hostile",
         "name the path that the symlink leads to",
     ),
-    ("bind", errno.EACCES): ("the caller may not reach the path", "check the permissions of the directories above it"),
+    ("bind", errno.EACCES): (
+        "the caller may not reach the path",
+        "check the permissions of the directories above it",
+    ),
     ("host", errno.EXDEV): (
         "the plan was made for another user or another kernel",
         "make it again here: hardbox compile",
     ),
-    ("seccomp", _ANY): ("the kernel did not take the filter", "hardbox doctor; CONFIG_SECCOMP_FILTER is needed"),
+    ("seccomp", _ANY): (
+        "the kernel did not take the filter",
+        "hardbox doctor; CONFIG_SECCOMP_FILTER is needed",
+    ),
     ("device", errno.ENODEV): (
         "the device node of the host is not what its name says",
         "look at /dev on the host: something has replaced a node",
@@ -84,7 +90,9 @@ def set_up_failed(plan: LaunchPlan, failed: Failure) -> HardboxError:
     step = plan.steps[failed.step - 1]
     if step.kind == "stdio":
         return _stream_refused(failed.errno)
-    why, instead = _CAUSES.get((step.kind, failed.errno)) or _CAUSES.get((step.kind, _ANY)) or ("", "hardbox doctor")
+    why, instead = (
+        _CAUSES.get((step.kind, failed.errno)) or _CAUSES.get((step.kind, _ANY)) or ("", "hardbox doctor")
+    )
     kind = HostUnfit if step.kind == "namespaces" else SetupFailed
     return kind(
         "HB510" if kind is HostUnfit else "HB601",
@@ -99,10 +107,12 @@ def _stream_refused(number: int) -> Refused:
     directory = number == errno.EISDIR
     return Refused(
         "HB210",
-        "a directory stands on descriptor 0, 1 or 2" if directory else
-        "something that leads out of the sandbox stands on descriptor 0, 1 or 2",
-        why="a directory descriptor leads out of any root (openat(2) with \"..\")" if directory else
-        "block devices, host devices, named sockets and O_PATH descriptors are the host's",
+        "a directory stands on descriptor 0, 1 or 2"
+        if directory
+        else "something that leads out of the sandbox stands on descriptor 0, 1 or 2",
+        why='a directory descriptor leads out of any root (openat(2) with "..")'
+        if directory
+        else "block devices, host devices, named sockets and O_PATH descriptors are the host's",
         rule="host-devices: CIS-5.18, 800-190-4.5.5",
         instead="redirect from a file, a pipe or /dev/null",
     )

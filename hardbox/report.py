@@ -106,7 +106,10 @@ class Result:
             "exit_code": self.exit_code,
             "signal": self.signal,
             "limit": self.limit,
-            "argv": [argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for argument in self.argv],
+            "argv": [
+                argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+                for argument in self.argv
+            ],
             "profile": {"name": self.profile, "sha256": self.profile_sha256},
             "plan": {"sha256": self.plan_sha256},
             "enforced": {
@@ -176,11 +179,15 @@ def read_enforced(records: tuple[Record, ...]) -> Enforced:
         namespaces=tuple(
             name
             for name in _NAMESPACES
-            if seen.get(f"ns/{name}") and seen.get(f"host/ns/{name}") and seen[f"ns/{name}"] != seen[f"host/ns/{name}"]
+            if seen.get(f"ns/{name}")
+            and seen.get(f"host/ns/{name}")
+            and seen[f"ns/{name}"] != seen[f"host/ns/{name}"]
         ),
         uid_map=_rows(seen.get("uid_map", "")),
         gid_map=_rows(seen.get("gid_map", "")),
-        capabilities=MappingProxyType({name: int(status[name], 16) for name in _CAPABILITY_SETS if name in status}),
+        capabilities=MappingProxyType(
+            {name: int(status[name], 16) for name in _CAPABILITY_SETS if name in status}
+        ),
         no_new_privs=status.get("NoNewPrivs") == "1",
         seccomp=status.get("Seccomp") == _FILTER_MODE,
         seccomp_filters=int(status.get("Seccomp_filters", "0")),

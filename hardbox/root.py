@@ -109,7 +109,7 @@ def root_steps(policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact]) 
     if ephemeral and files.exec == "shown":
         raise ProfileError(
             "HB430",
-            'an ephemeral root cannot keep what is written from being executed',
+            "an ephemeral root cannot keep what is written from being executed",
             value='filesystem.exec = "shown"',
             origin=policy.origin("filesystem.exec"),
             why="a writable layer over /usr is one mount: noexec would forbid all of /usr",
@@ -180,7 +180,9 @@ def _generated(build: _Builder, policy: Policy) -> None:
         return
     who = policy.identity
     home = policy.environment.set.get("HOME", "/")
-    passwd = f"box:x:{who.user}:{who.group}:hardbox:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+    passwd = (
+        f"box:x:{who.user}:{who.group}:hardbox:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+    )
     if who.user != 0:
         passwd = "root:x:0:0:not mapped:/:/bin/false\n" + passwd
     contents = {
@@ -219,7 +221,9 @@ def _own_trees(
                 "HB222",
                 f"{bind.source} cannot be shown to the job",
                 value=bind.source,
-                why="it does not exist" if found.kind == "missing" else "it is neither a file nor a directory",
+                why="it does not exist"
+                if found.kind == "missing"
+                else "it is neither a file nor a directory",
                 instead="name a file or a directory that exists",
             )
         attributes = s.NOSUID | s.NODEV | (noexec if bind in policy.filesystem.write else s.RDONLY)

@@ -148,9 +148,7 @@ class IdLease(Step, number=3, kind="id-lease", layout="suuu"):
     ranges: int
 
     def describe(self) -> str:  # noqa: D102
-        return (
-            f"take one of {self.ranges} ranges of {self.size} host ids from {self.first} (locked in {self.lock})"
-        )
+        return f"take one of {self.ranges} ranges of {self.size} host ids from {self.first} (locked in {self.lock})"
 
 
 class _Map(Step):
@@ -275,7 +273,6 @@ class Become(Step, number=40, kind="become", layout="uu"):
 
 class Private(Step, number=41, kind="private", layout=""):
     """No mount event of the host comes in."""
-
 
     def describe(self) -> str:  # noqa: D102
         return "make every mount private: no mount event crosses, either way"
@@ -458,7 +455,6 @@ class Attributes(Step, number=57, kind="attributes", layout="sqqu"):
 class PivotRoot(Step, number=58, kind="pivot-root", layout=""):
     """pivot_root(2); the host's root is detached."""
 
-
     def describe(self) -> str:  # noqa: D102
         return "enter the new root; the host's is gone"
 
@@ -475,14 +471,12 @@ class Hostname(Step, number=59, kind="hostname", layout="s"):
 class LoopbackUp(Step, number=60, kind="loopback-up", layout=""):
     """Set lo up; there is no other interface."""
 
-
     def describe(self) -> str:  # noqa: D102
         return "lo is set up; there is no other interface and no route"
 
 
 class Keyring(Step, number=61, kind="keyring", layout=""):
     """keyctl(2) KEYCTL_JOIN_SESSION_KEYRING."""
-
 
     def describe(self) -> str:  # noqa: D102
         return "a new, empty session keyring"
@@ -511,7 +505,6 @@ class Cpus(Step, number=63, kind="cpus", layout="u"):
 class Normalise(Step, number=64, kind="normalise", layout=""):
     """Umask, signals, scheduling, personality: as at boot."""
 
-
     def describe(self) -> str:  # noqa: D102
         return "umask 022, default signals, scheduling, personality and timer slack"
 
@@ -527,7 +520,6 @@ class Chdir(Step, number=65, kind="chdir", layout="s"):
 
 class NoNewPrivs(Step, number=66, kind="no-new-privs", layout=""):
     """prctl(2) PR_SET_NO_NEW_PRIVS."""
-
 
     def describe(self) -> str:  # noqa: D102
         return "no exec can ever gain a privilege"
@@ -574,14 +566,12 @@ class LandlockStdio(Step, number=69, kind="landlock-stdio", layout="q"):
 class LandlockEnforce(Step, number=70, kind="landlock-enforce", layout=""):
     """landlock_restrict_self(2)."""
 
-
     def describe(self) -> str:  # noqa: D102
         return "the second wall stands from here on"
 
 
 class Securebits(Step, number=71, kind="securebits", layout=""):
     """capabilities(7): uid 0 means nothing, locked."""
-
 
     def describe(self) -> str:  # noqa: D102
         return "uid 0 carries no capabilities; locked"
@@ -620,7 +610,6 @@ class SetCaps(Step, number=74, kind="set-caps", layout="q"):
 class CloseFds(Step, number=75, kind="close-fds", layout=""):
     """close_range(2)."""
 
-
     def describe(self) -> str:  # noqa: D102
         return "only 0, 1 and 2 reach the command"
 
@@ -636,7 +625,6 @@ class SeccompFilter(Step, number=76, kind="seccomp", layout="b"):
 
 class Exec(Step, number=77, kind="exec", layout=""):
     """Fork the job, which executes the command."""
-
 
     def describe(self) -> str:  # noqa: D102
         return "fork the job and execute the command"

@@ -195,7 +195,9 @@ def visible(policy: Policy, root: tuple[s.Step, ...], trees: tuple[str, ...]) ->
     return shown
 
 
-def drop_steps(policy: Policy, facts: HostFacts, workdir: str, landlock: tuple[s.Step, ...]) -> tuple[s.Step, ...]:
+def drop_steps(
+    policy: Policy, facts: HostFacts, workdir: str, landlock: tuple[s.Step, ...]
+) -> tuple[s.Step, ...]:
     """Give everything between the new root and the filter."""
     keep = capability_mask(policy.capabilities.keep)
     groups = s.DROP_GROUPS if facts.uid == 0 or policy.identity.ids == "range" else 0

@@ -16,7 +16,9 @@ def main(argv: list[str]) -> int:
     """Run the verb; gives the exit status."""
     request = parse("compile", argv)
     if not request.output:
-        raise Usage("HB005", "compile needs a file to write", instead="hardbox compile -o FILE.plan -- COMMAND")
+        raise Usage(
+            "HB005", "compile needs a file to write", instead="hardbox compile -o FILE.plan -- COMMAND"
+        )
     policy = api.load_profile(request.profile, request.settings, request.reasons)
     plan = api.prepare(policy, request.command, workdir=request.workdir).plan
     temporary = f"{request.output}.{os.getpid()}"

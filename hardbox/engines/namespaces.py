@@ -64,8 +64,7 @@ class Launch:
         os.set_inheritable(status_write, True)  # noqa: FBT003
         passed = {step.name for step in plan.steps if step.kind == "pass-env"}  # type: ignore[attr-defined]
         actions = [
-            (os.POSIX_SPAWN_DUP2, source, target)
-            for target, source in enumerate(_clear_of_standard(streams))
+            (os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(_clear_of_standard(streams))
         ]
         try:
             self.pid = os.posix_spawn(
