@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hardbox.errors import HardboxError, HostUnfit, ProfileError, Refused, SetupFailed, Usage
 
 if TYPE_CHECKING:
-    from hardbox.api import load_profile, plan, run
+    from hardbox.api import load_profile, make_plan, run
     from hardbox.policy import Policy
     from hardbox.report import Enforced, Result
 
@@ -30,7 +30,7 @@ __all__ = [
     "Usage",
     "__version__",
     "load_profile",
-    "plan",
+    "make_plan",
     "run",
 ]
 
@@ -39,7 +39,7 @@ _LATE = {
     "Policy": "hardbox.policy",
     "Result": "hardbox.report",
     "load_profile": "hardbox.api",
-    "plan": "hardbox.api",
+    "make_plan": "hardbox.api",
     "run": "hardbox.api",
 }
 

@@ -1,4 +1,4 @@
-"""The public functions: run, plan, load_profile.
+"""The public functions: run, make_plan, load_profile.
 
 Run by: the Python front; what `hardbox run` and `hardbox plan` call too.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
-from hardbox import filters, host, profile, refusals, report, trees
+from hardbox import filters, host, profile, refusals, report, steps, trees
 from hardbox import plan as planning
 from hardbox.engines.namespaces import Launch, Streams
-from hardbox.errors import SetupFailed
+from hardbox.errors import SetupFailed, Usage
 from hardbox.failures import set_up_failed
 from hardbox.profile import Setting
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hardbox.policy import Policy
     from hardbox.report import Result
 
+# Below the 16384 steps of a plan (plan.h), with room for all others.
+MOST_ARGUMENTS: Final = 12000
 _FORWARDED: Final = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -53,7 +55,7 @@ def load_profile(
 def prepare(policy: Policy, argv: Sequence[str], *, workdir: str | None = None) -> Prepared:
     """Check everything and make the plan; starts nothing, needs no privilege.
 
-    Raises Refused, HostUnfit or ProfileError.
+    Raises Usage, Refused, HostUnfit or ProfileError.
     """
     facts = host.read_facts()
     refusals.check(policy, facts)
@@ -61,13 +63,83 @@ def prepare(policy: Policy, argv: Sequence[str], *, workdir: str | None = None) 
     compiled = filters.compile_filter(
         policy.seccomp, refuse=refuse, keep=policy.capabilities.keep, machine=facts.machine
     )
-    command = planning.Command(tuple(argv), workdir, _cwd())
+    command = planning.Command(_words(argv), _inside(workdir), _cwd())
     return Prepared(policy, planning.build(policy, facts, trees.look_all(policy), compiled, command))
 
 
-def plan(argv: Sequence[str], *, profile: str = "strict") -> LaunchPlan:
+def make_plan(argv: Sequence[str], *, profile: str = "strict") -> LaunchPlan:
     """Give the plan for a command under a profile."""
     return prepare(load_profile(profile), argv).plan
+
+
+def _words(argv: Sequence[str]) -> tuple[str, ...]:
+    """Check what the kernel and the plan format cannot take."""
+    if isinstance(argv, str | bytes) or not argv:
+        raise Usage(
+            "HB003",
+            "no command is given",
+            value=f"argv = {argv!r}",
+            why="a string is not split: which shell's rules would count?",
+            instead='a list: hardbox.run(["ls", "-l"])',
+        )
+    given: Sequence[object] = argv
+    for word in given:
+        if not isinstance(word, str) or not _encodable(word):
+            raise Usage(
+                "HB002",
+                "an argument of the command is no text that execve(2) takes",
+                value=repr(word)[:120],
+                why="an argument is a string without NUL",
+                instead="strings; os.fsdecode() makes one of bytes",
+            )
+    if len(argv) > MOST_ARGUMENTS:
+        raise Usage(
+            "HB004",
+            f"the command has more than {MOST_ARGUMENTS} arguments",
+            value=f"{len(argv)} arguments",
+            why="each one is a step of the plan",
+            instead="xargs(1) inside, with the arguments on its stdin",
+        )
+    return tuple(argv)
+
+
+def _encodable(word: str) -> bool:
+    try:
+        return b"\0" not in word.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+
+
+def _inside(workdir: str | None) -> str | None:
+    if workdir is None or (workdir.startswith("/") and _encodable(workdir)):
+        return workdir
+    raise Usage(
+        "HB002",
+        "--workdir needs an absolute path",
+        value=f"--workdir {workdir}",
+        why="it is a place inside the sandbox, where the caller's own directory may not exist",
+        instead="--workdir /home/box",
+    )
+
+
+def grant(key: str, text: str, flag: str) -> Setting:
+    """Read "P[:DEST]" of --read and --write; relative host paths count from here.
+
+    key:  "filesystem.read" or "filesystem.write".
+    Raises Usage HB008, HB009.
+    """
+    given: object = text
+    if not isinstance(given, str):
+        raise Usage("HB008", f"{flag} needs host paths", value=repr(given)[:120], instead=f'{flag} "./src"')
+    source, colon, dest = text.rpartition(":")
+    if not colon or not dest.startswith("/"):
+        source, dest = text, ""
+    if not source or "\0" in text:
+        raise Usage("HB008", f"{flag} needs a host path", value=f"{flag} {text}", instead=f"{flag} ./src")
+    path = source if source.startswith("/") else os.path.join(_here(flag, text), source)
+    # Not normpath: ".." behind a symlink means another place than its text says.
+    path = os.path.abspath(path) if ".." not in path.split("/") else os.path.realpath(path)
+    return Setting(key, [f"{path}:{dest}" if dest else path], flag, append=True)
 
 
 def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
@@ -77,32 +149,45 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     read: Sequence[str] = (),
     write: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
+    settings: Mapping[str, object] | None = None,
+    loosen: Mapping[str, str] | None = None,
     workdir: str | None = None,
     input: bytes | None = None,  # noqa: A002 (as in subprocess.run)
     capture: bool = False,
 ) -> Result:
     """Run a command in a sandbox and wait for it.
 
-    read, write: host paths to show ("/src" or "/src:/dest"), absolute.
+    read, write: host paths to show ("src" or "/src:/dest").
     env:         variables to set inside, beside the profile's.
+    settings:    any keys of the profile, {"limits.wall": "30s"}; weaker ones need `loosen`.
+    loosen:      reasons for settings that are weaker than the profile, key -> reason.
+    workdir:     directory inside; default: the caller's own if it is shown, else HOME, else /.
     input:       bytes for the command's stdin; None: the caller's own stdin.
     capture:     collect stdout and stderr into the Result.
-    Raises Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run.
+    Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run.
     """
-    settings = [
-        Setting(f"filesystem.{key}", [path], f"{key}=", append=True)
-        for key, paths in (("read", read), ("write", write))
-        for path in paths
+    names: list[object] = [*(settings or {}), *(env or {}), *(loosen or {})]
+    for name in names:
+        if not isinstance(name, str):
+            raise Usage(
+                "HB002", "a key is no text", value=repr(name)[:120], instead='settings={"limits.wall": "30s"}'
+            )
+    wanted = [
+        *(grant("filesystem.read", path, "read=") for path in read),
+        *(grant("filesystem.write", path, "write=") for path in write),
+        *(
+            Setting("environment.set", {name: value}, "env=", append=True)
+            for name, value in (env or {}).items()
+        ),
+        *(Setting(key, value, f"settings[{key!r}]") for key, value in (settings or {}).items()),
     ]
-    if env:
-        settings.append(Setting("environment.set", dict(env), "env=", append=True))
     if isinstance(profile, str):
-        policy = load_profile(profile, settings)
-    elif settings:
-        raise SetupFailed(
-            "HB605",
-            "a loaded profile cannot be widened",
-            value="read, write or env",
+        policy = load_profile(profile, wanted, loosen)
+    elif wanted or loosen:
+        raise Usage(
+            "HB007",
+            "a loaded profile cannot be changed",
+            value="read, write, env, settings or loosen",
             instead="give the profile by name, or load it with load_profile(name, settings)",
         )
     else:
@@ -114,7 +199,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
 
 
 def execute(prepared: Prepared, streams: Streams) -> Result:
-    """Launch a prepared plan and wait; signals are not forwarded (see `forwarding`)."""
+    """Launch a prepared plan and wait; signals are not forwarded (see `Forwarding`)."""
     return finish(prepared, Launch(prepared.plan, dict(os.environ), streams))
 
 
@@ -122,7 +207,7 @@ def finish(prepared: Prepared, launch: Launch) -> Result:
     """Wait for a launch and say what happened. Raises SetupFailed."""
     status, records = launch.wait()
     failed = report.failure(records)
-    argv = tuple(step.value for step in prepared.plan.steps if step.kind == "arg")  # type: ignore[attr-defined]
+    argv = tuple(step.value for step in prepared.plan.steps if isinstance(step, steps.Arg))
     if failed is not None:
         raise set_up_failed(prepared.plan, failed)
     try:
@@ -136,14 +221,33 @@ def finish(prepared: Prepared, launch: Launch) -> Result:
         ) from error
 
 
-def forwarding(launch: Launch) -> None:
-    """Forward the caller's signals to a launch from here on; main thread only."""
+class Forwarding:
+    """Forwards the caller's signals to one launch; main thread only.
 
-    def forward(number: int, _frame: object) -> None:
-        launch.signal(number)
+    From the `with` on they are held back, so that none is lost or ends the caller before
+    there is a launch to forward them to.
+    """
 
-    for number in _FORWARDED:
-        signal.signal(number, forward)
+    def __enter__(self) -> Self:
+        """Hold signals back."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+        self._before: dict[signal.Signals, object] = {}
+        return self
+
+    def to(self, launch: Launch) -> None:
+        """Forward from here on."""
+
+        def forward(number: int, _frame: object) -> None:
+            launch.signal(number)
+
+        self._before = {number: signal.signal(number, forward) for number in _FORWARDED}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
+
+    def __exit__(self, *_: object) -> None:
+        """Give the caller its own handlers back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
 
 
 def _run_captured(prepared: Prepared, given: bytes | None, *, capture: bool) -> Result:
@@ -173,6 +277,19 @@ def _content(file: int) -> Iterator[bytes]:
     while chunk := os.pread(file, 1 << 20, offset):
         offset += len(chunk)
         yield chunk
+
+
+def _here(flag: str, text: str) -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        raise Usage(
+            "HB009",
+            "a relative path, and the working directory is gone",
+            value=f"{flag} {text}",
+            why="the directory that this shell stands in was deleted",
+            instead="cd to a directory that exists, or give an absolute path",
+        ) from error
 
 
 def _cwd() -> str:

@@ -36,7 +36,7 @@ class HardboxError(Exception):
 
     verdict = "refused"
 
-    def __init__(  # noqa: PLR0913 (the six parts of every message, all by keyword)
+    def __init__(
         self,
         code: str,
         what: str,
@@ -47,6 +47,7 @@ class HardboxError(Exception):
         rule: str = "",
         instead: str = "",
     ) -> None:
+        """Take the parts; see the class."""
         super().__init__(f"[{code}] {what}")
         self.code = code
         self.what = what
@@ -65,15 +66,29 @@ class HardboxError(Exception):
             ("rule", self.rule),
             ("instead", self.instead),
         )
-        lines = [f"hardbox: {self.verdict} [{self.code}]: {self.what}"]
-        lines += [f"  {name:<8} {text}" for name, text in rows if text]
-        lines.append("  nothing was run")
-        return printable("\n".join(lines)) + "\n"
+        lines = [f"hardbox: {self.verdict} [{self.code}]: {printable(self.what)}"]
+        lines += [f"  {name:<8} {printable(text)}" for name, text in rows if text]
+        return "\n".join([*lines, "  nothing was run", ""])
+
+    def to_json(self) -> dict[str, str]:
+        """Give the parts as plain values, for a report."""
+        names = ("code", "what", "value", "origin", "why", "rule", "instead")
+        return {"verdict": self.verdict} | {name: plain(getattr(self, name)) for name in names}
 
 
 def printable(text: str) -> str:
-    """Escape control characters, so that a hostile name cannot drive the reader's terminal."""
-    return "".join(c if c == "\n" or (c.isprintable()) else c.encode("unicode_escape").decode() for c in text)
+    """Escape everything but visible characters.
+
+    A hostile name must not drive the reader's terminal, nor forge a line of a message.
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+def plain(text: str) -> str:
+    """Give text that is valid UTF-8, for JSON; other bytes show as U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 class Usage(HardboxError):  # noqa: N818 (the field's own term; reads as `raise Usage`)
@@ -93,7 +108,7 @@ class ProfileError(HardboxError):
 
 
 class HostUnfit(HardboxError):  # noqa: N818 (the field's own term)
-    """This host cannot enforce what the profile promises; nothing weaker is run instead."""
+    """The host cannot enforce what the profile promises; nothing weaker is run instead."""
 
     verdict = "host unfit"
 

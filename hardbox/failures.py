@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from hardbox.errors import HardboxError, HostUnfit, Refused, SetupFailed
+from hardbox.rules import RULES
 
 if TYPE_CHECKING:
     from hardbox.plan import LaunchPlan
@@ -35,8 +36,7 @@ _CAUSES: Final = {
         "wait for one to end, or give user hardbox a longer range in /etc/subuid and /etc/subgid",
     ),
     ("overlay", errno.EINVAL): (
-        "the directory has mounts below it that a user namespace may not take apart, or its file system"
-        " cannot be a lower layer",
+        "mounts below the directory may not be taken apart here, or its file system cannot be a lower layer",
         'filesystem.mode = "read-only", or show the directories below it one by one',
     ),
     ("tree", errno.EINVAL): (
@@ -88,7 +88,7 @@ def set_up_failed(plan: LaunchPlan, failed: Failure) -> HardboxError:
             instead="" if interrupted else "hardbox doctor",
         )
     step = plan.steps[failed.step - 1]
-    if step.kind == "stdio":
+    if step.kind == "stdio" and failed.errno in (errno.EISDIR, errno.ENOTSUP):
         return _stream_refused(failed.errno)
     why, instead = (
         _CAUSES.get((step.kind, failed.errno)) or _CAUSES.get((step.kind, _ANY)) or ("", "hardbox doctor")
@@ -113,6 +113,6 @@ def _stream_refused(number: int) -> Refused:
         why='a directory descriptor leads out of any root (openat(2) with "..")'
         if directory
         else "block devices, host devices, named sockets and O_PATH descriptors are the host's",
-        rule="host-devices: CIS-5.18, 800-190-4.5.5",
+        rule=RULES["leaking-descriptors"].cite(),
         instead="redirect from a file, a pipe or /dev/null",
     )

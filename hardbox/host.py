@@ -6,12 +6,31 @@ by every run); really trying things in a child is `probe.py`, for `hardbox docto
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from hardbox.cache import cache_folder
+from hardbox.errors import HostUnfit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+LANDLOCK_CREATE_RULESET: Final = 444  # one number on every architecture (asm-generic/unistd.h)
+LANDLOCK_CREATE_RULESET_VERSION: Final = 1  # linux/landlock.h
+ROOT_RANGES_OWNER: Final = "hardbox"  # whose subordinate ids root's sandboxes use
+# Fixed places, never the caller's PATH; the last one is NixOS's.
+_HELPER_FOLDERS: Final = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")
+_ID_LIMIT: Final = (1 << 32) - 1  # (uid_t)-1 is no id
+
+
+# Host ids for root's sandboxes where /etc/subuid names no range for user "hardbox": above
+# what systemd-nspawn uses, below 2^31.
+LEASE_FIRST: Final = 0x70000000
+LEASE_SIZE: Final = 65536
+LEASE_RANGES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,8 @@ class HostFacts:
     root_links:       top-level symlinks of the host, "/bin" -> "usr/bin".
     root_dirs:        top-level directories of the host, "/usr"...
     cgroup_namespaces: CLONE_NEWCGROUP exists here.
+    own_paths:        resolved paths of hardbox itself (environment, interpreter, package, cache);
+                      a job that could write them would control the next run.
     """
 
     uid: int
@@ -57,3 +78,176 @@ class HostFacts:
     root_links: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     root_dirs: frozenset[str] = frozenset()
     cgroup_namespaces: bool = True
+    own_paths: tuple[str, ...] = ()
+
+    def lease_ids(self) -> IdRange:
+        """Give the host ids that root's sandboxes take theirs from, LEASE_SIZE each.
+
+        They are user "hardbox"'s subordinate ids where both files name the same range, which
+        must not reach down to ids of the host's own; else a high default.
+        """
+        if self.subuid and self.subgid:
+            own = max(self.subuid, key=lambda ids: ids.count)
+            if own in self.subgid and own.count >= LEASE_SIZE and own.start >= LEASE_SIZE:
+                return own
+        return IdRange(LEASE_FIRST, LEASE_SIZE * LEASE_RANGES)
+
+
+def read_facts(root: str = "") -> HostFacts:
+    """Read the facts of this host and this caller.
+
+    root: a directory that stands for "/" where files are read; tests use it.
+
+    Raises HostUnfit HB502 if /proc is not mounted, HB503 if this Python cannot make
+    a system call of its own.
+    """
+    uid, system = os.geteuid(), os.uname()
+    name = user_name(uid, root)
+    owners = (ROOT_RANGES_OWNER,) if uid == 0 else (name, str(uid))
+    links, dirs = _top_level(root)
+    return HostFacts(
+        uid=uid,
+        gid=os.getegid(),
+        groups=tuple(os.getgroups()),
+        user_name=name,
+        kernel=system.release,
+        machine=system.machine,
+        last_cap=_last_cap(root),
+        landlock_abi=landlock_abi(),
+        cpus=tuple(sorted(os.sched_getaffinity(0))),
+        subuid=parse_ranges(read_bytes(f"{root}/etc/subuid"), owners),
+        subgid=parse_ranges(read_bytes(f"{root}/etc/subgid"), owners),
+        newuidmap=_helper("newuidmap", root),
+        newgidmap=_helper("newgidmap", root),
+        proc_entries=frozenset(entry for entry in os.listdir(f"{root}/proc") if not entry.isdecimal()),
+        root_links=links,
+        root_dirs=dirs,
+        cgroup_namespaces=os.path.lexists(f"{root}/proc/self/ns/cgroup"),
+        own_paths=own_paths(),
+    )
+
+
+def read_bytes(path: str) -> bytes:
+    """Give what a small file holds, b"" if it is missing or may not be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError:
+        return b""
+    chunks: list[bytes] = []
+    try:
+        while chunk := os.read(descriptor, 65536):
+            chunks.append(chunk)
+    except OSError:  # a directory, or a sysctl that is closed to this caller
+        return b""
+    finally:
+        os.close(descriptor)
+    return b"".join(chunks)
+
+
+def split_range(line: bytes) -> tuple[str, IdRange] | None:
+    """Take one line of /etc/subuid apart: its owner and range, None if it is no usable line.
+
+    Read as newuidmap(1) reads it: exactly three fields, decimal numbers; any other line, such
+    as a comment, counts as absent. Also absent is a range with id 0, which is never mapped,
+    or one that ends beyond the last id.
+    """
+    fields = line.split(b":")
+    if len(fields) != 3 or not fields[0]:  # noqa: PLR2004 (subuid(5): owner, first id, count)
+        return None
+    if not all(field.isdigit() and len(field) <= 10 for field in fields[1:]):  # noqa: PLR2004 (2^32 has ten)
+        return None
+    start, count = int(fields[1]), int(fields[2])
+    if start == 0 or count == 0 or start + count > _ID_LIMIT:
+        return None
+    return fields[0].decode("utf-8", "surrogateescape"), IdRange(start, count)
+
+
+def parse_ranges(text: bytes, owners: Iterable[str]) -> tuple[IdRange, ...]:
+    """Give the ranges that belong to one of `owners`, in the order of the file."""
+    wanted = frozenset(owner for owner in owners if owner)
+    rows = (split_range(line) for line in text.split(b"\n"))
+    return tuple(row[1] for row in rows if row is not None and row[0] in wanted)
+
+
+def user_name(uid: int, root: str = "") -> str:
+    """Give the login name: from /etc/passwd, and only if it is not there from a name service."""
+    wanted = b"%d" % uid
+    for line in read_bytes(f"{root}/etc/passwd").split(b"\n"):
+        fields = line.split(b":", 3)
+        if len(fields) == 4 and fields[2] == wanted:  # noqa: PLR2004 (name, password, uid, the rest)
+            return fields[0].decode("utf-8", "surrogateescape")
+    import pwd  # noqa: PLC0415 (may ask a server; most callers stand in the file)
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
+
+
+def landlock_abi() -> int:
+    """Ask the kernel for its Landlock ABI; 0 if there is none (landlock_create_ruleset(2)).
+
+    Asked anew each time: a remembered value that is too low would weaken the second wall in
+    silence. `ctypes` takes 1.5 ms to import, the C module below it 0.3 ms.
+    """
+    arguments = (LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION)
+    try:
+        import _ctypes  # noqa: PLC0415 (a Python without it gets a proper error)
+
+        try:
+            program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # None: dlopen(3)'s own program
+            call = _ctypes.dlsym(program, "syscall")
+            version: int = _ctypes.call_function(call, arguments)
+        except AttributeError:  # the module is private to Python: its public face is slower
+            import ctypes  # noqa: PLC0415
+
+            version = ctypes.CDLL(None).syscall(*arguments)
+    except ImportError as error:
+        raise HostUnfit(
+            "HB503",
+            "this Python cannot make system calls",
+            value=sys.executable,
+            why=f"its ctypes module is missing ({error}), so neither Landlock nor seccomp can be prepared",
+            instead="use a Python that was built with libffi; the distribution's own is",
+        ) from error
+    return max(version, 0)
+
+
+def own_paths() -> tuple[str, ...]:
+    """Give the resolved paths that a job must never be able to write (see HostFacts)."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    prefixes = (prefix for prefix in (sys.prefix, sys.base_prefix) if prefix != "/usr")
+    paths = (*prefixes, package, cache_folder())
+    return tuple(dict.fromkeys(os.path.realpath(path) for path in paths if path))
+
+
+def _last_cap(root: str) -> int:
+    text = read_bytes(f"{root}/proc/sys/kernel/cap_last_cap").strip()
+    if text.isdigit():
+        return int(text)
+    raise HostUnfit(
+        "HB502",
+        "/proc is not mounted, or not readable",
+        value="/proc/sys/kernel/cap_last_cap",
+        why="id maps are written through /proc, and the report is read back from it",
+        instead="mount -t proc proc /proc",
+    )
+
+
+def _helper(name: str, root: str) -> str:
+    for folder in _HELPER_FOLDERS:
+        if os.access(f"{root}{folder}/{name}", os.X_OK):
+            return f"{folder}/{name}"
+    return ""
+
+
+def _top_level(root: str) -> tuple[Mapping[str, str], frozenset[str]]:
+    links: dict[str, str] = {}
+    dirs: set[str] = set()
+    with os.scandir(root or "/") as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                links["/" + entry.name] = os.readlink(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                dirs.add("/" + entry.name)
+    return MappingProxyType(links), frozenset(dirs)

@@ -111,7 +111,7 @@ def build(
             s.Host(facts.uid, facts.kernel),
             s.Namespaces(flags),
             *identity_steps(policy, facts),
-            s.Stdio(0),
+            s.Stdio(s.GIVE_PIPES if facts.uid == 0 else 0),
             s.Wall(policy.limits.wall, policy.limits.grace),
             *trees,
             *_data(policy, command),

@@ -22,6 +22,17 @@ GRANT_MODES: Final = ("none", "read", "any")
 NETWORK_MODES: Final = ("none", "loopback", "allow", "bridge")
 # From most to least strict; a filter extends the one before it and only adds.
 FILTER_ORDER: Final = ("strict", "baseline", "build", "inspect")
+# Protections whose absence a profile may accept, with a reason ([optional]).
+OPTIONAL: Final = ("landlock",)
+# capabilities(7), by number, without "CAP_".
+CAPABILITIES: Final = (
+    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"),
+    *("SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW"),
+    *("IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT"),
+    *("SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD"),
+    *("LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG"),
+    *("WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"),
+)
 
 
 @dataclass(frozen=True, slots=True)

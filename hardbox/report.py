@@ -9,20 +9,32 @@ from __future__ import annotations
 import os
 import struct
 from dataclasses import dataclass, field
+from signal import SIGKILL
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from hardbox.errors import EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, EXIT_SIGNAL_BASE, EXIT_TIME_LIMIT
+from hardbox.errors import (
+    EXIT_CANNOT_EXECUTE,
+    EXIT_NOT_FOUND,
+    EXIT_REFUSED,
+    EXIT_SIGNAL_BASE,
+    EXIT_TIME_LIMIT,
+    SetupFailed,
+    plain,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from hardbox.errors import HardboxError
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
 
 SCHEMA: Final = "hardbox.report/1"
-# wire.h: hb_record_type and hb_cause
+# Numbers of wire.h, enum hb_record_type, and below enum hb_cause.
 _FAILED, _READ, _STARTED, _NO_EXEC, _ENDED = 1, 2, 3, 4, 5
+# The least that a record of each type holds (wire.h).
+_SIZES: Final = {_FAILED: 8, _READ: 1, _STARTED: 8, _NO_EXEC: 4, _ENDED: 40}
 _CAUSE_WALL, _CAUSE_CALLER, _CAUSE_LOST = 1, 2, 3
 _NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 _CAPABILITY_SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
@@ -63,6 +75,17 @@ class Enforced:
     no_new_privs: bool = False
     seccomp: bool = False
     seccomp_filters: int = 0
+
+    def gaps(self) -> tuple[str, ...]:
+        """Name what could not be confirmed; only a /proc that hides the job can be the reason."""
+        seen = {
+            "six namespaces": set(_NAMESPACES[:6]) <= set(self.namespaces),
+            "id maps": bool(self.uid_map and self.gid_map),
+            "capability sets": set(self.capabilities) == set(_CAPABILITY_SETS),
+            "no_new_privs": self.no_new_privs,
+            "the filter": self.seccomp,
+        }
+        return tuple(name for name, confirmed in seen.items() if not confirmed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +129,7 @@ class Result:
             "exit_code": self.exit_code,
             "signal": self.signal,
             "limit": self.limit,
-            "argv": [
-                argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-                for argument in self.argv
-            ],
+            "argv": [plain(argument) for argument in self.argv],
             "profile": {"name": self.profile, "sha256": self.profile_sha256},
             "plan": {"sha256": self.plan_sha256},
             "enforced": {
@@ -131,14 +151,26 @@ class Result:
         }
 
 
+def refusal(error: HardboxError, argv: Sequence[str]) -> dict[str, object]:
+    """Give the report of a launch that was refused or failed: nothing was run."""
+    failed = isinstance(error, SetupFailed)
+    return {
+        "schema": SCHEMA,
+        "outcome": "set-up-failed" if failed else "refused",
+        "exit_code": EXIT_REFUSED,
+        "argv": [plain(argument) for argument in argv],
+        "error": error.to_json(),
+    }
+
+
 def parse_records(data: bytes) -> tuple[Record, ...]:
     """Split the launcher's bytes into records. Raises ValueError if they are cut short."""
     records: list[Record] = []
     at = 0
     while at < len(data):
-        kind, length = struct.unpack_from("<II", data, at)
+        kind, length = struct.unpack_from("<II", data[at : at + 8].ljust(8, b"\xff"))
         payload = data[at + 8 : at + 8 + length]
-        if len(payload) != length:
+        if len(payload) != length or length < _SIZES.get(kind, 0):
             message = "a status record is cut short"
             raise ValueError(message)
         records.append(Record(kind, payload))
@@ -170,11 +202,8 @@ def read_enforced(records: tuple[Record, ...]) -> Enforced:
         if record.kind == _READ:
             name, _, content = record.payload.partition(b"\0")
             seen[name.decode()] = content.decode("utf-8", "replace")
-    status = dict(
-        (line.split(":", 1)[0], line.split(":", 1)[1].strip())
-        for line in seen.get("status", "").splitlines()
-        if ":" in line
-    )
+    rows = (line.partition(":") for line in seen.get("status", "").splitlines())
+    status = {name: value.strip() for name, _, value in rows}
     return Enforced(
         namespaces=tuple(
             name
@@ -206,10 +235,13 @@ def result(
     started: seconds from first step to exec, 0.0 if it was never reached.
     """
     ended = [record for record in records if record.kind == _ENDED]
-    if not ended:
+    if not ended and not any(record.kind == _STARTED for record in records):
         message = "the launcher ended without a word"
         raise ValueError(message)
-    status, cause, wall, user, system, rss = struct.unpack("<iIQQQQ", ended[-1].payload)
+    # Killed from outside after the command had started: what it used is not known.
+    status, cause, wall, user, system, rss = (
+        struct.unpack_from("<iIQQQQ", ended[-1].payload) if ended else (SIGKILL, _CAUSE_LOST, 0, 0, 0, 0)
+    )
     problem = no_exec(records)
     signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     outcome, code = "exited", os.WEXITSTATUS(status) if signal is None else EXIT_SIGNAL_BASE + signal

@@ -7,11 +7,12 @@ trees, scratch, /dev, /proc, then everything becomes read-only that has to be.
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hardbox import steps as s
-from hardbox.errors import ProfileError, Refused
-from hardbox.trees import root_prefix
+from hardbox.errors import ProfileError
+from hardbox.rules import refuse
+from hardbox.trees import MISSING, TOP_LEVEL, root_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,12 +54,22 @@ _SHARED_MODE: Final = 0o1777
 _SHARED_PLACES: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108 (paths inside the sandbox)
 
 
+class _Place(NamedTuple):
+    """Something to attach: where, "dir" or "file", and the step that does it."""
+
+    dest: str
+    kind: str
+    step: s.Step
+
+
 class _Builder:
     """Collects steps, and makes each directory once, parents first."""
 
-    def __init__(self) -> None:
+    def __init__(self, trees: tuple[str, ...]) -> None:
         self.steps: list[s.Step] = []
         self.made: set[str] = {"/"}
+        # Trees of the host: nothing is made inside them.
+        self.trees = trees
 
     def add(self, *steps: s.Step) -> None:
         self.steps.extend(steps)
@@ -72,7 +83,7 @@ class _Builder:
 
     def target(self, path: str, kind: str) -> None:
         """Make the place that something of this kind is attached to."""
-        if path in self.made:
+        if path in self.made or any(path.startswith(tree + "/") for tree in self.trees):
             return
         if kind == "dir":
             self.directory(path)
@@ -115,15 +126,28 @@ def root_steps(policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact]) 
             why="a writable layer over /usr is one mount: noexec would forbid all of /usr",
             instead='filesystem.exec = "anywhere", or filesystem.mode = "read-only"',
         )
-    build = _Builder()
+    if ephemeral and files.changes == 0:
+        raise ProfileError(
+            "HB432",
+            "an ephemeral root has no room for what is changed",
+            value="filesystem.changes = 0",
+            origin=policy.origin("filesystem.changes"),
+            why="its changes live in memory, and that needs a bound",
+            instead='filesystem.changes = "256M"',
+        )
+    build = _Builder(tuple(bind.dest for bind in _binds(policy)))
     size = max(ROOT_SIZE, files.changes) if ephemeral else ROOT_SIZE
     build.add(s.Private(), s.NewRoot(ASSEMBLY_POINT, size, 65536))
     slots = _show(build, policy, facts, paths)
     _generated(build, policy)
     if ephemeral:
         _overlays(build, policy, paths)
-    _own_trees(build, policy, facts, paths, slots)
-    _scratch(build, policy)
+    # Parents first, whatever they are: what is attached later covers what lies below it.
+    attached = [*_own_trees(policy, facts, paths, slots), *_scratch(policy)]
+    _no_ghosts(policy, paths, attached)
+    for place in sorted(attached, key=lambda place: place.dest.split("/")):
+        build.target(place.dest, place.kind)
+        build.add(place.step)
     _devices(build)
     _proc(build, facts)
     if not ephemeral:
@@ -139,12 +163,10 @@ def _binds(policy: Policy) -> Iterable[Bind]:
 def _shown(policy: Policy, paths: Mapping[str, PathFact]) -> tuple[str, ...]:
     """Give the shown paths that are there: directories and files, by their own name."""
     prefix = root_prefix(policy)
-    extra = tuple(
-        path.removeprefix(prefix)
-        for path, found in paths.items()
-        if found.kind == "dir"
-        and path.removeprefix(prefix) in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-        and "/usr" in policy.filesystem.show
+    extra = (
+        name
+        for name in TOP_LEVEL
+        if "/usr" in policy.filesystem.show and paths.get(prefix + name, MISSING).kind == "dir"
     )
     wanted = dict.fromkeys((*policy.filesystem.show, *extra))
     return tuple(p for p in wanted if paths[prefix + p].kind in ("dir", "file"))
@@ -165,9 +187,9 @@ def _show(build: _Builder, policy: Policy, facts: HostFacts, paths: Mapping[str,
             # A root directory's own path may not contain symlinks: it is hostile.
             source = prefix + path if prefix else found.real
             build.add(s.BindMount(source, path, readonly, s.RECURSIVE if found.kind == "dir" else 0))
-    for path, found in paths.items():
-        name = path.removeprefix(prefix)
-        if found.kind == "link" and path.startswith(prefix) and name not in build.made:
+    for name in (*policy.filesystem.show, *TOP_LEVEL):
+        found = paths.get(prefix + name, MISSING)
+        if found.kind == "link" and name not in build.made:
             build.directory(posixpath.dirname(name))
             build.made.add(name)
             build.add(s.Symlink(found.target, name))
@@ -211,38 +233,46 @@ def _overlays(build: _Builder, policy: Policy, paths: Mapping[str, PathFact]) ->
 
 
 def _own_trees(
-    build: _Builder, policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact], slot: int
-) -> None:
+    policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact], slot: int
+) -> Iterable[_Place]:
     noexec = s.NOEXEC if policy.filesystem.exec == "shown" else 0
     for bind in _binds(policy):
         found = paths[bind.source]
         if found.kind not in ("dir", "file"):
-            raise Refused(
-                "HB222",
-                f"{bind.source} cannot be shown to the job",
-                value=bind.source,
-                why="it does not exist"
-                if found.kind == "missing"
-                else "it is neither a file nor a directory",
-                instead="name a file or a directory that exists",
-            )
+            # refusals.py has looked before; here it has changed since.
+            raise refuse("unusable-source", value=bind.source)
         attributes = s.NOSUID | s.NODEV | (noexec if bind in policy.filesystem.write else s.RDONLY)
-        build.target(bind.dest, found.kind)
         if facts.uid == 0:
-            build.add(s.Attach(slot, bind.dest, attributes, 0))
+            yield _Place(bind.dest, found.kind, s.Attach(slot, bind.dest, attributes, 0))
             slot += 1
         else:
             flags = s.RECURSIVE if found.kind == "dir" else 0
-            build.add(s.BindMount(found.real, bind.dest, attributes, flags))
+            yield _Place(bind.dest, found.kind, s.BindMount(found.real, bind.dest, attributes, flags))
 
 
-def _scratch(build: _Builder, policy: Policy) -> None:
+def _scratch(policy: Policy) -> Iterable[_Place]:
     noexec = s.NOEXEC if policy.filesystem.exec == "shown" else 0
     single = policy.identity.ids == "single"
-    for path, size in sorted(policy.filesystem.scratch.items()):
+    for path, size in policy.filesystem.scratch.items():
         mode = _SHARED_MODE if path in _SHARED_PLACES or not single else 0o755
-        build.directory(path)
-        build.add(s.Tmpfs(path, size, size // INODE_BYTES + 1024, mode, s.NOSUID | s.NODEV | noexec))
+        inodes = size // INODE_BYTES + 1024
+        yield _Place(path, "dir", s.Tmpfs(path, size, inodes, mode, s.NOSUID | s.NODEV | noexec))
+
+
+def _no_ghosts(policy: Policy, paths: Mapping[str, PathFact], attached: Iterable[_Place]) -> None:
+    """Refuse a place inside a tree of the host where nothing is: making it would change the host."""
+    for bind in _binds(policy):
+        for place in attached:
+            if place.dest.startswith(bind.dest + "/"):
+                there = paths.get(bind.source + place.dest[len(bind.dest) :])
+                if there is None or there.kind != place.kind:
+                    raise ProfileError(
+                        "HB431",
+                        f"{place.dest} lies inside the tree {bind.dest}, and is not there",
+                        value=place.dest,
+                        why=f"to attach it, a {place.kind} would be made in {bind.source} of the host",
+                        instead=f"make it there yourself, or choose a place outside {bind.dest}",
+                    )
 
 
 def _devices(build: _Builder) -> None:

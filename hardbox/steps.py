@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import ClassVar, Final, dataclass_transform
 
-# mount_setattr(2)
+# Attributes of mount_setattr(2).
 RDONLY: Final = 0x1
 NOSUID: Final = 0x2
 NODEV: Final = 0x4
@@ -19,6 +19,7 @@ _ATTRIBUTES: Final = ((RDONLY, "read-only"), (NOSUID, "nosuid"), (NODEV, "nodev"
 RECURSIVE: Final = 1
 IDMAPPED: Final = 2
 DROP_GROUPS: Final = 1
+GIVE_PIPES: Final = 2
 
 RLIMIT_NAMES: Final = {
     0: "cpu seconds per process",
@@ -61,7 +62,7 @@ class Step:
 
     def __init_subclass__(cls, *, number: int = 0, kind: str = "", layout: str = "") -> None:
         """Register a kind; its row of kinds.h stands in the class header."""
-        own = cls.__dict__.get("__annotations__", {})
+        own = cls.__dict__.get("__annotations__", {})  # noqa: RUF063 (inspect costs 4 ms to import)
         inherited: tuple[str, ...] = getattr(cls, "names", ())
         cls.names = inherited + tuple(name for name in own if name != "what")
         cls.number, cls.kind, cls.layout = number, kind, layout
@@ -148,7 +149,8 @@ class IdLease(Step, number=3, kind="id-lease", layout="suuu"):
     ranges: int
 
     def describe(self) -> str:  # noqa: D102
-        return f"take one of {self.ranges} ranges of {self.size} host ids from {self.first} (locked in {self.lock})"
+        ranges = f"one of {self.ranges} ranges of {self.size} host ids from {self.first}"
+        return f"take {ranges} (locked in {self.lock})"
 
 
 class _Map(Step):
@@ -192,7 +194,9 @@ class Stdio(Step, number=7, kind="stdio", layout="u"):
     allowed: int
 
     def describe(self) -> str:  # noqa: D102
-        return "pass descriptors 0-2 if they are files, pipes, socket pairs, terminals or null-like devices"
+        kinds = "files, pipes, socket pairs, terminals or null-like devices"
+        given = "; pipes become the job's" if self.allowed & GIVE_PIPES else ""
+        return f"pass descriptors 0-2 if they are {kinds}{given}"
 
 
 class Wall(Step, number=8, kind="wall", layout="qq"):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from hardbox.policy import Policy
 
@@ -33,13 +33,18 @@ class PathFact:
     gid: int = 0
 
 
+# Usually links into /usr; directories beside it on unmerged systems.
+TOP_LEVEL: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+MISSING: Final = PathFact("missing", "")
+
+
 def look(path: str) -> PathFact:
     """Look at one path; the last component is not followed."""
     try:
         found = os.lstat(path)
-    except OSError:
+        real = os.path.realpath(path)
+    except OSError:  # realpath too: a link that the caller may not read
         return PathFact("missing", path)
-    real = os.path.realpath(path)
     if stat.S_ISLNK(found.st_mode):
         return PathFact("link", real, os.readlink(path), found.st_uid, found.st_gid)
     kind = "dir" if stat.S_ISDIR(found.st_mode) else "file" if stat.S_ISREG(found.st_mode) else "other"
@@ -48,7 +53,10 @@ def look(path: str) -> PathFact:
 
 def look_resolved(path: str) -> PathFact:
     """Look at what a path leads to in the end."""
-    return look(os.path.realpath(path))
+    try:
+        return look(os.path.realpath(path))
+    except OSError:
+        return PathFact("missing", path)
 
 
 def root_prefix(policy: Policy) -> str:
@@ -64,13 +72,14 @@ def look_all(policy: Policy) -> Mapping[str, PathFact]:
     if prefix:
         facts[prefix] = look(prefix)
     facts.update({prefix + path: look(prefix + path) for path in policy.filesystem.show})
-    facts.update({prefix + path: look(prefix + path) for path in _top_level(prefix)})
-    for bind in (*policy.filesystem.read, *policy.filesystem.write):
+    facts.update({prefix + path: look(prefix + path) for path in TOP_LEVEL})
+    binds = (*policy.filesystem.read, *policy.filesystem.write)
+    for bind in binds:
         facts[bind.source] = look_resolved(bind.source)
+    # Where something is attached inside a host tree, it has to be there already.
+    for dest in (*(bind.dest for bind in binds), *policy.filesystem.scratch):
+        for bind in binds:
+            if dest.startswith(bind.dest + "/"):
+                place = bind.source + dest[len(bind.dest) :]
+                facts.setdefault(place, look(place))
     return facts
-
-
-def _top_level(prefix: str) -> Iterable[str]:
-    """Name what usually is a link into /usr, or a directory beside it on unmerged systems."""
-    names = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-    return tuple(name for name in names if os.path.lexists(prefix + name))

@@ -11,19 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox import steps as s
 from hardbox.errors import HostUnfit
-from hardbox.policy import UNLIMITED
+from hardbox.host import LEASE_SIZE
+from hardbox.policy import CAPABILITIES, UNLIMITED
 
 if TYPE_CHECKING:
     from hardbox.host import HostFacts
     from hardbox.policy import Policy
 
 LEASE_FILE: Final = "/run/hardbox.ids"
-# Host ids for root's sandboxes where /etc/subuid names no range for user "hardbox": above
-# what systemd-nspawn uses, below 2^31.
-LEASE_FIRST: Final = 0x70000000
-LEASE_SIZE: Final = 65536
-LEASE_RANGES: Final = 4096
-
 _RLIMIT_CPU, _RLIMIT_FSIZE, _RLIMIT_DATA, _RLIMIT_CORE = 0, 1, 2, 4
 _RLIMIT_NPROC, _RLIMIT_NOFILE, _RLIMIT_MEMLOCK, _RLIMIT_MSGQUEUE = 6, 7, 8, 12
 _MEMLOCK: Final = 65536
@@ -38,16 +33,6 @@ _NETWORK_ABI, _SCOPE_ABI = 4, 6
 _BIND_CONNECT_TCP: Final = 3
 _ABSTRACT_AND_SIGNALS: Final = 3
 
-# capabilities(7), by number.
-CAPABILITIES: Final = (
-    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"),
-    *("SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW"),
-    *("IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT"),
-    *("SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD"),
-    *("LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG"),
-    *("WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"),
-)
-
 
 def capability_mask(names: tuple[str, ...]) -> int:
     """Give the bit mask of capability names, which profile.py has checked."""
@@ -58,12 +43,8 @@ def identity_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
     """Give the outside steps that map ids. Host uid and gid 0 are never mapped."""
     user, group = policy.identity.user, policy.identity.group
     if facts.uid == 0:
-        first, ranges = LEASE_FIRST, LEASE_RANGES
-        if facts.subuid and facts.subgid:
-            own = max(facts.subuid, key=lambda r: r.count)
-            if own in facts.subgid and own.count >= LEASE_SIZE and own.start >= LEASE_SIZE:
-                first, ranges = own.start, own.count // LEASE_SIZE
-        lease = s.IdLease(LEASE_FILE, first, LEASE_SIZE, ranges)
+        ids = facts.lease_ids()
+        lease = s.IdLease(LEASE_FILE, ids.start, LEASE_SIZE, ids.count // LEASE_SIZE)
         if policy.identity.ids == "single":
             return (lease, s.MapUid(user, user, 1, 1), s.MapGid(group, group, 1, 1))
         return (lease, s.MapUid(0, 0, LEASE_SIZE, 1), s.MapGid(0, 0, LEASE_SIZE, 1))

@@ -6,13 +6,20 @@ Run by: cli/main.py.
 from __future__ import annotations
 
 from hardbox import api
-from hardbox.cli.options import parse
+from hardbox.cli.options import parse, usage_text
 from hardbox.errors import printable
 
 
 def main(argv: list[str]) -> int:
     """Run the verb; gives the exit status."""
     request = parse("plan", argv)
+    if request.help:
+        print(
+            usage_text(
+                "plan", "Prints the steps that `hardbox run` would take; starts nothing, needs no privilege."
+            )
+        )
+        return 0
     policy = api.load_profile(request.profile, request.settings, request.reasons)
     plan = api.prepare(policy, request.command, workdir=request.workdir).plan
     if request.json:

@@ -9,69 +9,79 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from hardbox import api
-from hardbox.cli.options import parse
+from hardbox import api, report
+from hardbox.cli.options import parse, usage_text
+from hardbox.cli.report_file import ReportFile
 from hardbox.engines.namespaces import Launch, Streams
-from hardbox.errors import SetupFailed, printable
+from hardbox.errors import HardboxError, printable
 
 if TYPE_CHECKING:
+    from hardbox.cli.options import Request
+    from hardbox.policy import Policy
     from hardbox.report import Result
 
 
 def main(argv: list[str]) -> int:
     """Run the verb; gives the exit status."""
     request = parse("run", argv)
+    if request.help:
+        print(
+            usage_text(
+                "run", "Runs COMMAND in a sandbox; exit status: the command's own, or 124 time, 125 refused."
+            )
+        )
+        return 0
+    asked = [bind.partition(":")[0] for bind in request.values("filesystem.write")]
+    out = ReportFile(request.report, asked) if request.report else None
+    try:
+        return _run(request, out)
+    except HardboxError as error:
+        if out is not None:
+            out.write(report.refusal(error, request.command))
+        raise
+
+
+def _run(request: Request, out: ReportFile | None) -> int:
     policy = api.load_profile(request.profile, request.settings, request.reasons)
     prepared = api.prepare(policy, request.command, workdir=request.workdir)
-    report_file = _open_report(request.report) if request.report else None
+    if out is not None:
+        out.open([bind.source for bind in policy.filesystem.write])
     if not request.quiet:
-        _say_loosened(prepared.policy.loosen, prepared.policy.optional)
-    launch = Launch(prepared.plan, dict(os.environ), Streams())
-    api.forwarding(launch)
-    result = api.finish(prepared, launch)
-    if report_file is not None:
-        _write_report(report_file, result)
+        _say_weaker(policy)
+    with api.Forwarding() as forward:
+        launch = Launch(prepared.plan, dict(os.environ), Streams())
+        forward.to(launch)
+        result = api.finish(prepared, launch)
+    if out is not None and (problem := out.write(result.to_json())):
+        # Too late to refuse: the command has run, and its exit status is its own.
+        _say(f"failed [HB607]: the report {request.report} is not complete: {problem}; the command was run")
     _say_problem(result, quiet=request.quiet)
     return result.exit_code
 
 
-def _say_loosened(loosen: object, optional: object) -> None:
-    """Print what is weaker than the parent profile: never silent."""
-    for word, table in (("loosened", loosen), ("optional", optional)):
-        if isinstance(table, dict) or hasattr(table, "items"):
-            for key, reason in table.items():
-                print(printable(f"hardbox: {word} {key}: {reason}"), file=sys.stderr)
+def _say_weaker(policy: Policy) -> None:
+    """Print what the command line or an optional protection makes weaker: never silent."""
+    for key, reason in policy.loosen.items():
+        if policy.origin(key).startswith("-"):
+            _say(f"loosened {key}: {reason}")
+    for protection, reason in policy.optional.items():
+        _say(f"optional {protection}: {reason}")
 
 
 def _say_problem(result: Result, *, quiet: bool) -> None:
     name = result.argv[0] if result.argv else ""
     line = {
-        "not-found": f"hardbox: not found in the sandbox: {name}",
-        "not-executable": f"hardbox: cannot be executed in the sandbox: {name}",
-        "limit": f"hardbox: ended by its {result.limit} time limit after {result.seconds:.1f} s",
-        "lost": "hardbox: the sandbox was killed from outside",
+        "not-found": f"not found in the sandbox: {name}",
+        "not-executable": f"cannot be executed in the sandbox: {name}",
+        "limit": f"ended by its {result.limit} time limit after {result.seconds:.1f} s",
+        "lost": "the sandbox was killed from outside",
     }.get(result.outcome)
+    gaps = result.enforced.gaps()
+    if gaps and result.start_seconds > 0:
+        _say(f"not confirmed from /proc (is it mounted with hidepid=?): {', '.join(gaps)}")
     if line and (not quiet or result.outcome.startswith("not-")):
-        print(printable(line), file=sys.stderr)
+        _say(line)
 
 
-def _open_report(path: str) -> int:
-    """Open the report before anything runs: a report that cannot be written is a refusal."""
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SetupFailed(
-            "HB604",
-            f"the report cannot be written: {error.strerror}",
-            value=path,
-            origin="--report",
-            instead="name a file in a directory that you may write",
-        ) from error
-
-
-def _write_report(file: int, result: Result) -> None:
-    import json  # noqa: PLC0415 (only with --report)
-
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        json.dump(result.to_json(), stream, indent=2, sort_keys=False)
-        stream.write("\n")
+def _say(text: str) -> None:
+    print(printable(f"hardbox: {text}"), file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hardbox.errors import SetupFailed
 from hardbox.report import Record, parse_records
+from hardbox.steps import PassEnv
 
 if TYPE_CHECKING:
     from hardbox.plan import LaunchPlan
@@ -57,21 +58,26 @@ class Launch:
         environment: the caller's, of which the launcher gets only what the plan passes on.
         """
         launcher = launcher_path()
+        self._reaped = False
         data = plan.encode()
         plan_read = _plan_descriptor(data)
         self._status, status_write = os.pipe()
-        os.set_inheritable(plan_read, True)  # noqa: FBT003 (the only form there is)
-        os.set_inheritable(status_write, True)  # noqa: FBT003
-        passed = {step.name for step in plan.steps if step.kind == "pass-env"}  # type: ignore[attr-defined]
-        actions = [
-            (os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(_clear_of_standard(streams))
-        ]
+        passed = {step.name for step in plan.steps if isinstance(step, PassEnv)}
+        own = (plan_read, status_write, streams.stdin, streams.stdout, streams.stderr)
+        # Numbers that collide with none of ours. Nothing is made inheritable in this process:
+        # another thread's child would keep the pipe open, and wait() would hang on it.
+        plan_fd, status_fd = max(own) + 1, max(own) + 2
+        targets = ((plan_read, plan_fd), (status_write, status_fd), *zip(own[2:], range(3), strict=True))
         try:
             self.pid = os.posix_spawn(
                 launcher,
-                ["hardbox-launch", "--plan-fd", str(plan_read), "--status-fd", str(status_write)],
+                ["hardbox-launch", "--plan-fd", str(plan_fd), "--status-fd", str(status_fd)],
                 {name: value for name, value in environment.items() if name in passed},
-                file_actions=actions,
+                file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in targets],
+                # A group of its own: what the terminal sends reaches the caller alone, who
+                # forwards it once.
+                setpgroup=0,
+                setsigmask=(),
             )
         except OSError as error:
             os.close(self._status)
@@ -87,7 +93,8 @@ class Launch:
 
     def signal(self, number: int) -> None:
         """Send the launcher a signal, which it forwards to the job."""
-        os.kill(self.pid, number)
+        if not self._reaped:
+            os.kill(self.pid, number)
 
     def wait(self) -> tuple[int, tuple[Record, ...]]:
         """Wait for the end; give the launcher's exit status and its records."""
@@ -95,7 +102,14 @@ class Launch:
         while chunk := os.read(self._status, _PIPE_ROOM):
             chunks.append(chunk)
         os.close(self._status)
-        _, status = os.waitpid(self.pid, 0)
+        try:
+            # Not reaped before the flag says so: a signal must never reach a reused pid.
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            self._reaped = True
+            _, status = os.waitpid(self.pid, 0)
+        except ChildProcessError:
+            # A caller that ignores SIGCHLD has no children to wait for; the records tell.
+            self._reaped, status = True, 0
         try:
             return os.waitstatus_to_exitcode(status), parse_records(b"".join(chunks))
         except ValueError as error:
@@ -103,19 +117,10 @@ class Launch:
 
 
 def _plan_descriptor(data: bytes) -> int:
-    """Put the plan where the launcher can read it: a pipe if it fits, else a memory file."""
-    if len(data) <= _PIPE_ROOM:
-        reader, writer = os.pipe()
-        os.write(writer, data)
-        os.close(writer)
-        return reader
+    """Put the plan where the launcher can read it: a memory file, which never blocks as a pipe may."""
     memory = os.memfd_create("hardbox-plan", os.MFD_CLOEXEC)
     view = memoryview(data)
     while view:
         view = view[os.write(memory, view) :]
     os.lseek(memory, 0, os.SEEK_SET)
     return memory
-
-
-def _clear_of_standard(streams: Streams) -> tuple[int, int, int]:
-    return (streams.stdin, streams.stdout, streams.stderr)

@@ -21,6 +21,7 @@
 
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/openat2.h>
 #include <linux/securebits.h>
 
 #include "sys.h"
@@ -109,20 +110,25 @@ static int step_cpus(const struct hb_step *step)
 static int step_normalise(void)
 {
 	struct sched_param plain = {0};
+	struct rlimit nothing = {0};
 	int policy = sched_getscheduler(0);
 
 	(void)umask(022);
 	for (int signal = 1; signal < _NSIG; signal++) {
-		struct sigaction standard = {.sa_handler = SIG_DFL};
-
-		/* SIGKILL, SIGSTOP and the C library's own two cannot be set, nor need be. */
-		if (sigaction(signal, &standard, NULL) < 0 && errno != EINVAL)
+		/* SIGKILL and SIGSTOP cannot be set, nor need be. */
+		if (sys_signal_default(signal) < 0 && errno != EINVAL)
 			return -1;
 	}
 	if (policy < 0)
 		return -1;
 	if (policy != SCHED_OTHER && policy != SCHED_BATCH && policy != SCHED_IDLE &&
 	    sched_setscheduler(0, SCHED_OTHER, &plain) < 0)
+		return -1;
+	if (getpriority(PRIO_PROCESS, 0) < 0 && setpriority(PRIO_PROCESS, 0, 0) < 0)
+		return -1;
+	/* ENOSYS: a kernel without block devices has no such priority. */
+	if ((sys_ioprio_reset() < 0 && errno != ENOSYS) || setrlimit(RLIMIT_NICE, &nothing) < 0 ||
+	    setrlimit(RLIMIT_RTPRIO, &nothing) < 0)
 		return -1;
 	if (personality(PER_LINUX) < 0)
 		return -1;
@@ -141,7 +147,8 @@ static int step_landlock(struct hb_init *init, const struct hb_step *step)
 
 static int step_landlock_path(const struct hb_init *init, const struct hb_step *step)
 {
-	int fd = open(step->field[0].string, O_PATH | O_CLOEXEC);
+	int fd = sys_openat2(AT_FDCWD, step->field[0].string, O_PATH,
+			     RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 
 	if (fd < 0)
 		return -1;

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -162,7 +164,7 @@ static int map_by_helper(pid_t pid, const char *helper, const struct map *map)
 	posix_spawnattr_t attributes;
 	sigset_t none;
 	size_t count = 0;
-	pid_t child;
+	pid_t child = -1;
 	int status;
 
 	(void)snprintf(text[0], sizeof(text[0]), "%d", (int)pid);
@@ -225,8 +227,12 @@ static int idmap_namespace(uint32_t disk_uid, uint32_t uid, uint32_t disk_gid, u
 	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
 	struct map uids = {.row = {{disk_uid, uid, 1}}, .count = 1};
 	struct map gids = {.row = {{disk_gid, gid, 1}}, .count = 1};
+	pid_t parent = getpid();
 	pid_t child = sys_clone3(&args);
 
+	/* It must not outlive us, should we be killed right here. */
+	if (child == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent))
+		_exit(0);
 	if (child == 0)
 		for (;;)
 			(void)pause();
@@ -245,18 +251,32 @@ static int idmap_namespace(uint32_t disk_uid, uint32_t uid, uint32_t disk_gid, u
 	return fd;
 }
 
+/* What the front end has looked at may have changed since: only a directory or a regular file,
+ * and never through a symlink. */
+static int tree_source(const char *path)
+{
+	int source = sys_openat2(AT_FDCWD, path, O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	struct stat found;
+
+	if (source < 0 ||
+	    (fstat(source, &found) == 0 && (S_ISDIR(found.st_mode) || S_ISREG(found.st_mode))))
+		return source;
+	(void)close(source);
+	errno = ENOTSUP;
+	return -1;
+}
+
 int tree_open(const struct hb_step *step, const struct hb_lease *lease)
 {
 	uint64_t flags = step->field[1].number;
 	int recursive = (flags & TREE_RECURSIVE) != 0;
-	int source = sys_openat2(AT_FDCWD, step->field[0].string, O_PATH,
-				 RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	int source = tree_source(step->field[0].string);
 	int tree = source < 0 ? -1
 			      : open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
 							  AT_EMPTY_PATH |
 							  (recursive ? AT_RECURSIVE : 0u));
-	uint32_t uid;
-	uint32_t gid;
+	uint32_t uid = 0;
+	uint32_t gid = 0;
 	int result = tree < 0 ? -1 : 0;
 
 	if (result == 0 && (flags & TREE_IDMAPPED) != 0) {

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "wire.h"
 
 #define EXIT_INIT_FAILED 125
+#define KEPT 4 /* descriptors that init needs: control, job, signals, lease */
 
 static _Noreturn void fail(const struct hb_init *init, uint32_t step)
 {
@@ -26,6 +28,20 @@ static _Noreturn void fail(const struct hb_init *init, uint32_t step)
 	/* If the supervisor is gone too there is nobody left to tell. */
 	(void)message_send(init->control, &message);
 	_exit(EXIT_INIT_FAILED);
+}
+
+/* Die with the supervisor, even within a step that hangs. The kernel forgets this whenever
+ * credentials change, so it is said again behind such steps; a supervisor that died before
+ * it was said shows as a hang-up. */
+static int follow_supervisor(const struct hb_init *init)
+{
+	struct pollfd event = {.fd = init->control};
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || poll(&event, 1, 0) < 0)
+		return -1;
+	if ((event.revents & (POLLHUP | POLLERR)) != 0)
+		_exit(EXIT_INIT_FAILED);
+	return 0;
 }
 
 /* Close everything but 0-2 and the `count` descriptors of `keep`. */
@@ -62,27 +78,31 @@ static void receive_trees(struct hb_init *init)
 	}
 }
 
-static int run_step(struct hb_init *init, const struct hb_step *step, const int keep[3])
+static int run_step(struct hb_init *init, const struct hb_step *step, const int keep[KEPT])
 {
 	if (step->kind >= HB_PRIVATE && step->kind <= HB_PIVOT_ROOT)
 		return mount_step(init, step);
 	if (step->kind == HB_CLOSE_FDS)
-		return close_others(keep, 3);
-	/* From here on init has the job's credentials: its death must follow the
-	 * supervisor's (credential changes clear the signal, so not earlier), and nobody
-	 * inside may look at it. */
-	if (step->kind == HB_SECCOMP && (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
+		return close_others(keep, KEPT);
+	/* From here on init has the job's credentials, and nobody inside may look at it. */
+	if (step->kind == HB_SECCOMP && (follow_supervisor(init) < 0 ||
 					 prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0))
 		return -1;
-	return drop_step(init, step);
+	if (drop_step(init, step) < 0)
+		return -1;
+	return step->kind == HB_BECOME || step->kind == HB_SET_CAPS ? follow_supervisor(init) : 0;
 }
 
 /* The job: says hello, waits for the supervisor to have read it back, becomes the command. */
-static _Noreturn void job_main(const struct hb_command *command, int socket)
+static _Noreturn void job_main(const struct hb_command *command, const int keep[KEPT], int socket)
 {
 	struct hb_message message = {.type = HB_HELLO};
 	sigset_t none;
 
+	/* All of them would be closed by the exec; this way they are not there to be read back. */
+	for (int i = 0; i < KEPT; i++)
+		if (keep[i] >= 0 && keep[i] != socket && close(keep[i]) < 0)
+			_exit(EXIT_INIT_FAILED);
 	if (setsid() < 0 || sigemptyset(&none) < 0 || message_send(socket, &message) < 0 ||
 	    message_receive(socket, &message) != 1 || message.type != HB_GO)
 		_exit(EXIT_INIT_FAILED);
@@ -130,8 +150,11 @@ static _Noreturn void watch(const struct hb_init *init, pid_t job, int signals)
 		struct signalfd_siginfo info;
 		struct hb_message message;
 
-		if (poll(events, 2, -1) < 0 && errno != EINTR)
+		if (poll(events, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
 			_exit(EXIT_INIT_FAILED);
+		}
 		if ((events[1].revents & POLLIN) != 0 &&
 		    read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 			int status;
@@ -152,17 +175,18 @@ static _Noreturn void watch(const struct hb_init *init, pid_t job, int signals)
 }
 
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
-			 int job_socket)
+			 int job_socket, int lease)
 {
 	struct hb_init init = {.plan = plan, .control = control, .root = -1, .landlock = -1};
 	struct hb_message message;
 	sigset_t child;
 	int signals;
-	int keep[3] = {control, job_socket, -1};
+	int keep[KEPT] = {control, job_socket, -1, lease};
 
 	(void)prctl(PR_SET_NAME, "hardbox-init", 0, 0, 0);
-	if (close_others(keep, 2) < 0 || sigfillset(&child) < 0 ||
-	    sigprocmask(SIG_SETMASK, &child, NULL) < 0)
+	(void)umask(0); /* modes are the plan's; the job's umask is set by its NORMALISE step */
+	if (close_others(keep, KEPT) < 0 || sigfillset(&child) < 0 ||
+	    sigprocmask(SIG_SETMASK, &child, NULL) < 0 || follow_supervisor(&init) < 0)
 		fail(&init, 0);
 	if (sigemptyset(&child) < 0 || sigaddset(&child, SIGCHLD) < 0)
 		fail(&init, 0);
@@ -187,7 +211,9 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	if (job < 0)
 		fail(&init, plan->count);
 	if (job == 0)
-		job_main(command, job_socket);
+		job_main(command, keep, job_socket);
 	(void)close(job_socket);
+	if (command->line_size > 0)
+		memset(command->line, 0, command->line_size);
 	watch(&init, job, signals);
 }

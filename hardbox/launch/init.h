@@ -30,6 +30,8 @@ struct hb_command {
 	char **envp;
 	const char *search[HB_SEARCH_MAX];
 	uint32_t search_count;
+	char *line; /* our own command line, which the job could read as /proc/1/cmdline */
+	size_t line_size;
 };
 
 /* Fill `command` from the plan; argv replaces the plan's if not NULL. Allocates; 0 or -1. */
@@ -37,8 +39,8 @@ int command_collect(struct hb_command *command, const struct hb_plan *plan, char
 /* Replace this process; returns only on failure, with errno set. */
 void command_exec(const struct hb_command *command);
 
-/* Pid 1 of the sandbox; never returns. */
+/* Pid 1 of the sandbox; never returns. lease: descriptor to hold until the end, or -1. */
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
-			 int job_socket);
+			 int job_socket, int lease);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "init.h"
@@ -92,6 +93,9 @@ int main(int argc, char **argv)
 	int status_fd = -1;
 	char **command_line = NULL;
 
+	/* Whoever makes this program set-user-ID hands every caller a root of his own. */
+	if (geteuid() != getuid() || getegid() != getgid() || getauxval(AT_SECURE) != 0)
+		return refuse("it must not be set-user-ID or have file capabilities", "see chmod(1)");
 	/* Three closed descriptors would be taken by what we open next. */
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
@@ -104,7 +108,7 @@ int main(int argc, char **argv)
 		plan_fd = descriptor_number(argv[2]);
 		if (argc == 5 && strcmp(argv[3], "--status-fd") == 0)
 			status_fd = descriptor_number(argv[4]);
-		if (plan_fd < 0 || (argc == 5 && status_fd < 0))
+		if (plan_fd < 0 || (argc == 5 && status_fd < 0) || plan_fd == status_fd)
 			return usage();
 	} else if (argc >= 3 && argv[1][0] != '-') {
 		command_line = argv + (strcmp(argv[2], "--") == 0 ? 3 : 2);
@@ -129,5 +133,7 @@ int main(int argc, char **argv)
 		return refuse("the plan cannot be used", plan.why);
 	if (command_collect(&command, &plan, command_line) < 0)
 		return refuse("the command cannot be prepared", strerror(errno));
+	command.line = argv[0];
+	command.line_size = (size_t)(argv[argc - 1] - argv[0]) + strlen(argv[argc - 1]);
 	return supervisor_run(&plan, &command, status_fd);
 }

@@ -16,74 +16,10 @@
 
 #include <linux/openat2.h>
 
+#include "place.h"
 #include "sys.h"
 
-#define BENEATH (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 #define BIND_RECURSIVE 1u
-
-/* Absolute path of the sandbox -> relative to the new root. */
-static const char *relative(const char *path)
-{
-	while (*path == '/')
-		path++;
-	return *path == '\0' ? "." : path;
-}
-
-static int open_dest(const struct hb_init *init, const char *path)
-{
-	return sys_openat2(init->root, relative(path), O_PATH | O_NOFOLLOW, BENEATH);
-}
-
-/* Open the parent directory of `path` in the new root and point *name at its last part. */
-static int open_parent(const struct hb_init *init, const char *path, const char **name)
-{
-	char parent[4096];
-	const char *inside = relative(path);
-	const char *slash = strrchr(inside, '/');
-	size_t length = slash == NULL ? 0 : (size_t)(slash - inside);
-
-	*name = slash == NULL ? inside : slash + 1;
-	if (length == 0)
-		return sys_openat2(init->root, ".", O_PATH | O_DIRECTORY, BENEATH);
-	if (length >= sizeof(parent)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(parent, inside, length);
-	parent[length] = '\0';
-	return sys_openat2(init->root, parent, O_PATH | O_DIRECTORY, BENEATH);
-}
-
-/* Close and keep errno, so that a failed call's reason survives the clean-up. */
-static int closing(int result, int fd)
-{
-	int saved = errno;
-
-	if (fd >= 0)
-		(void)close(fd);
-	errno = saved;
-	return result;
-}
-
-static int set_attributes(int fd, uint64_t set, uint64_t clear, int recursive)
-{
-	struct mount_attr attributes = {
-	    .attr_set = set, .attr_clr = clear, .propagation = MS_PRIVATE};
-	unsigned int flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u);
-
-	return mount_setattr(fd, "", flags, &attributes, sizeof(attributes));
-}
-
-static int attach(const struct hb_init *init, int mount_fd, const char *dest)
-{
-	int at = open_dest(init, dest);
-
-	if (at < 0)
-		return -1;
-	return closing(move_mount(mount_fd, "", at, "",
-				  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
-		       at);
-}
 
 /* Attach a clone of what `source` refers to. */
 static int attach_clone(const struct hb_init *init, int source, const char *dest, uint64_t set,
@@ -103,11 +39,18 @@ static int attach_clone(const struct hb_init *init, int source, const char *dest
 static int step_bind(const struct hb_init *init, const struct hb_step *step)
 {
 	int recursive = (step->field[3].number & BIND_RECURSIVE) != 0;
+	struct stat found;
 	int source = sys_openat2(AT_FDCWD, step->field[0].string, O_PATH,
 				 RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 
 	if (source < 0)
 		return -1;
+	/* The front end has looked, but the path may have changed since: a socket would be a
+	 * service of the host. */
+	if (fstat(source, &found) < 0 || (!S_ISDIR(found.st_mode) && !S_ISREG(found.st_mode))) {
+		errno = ENOTSUP;
+		return closing(-1, source);
+	}
 	return closing(attach_clone(init, source, step->field[1].string, step->field[2].number,
 				    recursive),
 		       source);
@@ -148,34 +91,6 @@ static int step_device(const struct hb_init *init, const struct hb_step *step)
 		       source);
 }
 
-static int set_number(int fs, const char *key, uint64_t value)
-{
-	char text[24];
-	int length = snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-
-	if (length < 0 || (size_t)length >= sizeof(text)) {
-		errno = EOVERFLOW;
-		return -1;
-	}
-	return fsconfig(fs, FSCONFIG_SET_STRING, key, text, 0);
-}
-
-/* fsmount a tmpfs of at most `size` bytes and `inodes` files. */
-static int new_tmpfs(uint64_t size, uint64_t inodes, uint64_t mode, uint64_t attributes)
-{
-	char octal[8];
-	int length = snprintf(octal, sizeof(octal), "%04o", (unsigned int)(mode & 07777));
-	int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-
-	if (fs < 0 || length != 4)
-		return -1;
-	if (set_number(fs, "size", size) < 0 || set_number(fs, "nr_inodes", inodes) < 0 ||
-	    fsconfig(fs, FSCONFIG_SET_STRING, "mode", octal, 0) < 0 ||
-	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return closing(-1, fs);
-	return closing(fsmount(fs, FSMOUNT_CLOEXEC, (unsigned int)attributes), fs);
-}
-
 static int step_new_root(struct hb_init *init, const struct hb_step *step)
 {
 	int root = new_tmpfs(step->field[1].number, step->field[2].number, 0755,
@@ -207,7 +122,7 @@ static int step_make_dir(const struct hb_init *init, const struct hb_step *step)
 			return closing(-1, parent);
 		return closing(closing(0, there), parent);
 	}
-	return closing(fchmodat(parent, name, mode, 0), parent);
+	return closing(0, parent);
 }
 
 static int step_symlink(const struct hb_init *init, const struct hb_step *step)
@@ -286,90 +201,6 @@ static int new_instance(const struct hb_init *init, const char *type, const char
 	if (mount_fd < 0)
 		return closing(-1, fs);
 	return closing(closing(attach(init, mount_fd, dest), mount_fd), fs);
-}
-
-/* Overlays need upper and work directories that are attached somewhere in this namespace
- * (kernels before 6.15), so a tmpfs stands in the new root while they are made. */
-static int step_stage(const struct hb_init *init, const struct hb_step *step)
-{
-	int mount_fd = new_tmpfs(step->field[1].number, step->field[2].number, 0700,
-				 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-
-	if (mount_fd < 0)
-		return -1;
-	return closing(attach(init, mount_fd, step->field[0].string), mount_fd);
-}
-
-static int overlay_option(int fs, const char *key, const char *stage, uint32_t number, char what)
-{
-	char path[64];
-	int length = snprintf(path, sizeof(path), "%s/%c%u", stage, what, number);
-
-	if (length < 0 || (size_t)length >= sizeof(path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	return fsconfig(fs, FSCONFIG_SET_STRING, key, path, 0);
-}
-
-/* overlay: field 0 is the directory of the new root that gets a writable layer, field 1
- * the stage. Names on the stage are ours (l0, u0, w0), so no path of the caller ever
- * stands in a mount option. */
-static int step_overlay(struct hb_init *init, const struct hb_step *step)
-{
-	const char *dest = step->field[0].string;
-	const char *stage = relative(step->field[1].string);
-	int base = sys_openat2(init->root, stage, O_PATH | O_DIRECTORY, BENEATH);
-	int lower = open_dest(init, dest);
-	struct stat like;
-	char name[3][16];
-	int made = base >= 0 && lower >= 0 && fstat(lower, &like) == 0 ? 0 : -1;
-
-	for (int i = 0; made == 0 && i < 3; i++) {
-		int length = snprintf(name[i], sizeof(name[i]), "%c%u", "luw"[i], init->overlays);
-
-		made = length > 0 ? mkdirat(base, name[i], 0755) : -1;
-	}
-	if (made == 0)
-		made = fchmodat(base, name[1], like.st_mode & 0777, 0);
-	if (made == 0) {
-		int at = openat(base, name[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
-		int tree = at < 0 ? -1
-				  : open_tree(lower, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-							     AT_EMPTY_PATH | AT_RECURSIVE);
-
-		made = tree < 0 ? -1
-				: move_mount(tree, "", at, "",
-					     MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-		(void)closing(closing(0, tree), at);
-	}
-
-	/* Paths in options are resolved from the working directory: the new root. */
-	int fs = made == 0 && fchdir(init->root) == 0 ? fsopen("overlay", FSOPEN_CLOEXEC) : -1;
-	int result = -1;
-
-	if (fs >= 0 && overlay_option(fs, "lowerdir", stage, init->overlays, 'l') == 0 &&
-	    overlay_option(fs, "upperdir", stage, init->overlays, 'u') == 0 &&
-	    overlay_option(fs, "workdir", stage, init->overlays, 'w') == 0 &&
-	    fsconfig(fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) == 0 &&
-	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0) {
-		int mount_fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned int)step->field[2].number);
-
-		result = mount_fd < 0 ? -1 : attach(init, mount_fd, dest);
-		(void)closing(0, mount_fd);
-	}
-	init->overlays++;
-	return closing(closing(closing(result, fs), lower), base);
-}
-
-/* The overlays hold their own clones of the stage; the place itself goes. */
-static int step_unstage(const struct hb_init *init, const struct hb_step *step)
-{
-	const char *path = relative(step->field[0].string);
-
-	if (fchdir(init->root) < 0 || umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-		return -1;
-	return unlinkat(init->root, path, AT_REMOVEDIR);
 }
 
 static int step_sysctl(const struct hb_init *init, const struct hb_step *step)

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <linux/sched.h>
-
 #include "sha256.h"
 
 struct kind_row {
@@ -126,72 +124,6 @@ const struct hb_step *plan_find(const struct hb_plan *plan, enum hb_kind kind)
 	return NULL;
 }
 
-static uint32_t plan_count(const struct hb_plan *plan, enum hb_kind kind)
-{
-	uint32_t found = 0;
-
-	for (uint32_t i = 0; i < plan->count; i++)
-		found += plan->steps[i].kind == kind ? 1u : 0u;
-	return found;
-}
-
-static int once(const struct hb_plan *plan, enum hb_kind kind)
-{
-	return plan_count(plan, kind) == 1;
-}
-
-/* What no plan may leave out, whoever wrote it: the caller's own mistake or a tampered
- * file must not turn into a job that runs without its walls. */
-static const char *below_floor(const struct hb_plan *plan)
-{
-	static const enum hb_kind needed[] = {
-	    HB_NAMESPACES,   HB_STDIO,      HB_BECOME,		 HB_PRIVATE, HB_NEW_ROOT,
-	    HB_PIVOT_ROOT,   HB_NORMALISE,  HB_NO_NEW_PRIVS,	 HB_KEYRING, HB_SECUREBITS,
-	    HB_SET_IDS,	     HB_SET_CAPS,   HB_DROP_BOUNDING_SET, HB_CLOSE_FDS, HB_SECCOMP,
-	    HB_EXEC,
-	};
-	const uint64_t six = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
-			     CLONE_NEWUTS;
-
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (!once(plan, needed[i]))
-			return "a step of the floor is missing or stands twice";
-	if (plan->count < 3 || plan->steps[plan->count - 1].kind != HB_EXEC ||
-	    plan->steps[plan->count - 2].kind != HB_SECCOMP)
-		return "the plan does not end with seccomp and exec";
-
-	uint64_t flags = plan_find(plan, HB_NAMESPACES)->field[0].number;
-
-	if ((flags & six) != six || (flags & ~(six | CLONE_NEWCGROUP)) != 0)
-		return "the namespaces are not the six (and cgroup)";
-	if (plan_count(plan, HB_ID_LEASE) > 1 || plan_count(plan, HB_MAP_UID) == 0 ||
-	    plan_count(plan, HB_MAP_GID) == 0)
-		return "there is no id map";
-
-	enum hb_phase phase = HB_PHASE_OUTSIDE;
-	int pivoted = 0;
-
-	for (uint32_t i = 0; i < plan->count; i++) {
-		const struct hb_step *step = &plan->steps[i];
-
-		if (step->phase < phase)
-			return "a step stands behind a later phase";
-		phase = step->phase;
-		/* Host id 0 is never mapped: field 1 is the first outside id, field 3 says
-		 * whether it counts from the lease's base, which is checked when taken. */
-		if ((step->kind == HB_MAP_UID || step->kind == HB_MAP_GID) &&
-		    ((step->field[3].number == 0 && step->field[1].number == 0) ||
-		     step->field[2].number == 0 ||
-		     step->field[1].number + step->field[2].number > UINT32_MAX))
-			return "an id map reaches host id 0 or is empty";
-		if (step->kind == HB_PIVOT_ROOT)
-			pivoted = 1;
-		if (pivoted && step->kind >= HB_NEW_ROOT && step->kind <= HB_ATTRIBUTES)
-			return "a mount step stands behind pivot-root";
-	}
-	return NULL;
-}
-
 static const char *decode(const unsigned char *bytes, size_t size, struct hb_plan *plan)
 {
 	unsigned char digest[32];
@@ -223,7 +155,7 @@ static const char *decode(const unsigned char *bytes, size_t size, struct hb_pla
 			return "a step is malformed or of unknown kind";
 	if (c.left != 0)
 		return "something stands behind its last step";
-	return below_floor(plan);
+	return plan_below_floor(plan);
 }
 
 int plan_decode(const unsigned char *bytes, size_t size, struct hb_plan *plan)

@@ -11,11 +11,15 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
 
 #define MEMORY_MAJOR 1
 #define TTY_MAJOR 4
 #define TTY_AUX_MAJOR 5
+#define PTMX_MINOR 2
 #define PTY_MAJOR_FIRST 136
 #define PTY_MAJOR_LAST 143
 
@@ -28,17 +32,28 @@ static int harmless_device(dev_t device)
 	case MEMORY_MAJOR:
 		return number == 3 || number == 5 || (number >= 7 && number <= 9);
 	case TTY_MAJOR:
-	case TTY_AUX_MAJOR:
 		return 1;
+	case TTY_AUX_MAJOR:
+		return number != PTMX_MINOR; /* the other end of somebody's terminal */
 	default:
 		return major(device) >= PTY_MAJOR_FIRST && major(device) <= PTY_MAJOR_LAST;
 	}
 }
 
+/* Not a namespace, and not a writable file of /proc (the memory of a host process). */
+static int harmless_file(int fd, int mode)
+{
+	struct statfs system;
+
+	if (fstatfs(fd, &system) < 0 || system.f_type == NSFS_MAGIC)
+		return 0;
+	return system.f_type != PROC_SUPER_MAGIC || (mode & O_ACCMODE) == O_RDONLY;
+}
+
 /* An unnamed AF_UNIX pair, as shells of other languages use instead of a pipe. */
 static int unnamed_pair(int fd)
 {
-	struct sockaddr_un name;
+	struct sockaddr_un name = {0};
 	socklen_t own = sizeof(name);
 	socklen_t peer = sizeof(name);
 
@@ -70,7 +85,7 @@ static int check(int fd, uint64_t allowed)
 		return -1;
 	}
 	if ((mode & O_PATH) == 0 &&
-	    (S_ISREG(found.st_mode) || S_ISFIFO(found.st_mode) ||
+	    ((S_ISREG(found.st_mode) && harmless_file(fd, mode)) || S_ISFIFO(found.st_mode) ||
 	     (S_ISCHR(found.st_mode) && harmless_device(found.st_rdev)) ||
 	     (S_ISSOCK(found.st_mode) &&
 	      ((allowed & HB_STDIO_SOCKETS) != 0 || unnamed_pair(fd)))))
@@ -84,5 +99,20 @@ int streams_check(uint64_t allowed)
 	for (int fd = 0; fd < 3; fd++)
 		if (check(fd, allowed) < 0)
 			return -1;
+	return 0;
+}
+
+int streams_give(uint32_t uid, uint32_t gid)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		struct stat found;
+		struct statfs where;
+
+		if (fstat(fd, &found) < 0 || fstatfs(fd, &where) < 0)
+			return -1;
+		/* A named pipe stands in the caller's tree and stays whose it is. */
+		if (S_ISFIFO(found.st_mode) && where.f_type == PIPEFS_MAGIC && fchown(fd, uid, gid) < 0)
+			return -1;
+	}
 	return 0;
 }

@@ -19,34 +19,12 @@
 #include <unistd.h>
 
 #include "identity.h"
+#include "launch.h"
 #include "streams.h"
 #include "sys.h"
 #include "wire.h"
 
-#define READ_BACK_MAX 8192
-
-struct launch {
-	const struct hb_plan *plan;
-	int status_fd;
-	int control; /* to init */
-	int job;     /* to the job, until it has exec'd; then -1 */
-	int signals;
-	int pidfd;
-	pid_t init;
-	uint64_t began;
-	uint64_t deadline; /* monotonic ns, 0: none yet */
-	uint64_t grace;
-	enum hb_cause cause;
-	uint32_t failed_step;
-	int failed;	/* errno of a set-up failure, 0: none */
-	int no_exec;	/* errno of the exec, 0: it worked */
-	int hello;	/* the job has been read back */
-	int started;	/* the exec has happened */
-	int ended;	/* `status` is valid */
-	int status;
-};
-
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
 	struct timespec now;
 
@@ -86,6 +64,12 @@ static int check_host(struct launch *launch)
 	return 0;
 }
 
+/* A descriptor of the caller's that is not open would be taken by the next one that we open. */
+static int check_status(const struct launch *launch)
+{
+	return launch->status_fd >= 0 && fcntl(launch->status_fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : 0;
+}
+
 static int make_signals(struct launch *launch)
 {
 	static const int forwarded[] = {SIGINT,	 SIGTERM, SIGHUP,  SIGQUIT,
@@ -103,51 +87,7 @@ static int make_signals(struct launch *launch)
 	return launch->signals < 0 ? blame(launch, 0, errno) : 0;
 }
 
-/* Hand one file of /proc/PID to the caller as it is; nothing is parsed here. A file that
- * cannot be read is handed on as missing, which the caller counts as not enforced. */
-static void read_back(const struct launch *launch, pid_t pid, const char *name)
-{
-	char path[64];
-	char head[32];
-	char bytes[READ_BACK_MAX];
-	int length = snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	int head_length = snprintf(head, sizeof(head), "%s%s", pid == getpid() ? "host/" : "", name);
-	size_t used = 0;
-
-	if (length < 0 || (size_t)length >= sizeof(path) || head_length < 0 ||
-	    (size_t)head_length >= sizeof(head))
-		return;
-	if (strncmp(name, "ns/", 3) == 0) {
-		ssize_t got = readlink(path, bytes, sizeof(bytes));
-
-		used = got < 0 ? 0 : (size_t)got;
-	} else {
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
-		ssize_t got = 1;
-
-		while (fd >= 0 && got > 0 && used < sizeof(bytes)) {
-			got = read(fd, bytes + used, sizeof(bytes) - used);
-			used += got > 0 ? (size_t)got : 0;
-		}
-		if (fd >= 0)
-			(void)close(fd);
-	}
-	(void)record_write(launch->status_fd, HB_RECORD_READ, head, (size_t)head_length + 1, bytes,
-			   used);
-}
-
-static const char *const namespaces[] = {"ns/user", "ns/mnt", "ns/pid",	  "ns/net",
-					 "ns/ipc",  "ns/uts", "ns/cgroup"};
-
-static void read_back_namespaces(const struct launch *launch)
-{
-	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
-		read_back(launch, getpid(), namespaces[i]);
-		read_back(launch, launch->init, namespaces[i]);
-	}
-}
-
-static int make_init(struct launch *launch, const struct hb_command *command)
+static int make_init(struct launch *launch, const struct hb_command *command, int lease)
 {
 	int control[2];
 	int job[2];
@@ -166,7 +106,7 @@ static int make_init(struct launch *launch, const struct hb_command *command)
 	launch->job = job[0];
 	launch->init = sys_clone3(&args);
 	if (launch->init == 0)
-		init_main(launch->plan, command, control[1], job[1]);
+		init_main(launch->plan, command, control[1], job[1], lease);
 	if (launch->init < 0)
 		return blame(launch, index_of(launch->plan, HB_NAMESPACES), errno);
 	(void)close(control[1]);
@@ -174,13 +114,35 @@ static int make_init(struct launch *launch, const struct hb_command *command)
 	return 0;
 }
 
+/* A caller whom the kernel spares when memory runs out (sshd, a service manager) must not
+ * hand that on to the job. Raising the score needs no privilege. */
+static int lift_protection(pid_t pid)
+{
+	char path[64];
+	char score;
+	int length = snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+	int fd = length < 0 || (size_t)length >= sizeof(path) ? -1
+							       : open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+
+	int result = read(fd, &score, 1) == 1 && (score != '-' || pwrite(fd, "0", 1, 0) == 1) ? 0 : -1;
+	int saved = errno;
+
+	(void)close(fd);
+	errno = saved;
+	return result;
+}
+
 static int prepare_init(struct launch *launch, const struct hb_lease *lease)
 {
 	struct hb_message go = {.type = HB_GO};
 	uint32_t step = 0;
 
-	if (launch->status_fd >= 0)
-		read_back_namespaces(launch);
+	read_back_namespaces(launch);
+	if (lift_protection(launch->init) < 0)
+		return blame(launch, 0, errno);
 	if (maps_write(launch->plan, lease, launch->init, &step) < 0)
 		return blame(launch, step, errno);
 	if (message_send(launch->control, &go) < 0)
@@ -210,6 +172,14 @@ static void kill_all(const struct launch *launch)
 	(void)sys_pidfd_send_signal(launch->pidfd, SIGKILL);
 }
 
+/* A time that is `ms` milliseconds later; one beyond the clock's range is its end. */
+static uint64_t later(uint64_t from, uint64_t ms)
+{
+	uint64_t room = (UINT64_MAX - from) / 1000000u;
+
+	return ms > room ? UINT64_MAX : from + ms * 1000000u;
+}
+
 static void on_job(struct launch *launch)
 {
 	struct hb_message message;
@@ -220,20 +190,11 @@ static void on_job(struct launch *launch)
 		const struct hb_step *wall = plan_find(launch->plan, HB_WALL);
 
 		launch->hello = 1;
-		if (launch->status_fd >= 0) {
-			uint64_t head = (uint64_t)pid;
-
-			read_back(launch, pid, "status");
-			read_back(launch, pid, "uid_map");
-			read_back(launch, pid, "gid_map");
-			read_back(launch, pid, "limits");
-			(void)record_write(launch->status_fd, HB_RECORD_READ, "pid", 4, &head,
-					   sizeof(head));
-		}
+		read_back_job(launch, pid);
 		message = (struct hb_message){.type = HB_GO};
 		if (wall != NULL) {
-			launch->deadline = now_ns() + wall->field[0].number * 1000000u;
-			launch->grace = wall->field[1].number * 1000000u;
+			launch->deadline = later(now_ns(), wall->field[0].number);
+			launch->grace = wall->field[1].number;
 		}
 		/* If it cannot be told to go it has died, and init will say so. */
 		(void)message_send(launch->job, &message);
@@ -297,7 +258,7 @@ static void on_deadline(struct launch *launch)
 		return;
 	}
 	launch->cause = HB_CAUSE_WALL;
-	launch->deadline += launch->grace;
+	launch->deadline = later(launch->deadline, launch->grace);
 	(void)message_send(launch->control, &message);
 }
 
@@ -321,11 +282,13 @@ static void watch(struct launch *launch)
 	int control_open = 1;
 
 	for (;;) {
+		/* poll(2) looks at them in this order. What happens last stands first: whoever
+		 * sees init's death sees what init and the job had said before, too. */
 		struct pollfd events[5] = {
 		    {.fd = launch->signals, .events = POLLIN},
+		    {.fd = launch->pidfd, .events = POLLIN},
 		    {.fd = control_open ? launch->control : -1, .events = POLLIN},
 		    {.fd = launch->job, .events = POLLIN},
-		    {.fd = launch->pidfd, .events = POLLIN},
 		    {.fd = launch->status_fd, .events = 0}, /* POLLERR: its reader is gone */
 		};
 
@@ -342,11 +305,11 @@ static void watch(struct launch *launch)
 			launch->status_fd = -1;
 			kill_all(launch);
 		}
-		if (events[2].revents != 0)
+		if (events[3].revents != 0)
 			on_job(launch);
-		else if (events[1].revents != 0)
+		else if (events[2].revents != 0)
 			control_open = on_control(launch);
-		else if (events[3].revents != 0)
+		else if (events[1].revents != 0)
 			break;
 	}
 }
@@ -362,75 +325,39 @@ static int wait_init(const struct launch *launch, struct rusage *usage)
 	return status;
 }
 
-static const char *explain(const struct launch *launch)
+/* Root's pipes belong to root, with mode 0600; the job is another user of the host. */
+static int give_pipes(struct launch *launch, const struct hb_lease *lease)
 {
-	if (launch->failed_step == 0 || launch->failed_step > launch->plan->count)
-		return "set-up";
-	return launch->plan->steps[launch->failed_step - 1].name;
-}
+	const struct hb_field *ids = plan_find(launch->plan, HB_SET_IDS)->field;
+	uint64_t flags = plan_find(launch->plan, HB_STDIO)->field[0].number;
 
-static int report_failure(const struct launch *launch)
-{
-	uint32_t head[2] = {launch->failed_step, (uint32_t)launch->failed};
-
-	if (launch->status_fd >= 0) {
-		(void)record_write(launch->status_fd, HB_RECORD_FAILED, head, sizeof(head), NULL, 0);
-		return HB_EXIT_REFUSED;
-	}
-
-	const struct hb_field *first = launch->failed_step == 0
-					   ? NULL
-					   : launch->plan->steps[launch->failed_step - 1].field;
-
-	(void)fprintf(stderr,
-		      "hardbox-launch: set-up failed [HB601]: step %u of %u, %s %s: %s\n"
-		      "  nothing was run\n",
-		      launch->failed_step, launch->plan->count, explain(launch),
-		      first != NULL && first->string != NULL ? first->string : "",
-		      strerror(launch->failed));
-	return HB_EXIT_REFUSED;
-}
-
-static int report_end(const struct launch *launch, const struct hb_command *command,
-		      const struct rusage *usage)
-{
-	struct {
-		int32_t status;
-		uint32_t cause;
-		uint64_t wall, user, system, rss;
-	} head = {
-	    .status = launch->status,
-	    .cause = (uint32_t)launch->cause,
-	    .wall = now_ns() - launch->began,
-	    .user = (uint64_t)usage->ru_utime.tv_sec * 1000000u + (uint64_t)usage->ru_utime.tv_usec,
-	    .system = (uint64_t)usage->ru_stime.tv_sec * 1000000u + (uint64_t)usage->ru_stime.tv_usec,
-	    .rss = (uint64_t)usage->ru_maxrss,
-	};
-
-	(void)record_write(launch->status_fd, HB_RECORD_ENDED, &head, sizeof(head), NULL, 0);
-	if (launch->no_exec != 0) {
-		int missing = launch->no_exec == ENOENT || launch->no_exec == ENOTDIR;
-
-		if (launch->status_fd < 0)
-			(void)fprintf(stderr, "hardbox-launch: %s: %s: %s\n",
-				      missing ? "not found" : "cannot execute", command->argv[0],
-				      strerror(launch->no_exec));
-		return missing ? HB_EXIT_NOT_FOUND : HB_EXIT_CANNOT_EXECUTE;
-	}
-	if (launch->cause == HB_CAUSE_WALL)
-		return HB_EXIT_TIME_LIMIT;
-	if (WIFSIGNALED(launch->status))
-		return 128 + WTERMSIG(launch->status);
-	return WEXITSTATUS(launch->status);
+	if ((flags & HB_STDIO_GIVE_PIPES) == 0)
+		return 0;
+	if (lease->fd < 0 || ids[0].number >= lease->size || ids[1].number >= lease->size)
+		return blame(launch, index_of(launch->plan, HB_STDIO), ERANGE);
+	if (streams_give(lease->base + (uint32_t)ids[0].number, lease->base + (uint32_t)ids[1].number) < 0)
+		return blame(launch, index_of(launch->plan, HB_STDIO), errno);
+	return 0;
 }
 
 int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd)
 {
-	struct launch launch = {.plan = plan, .status_fd = status_fd, .began = now_ns()};
+	struct launch launch = {.plan = plan,
+				.status_fd = status_fd,
+				.control = -1,
+				.job = -1,
+				.signals = -1,
+				.pidfd = -1,
+				.began = now_ns()};
 	struct hb_lease lease;
 	struct rusage usage;
 	uint32_t step = 0;
 
+	if (check_status(&launch) < 0) {
+		(void)fprintf(stderr, "hardbox-launch: refused [HB602]: descriptor %d is not open\n"
+				      "  nothing was run\n", status_fd);
+		return HB_EXIT_REFUSED;
+	}
 	if (check_host(&launch) < 0 || make_signals(&launch) < 0)
 		return report_failure(&launch);
 	if (streams_check(plan_find(plan, HB_STDIO)->field[0].number) < 0) {
@@ -441,7 +368,9 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 		(void)blame(&launch, step, errno);
 		return report_failure(&launch);
 	}
-	if (make_init(&launch, command) < 0)
+	if (give_pipes(&launch, &lease) < 0)
+		return report_failure(&launch);
+	if (make_init(&launch, command, lease.fd) < 0)
 		return report_failure(&launch);
 	if (prepare_init(&launch, &lease) < 0)
 		kill_all(&launch);
@@ -452,14 +381,14 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 
 	/* Init dead without a word: killed from outside (out of memory, an operator), or by
 	 * us. Before the exec that is a failed set-up, after it the job's death. */
+	if (!launch.started && launch.no_exec == 0)
+		(void)blame(&launch, 0, WIFSIGNALED(init_status) ? EINTR : ECHILD);
 	if (!launch.ended) {
-		if (launch.failed == 0 && !launch.started)
-			(void)blame(&launch, 0, WIFSIGNALED(init_status) ? EINTR : ECHILD);
 		if (launch.cause == HB_CAUSE_OWN)
 			launch.cause = HB_CAUSE_LOST;
 		launch.status = SIGKILL;
 	}
-	if (launch.failed != 0 || (!launch.started && launch.no_exec == 0 && !launch.hello))
+	if (launch.failed != 0)
 		return report_failure(&launch);
-	return report_end(&launch, command, &usage);
+	return report_end(&launch, command->argv[0], &usage);
 }

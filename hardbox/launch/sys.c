@@ -18,6 +18,14 @@ pid_t sys_clone3(struct clone_args *args)
 	return (pid_t)syscall(SYS_clone3, args, sizeof(*args));
 }
 
+int sys_signal_default(int signal)
+{
+	/* The kernel's struct sigaction, all zero: SIG_DFL, no flags, an empty mask of 64. */
+	static const uint64_t standard[4];
+
+	return (int)syscall(SYS_rt_sigaction, signal, standard, NULL, sizeof(uint64_t));
+}
+
 int sys_pidfd_send_signal(int pidfd, int signal)
 {
 	return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
@@ -43,6 +51,11 @@ int sys_close_range(unsigned int first, unsigned int last)
 int sys_keyctl_new_session(void)
 {
 	return (int)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
+}
+
+int sys_ioprio_reset(void)
+{
+	return (int)syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, 0);
 }
 
 int sys_capset(uint64_t permitted, uint64_t inheritable)

@@ -24,11 +24,15 @@ struct hb_landlock_path {
 } __attribute__((packed));
 
 pid_t sys_clone3(struct clone_args *args);
+/* Not sigaction(3), which refuses the two signals that the C library keeps to itself and
+ * that posix_spawn(3) leaves ignored. */
+int sys_signal_default(int signal);
 int sys_pidfd_send_signal(int pidfd, int signal);
 int sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t resolve);
 int sys_pivot_root(const char *new_root, const char *put_old);
 int sys_close_range(unsigned int first, unsigned int last);
 int sys_keyctl_new_session(void);
+int sys_ioprio_reset(void);
 int sys_capset(uint64_t permitted, uint64_t inheritable);
 int sys_seccomp_filter(const void *filter, unsigned short length);
 int sys_landlock_create(const struct hb_landlock_ruleset *ruleset);

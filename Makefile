@@ -1,0 +1,81 @@
+# What people type. `make` alone lists it.
+#   run    installs what is missing, builds, runs a first job and a short tour
+#   test   installs what is missing, builds, passes the tests
+# Both work on a bare Debian 12 with python3, make and gcc, as root; as an ordinary user once the
+# Debian packages are there (they are named if not).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python3 -m pip --disable-pip-version-check --quiet
+SOURCES := $(shell find hardbox profiles seccomp -type f -not -path '*/__pycache__/*') meson.build pyproject.toml
+C_SOURCES := $(wildcard hardbox/launch/*.c)
+WORKERS ?= $(shell nproc)
+FUZZ_SECONDS ?= 1800
+
+.PHONY: help run build test check attack fuzz bench dist clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(BIN)/.installed ## install what is missing, build, run a first job and a tour
+	@tools/tour $(BIN)/hardbox
+
+build: $(BIN)/.installed ## .venv/bin/hardbox and .venv/bin/hardbox-launch
+
+$(BIN)/.venv: tools/find-python tools/needs
+	@tools/needs run
+	python=$$(tools/find-python)
+	echo "Making $(VENV) with $$python"
+	"$$python" -m venv --clear $(VENV)
+	touch $@
+
+# Installed as users install it: tests run against the installed package, not the checkout.
+$(BIN)/.installed: $(BIN)/.venv $(SOURCES)
+	@echo "Building and installing hardbox"
+	$(PIP) uninstall --yes hardbox
+	$(PIP) install '.[doctor]'
+	touch $@
+
+$(BIN)/.tests: $(BIN)/.installed pyproject.toml
+	@tools/needs test
+	$(PIP) install $$($(BIN)/python3 tools/group tests)
+	touch $@
+
+$(BIN)/.check: $(BIN)/.tests pyproject.toml
+	@$(PIP) install $$($(BIN)/python3 tools/group check)
+	touch $@
+
+test: $(BIN)/.tests ## install what is missing, pass all tests
+	@$(BIN)/python3 -m pytest -n $(WORKERS) --dist worksteal tests
+
+attack: $(BIN)/.tests ## the attack suite alone, with its table
+	@$(BIN)/python3 -m pytest -n $(WORKERS) --dist worksteal tests/attack
+
+check: $(BIN)/.check ## ruff, mypy, C warnings as errors, import direction, spelling
+	@$(BIN)/ruff format --check hardbox tests bench tools
+	$(BIN)/ruff check hardbox tests bench tools
+	$(BIN)/mypy
+	gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow \
+		-Wcast-qual -Wstrict-prototypes -fanalyzer -r -o /dev/null $(C_SOURCES)
+	$(BIN)/codespell hardbox profiles seccomp tests bench docs tools *.md Makefile
+	$(BIN)/python3 -m pytest -q tests/unit/test_imports.py
+
+fuzz: $(BIN)/.tests ## fuzz the plan decoder for FUZZ_SECONDS (default 1800)
+	@HARDBOX_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python3 -m pytest -q tests/fuzz
+
+bench: $(BIN)/.tests ## measure side by side with peers
+	@tools/needs bench
+	$(BIN)/python3 bench/launch.py
+
+dist: $(BIN)/.check ## a wheel and an sdist in dist/
+	@$(PIP) install build
+	$(BIN)/python3 -m build --outdir dist .
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,219 @@
+"""`hardbox explain`: what an HB code, a rule or a report means, in plain words.
+
+Run by: cli/main.py.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from hardbox.codes import CODES, EXIT_STATUS, FAMILIES
+from hardbox.errors import Usage, printable
+from hardbox.rules import BY_CODE, RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardbox.rules import Rule
+
+_HELP: Final = """usage: hardbox explain HB103 | RULE | REPORT.json
+Says what a code of an error, the name of a rule, or a report of `hardbox run --report` means."""
+_SCHEMA: Final = "hardbox.report/1"
+_MOST_BYTES: Final = 16 << 20
+_TOO_LARGE: Final = "it is larger than any report"
+_NOT_JSON: Final = "it is not JSON"
+_NO_SCHEMA: Final = f'its "schema" is not "{_SCHEMA}"'
+_STANDARDS: Final = (
+    ("PSS-restricted-", "Kubernetes Pod Security Standards, restricted"),
+    ("PSS-", "Kubernetes Pod Security Standards, baseline"),
+    ("CIS-", "CIS Docker Benchmark, section"),
+    ("800-190-", "NIST SP 800-190, section"),
+    ("NSA-", "NSA/CISA Kubernetes Hardening Guide"),
+)
+_NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts")
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb; gives the exit status. Raises Usage."""
+    if argv and argv[0] in ("-h", "--help"):
+        print(_HELP)
+        return 0
+    if len(argv) != 1:
+        raise Usage(
+            "HB004",
+            "explain takes one code, rule or report",
+            value=" ".join(argv),
+            instead="hardbox explain HB103",
+        )
+    print("\n".join(printable(line) for line in _lines(argv[0])))
+    return 0
+
+
+def _lines(word: str) -> Iterator[str]:
+    code = word.strip().strip("[]").upper()
+    code = f"HB{code}" if code.isdigit() else code
+    if code in BY_CODE:
+        return _rule(BY_CODE[code])
+    if code in CODES:
+        return _code(code)
+    if word.strip().lower() in RULES:
+        return _rule(RULES[word.strip().lower()])
+    if os.path.lexists(word) or "/" in word or word.endswith(".json"):
+        return _report(word)
+    import difflib  # noqa: PLC0415 (only on this path)
+
+    near = difflib.get_close_matches(code, CODES, 1) or difflib.get_close_matches(word.lower(), RULES, 1)
+    raise Usage(
+        "HB020",
+        "this is no code, no rule and no report",
+        value=word,
+        instead=f"hardbox explain {near[0]}"
+        if near
+        else "hardbox explain HB103; docs/errors.md lists all codes",
+    )
+
+
+def _code(code: str) -> Iterator[str]:
+    row = CODES[code]
+    yield f"{code}: {row.title}"
+    yield f"  kind     {FAMILIES[code[2]]}"
+    yield f"  instead  {row.instead}"
+
+
+def _rule(rule: Rule) -> Iterator[str]:
+    yield f"{rule.code}: {rule.title}"
+    yield f"  rule     {rule.name}"
+    yield f"  why      {rule.why}"
+    yield f"  instead  {rule.instead}"
+    if rule.floor:
+        yield f"  lifted   by no profile and no flag: {rule.because}"
+    else:
+        yield f"  lifted   by a profile with [refuse] {rule.name} = false"
+        yield f'           and [loosen] "refuse.{rule.name}" = "the reason"'
+    for number, name in enumerate(rule.ids):
+        yield ("  asked by " if number == 0 else "           ") + f"{name} ({_standard(name)})"
+
+
+def _standard(name: str) -> str:
+    prefix, title = next(row for row in _STANDARDS if name.startswith(row[0]))
+    return f"{title} {name.removeprefix(prefix)}" if title.endswith("section") else title
+
+
+def _unusable(path: str, why: str) -> Usage:
+    return Usage(
+        "HB020",
+        "this is no report of hardbox",
+        value=path,
+        why=why,
+        instead="hardbox run --report FILE -- COMMAND writes one",
+    )
+
+
+def _report(path: str) -> Iterator[str]:
+    import json  # noqa: PLC0415 (only for reports)
+
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise _unusable(path, getattr(error, "strerror", None) or str(error)) from error
+    if len(data) > _MOST_BYTES:
+        raise _unusable(path, _TOO_LARGE)
+    try:
+        report = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _unusable(path, _NOT_JSON) from error
+    if not isinstance(report, dict) or report.get("schema") != _SCHEMA:
+        raise _unusable(path, _NO_SCHEMA)
+    return _explained(report)
+
+
+def _explained(report: dict[str, object]) -> Iterator[str]:
+    argv = report.get("argv")
+    command = " ".join(str(word) for word in argv) if isinstance(argv, list) else "?"
+    yield f"command  {command}"
+    yield f"outcome  {_outcome(report)}"
+    yield f"status   {report.get('exit_code')}: {_status(report)}"
+    profile = report.get("profile")
+    if isinstance(profile, dict):
+        yield f"profile  {profile.get('name')} (sha256 {str(profile.get('sha256'))[:16]})"
+    for word in ("loosened", "optional"):
+        table = report.get(word)
+        if isinstance(table, dict):
+            yield from (f"{word} {key}: {reason}" for key, reason in table.items())
+    yield from _usage(report)
+    enforced = report.get("enforced")
+    yield from _enforced(enforced if isinstance(enforced, dict) else {})
+
+
+def _outcome(report: dict[str, object]) -> str:
+    outcome = str(report.get("outcome"))
+    return {
+        "exited": "the command ended by itself",
+        "signaled": f"signal {report.get('signal')} ended the command",
+        "limit": f'the limit "{report.get("limit")}" ended the command',
+        "not-found": "the command does not exist inside the sandbox; nothing was run",
+        "not-executable": "the command cannot be executed inside the sandbox; nothing was run",
+        "lost": "the sandbox was killed from outside",
+    }.get(outcome, f"{outcome}, which this version does not know")
+
+
+def _status(report: dict[str, object]) -> str:
+    outcome = report.get("outcome")
+    if outcome == "limit":
+        return EXIT_STATUS["124"]
+    if outcome == "not-executable":
+        return EXIT_STATUS["126"]
+    if outcome == "not-found":
+        return EXIT_STATUS["127"]
+    return EXIT_STATUS["128+N"] if report.get("signal") is not None else "the command's own status"
+
+
+def _usage(report: dict[str, object]) -> Iterator[str]:
+    seconds, rss = report.get("seconds"), report.get("max_rss_bytes")
+    if isinstance(seconds, int | float) and isinstance(rss, int):
+        yield f"used     {seconds:.2f} s, at most {rss / (1 << 20):.0f} MiB in one process"
+
+
+def _enforced(seen: dict[str, object]) -> Iterator[str]:
+    """Say wall by wall what was read back from the running job; what is missing counts as not enforced."""
+    found = seen.get("namespaces")
+    kinds = found if isinstance(found, list) else []
+    missing = [kind for kind in _NAMESPACES if kind not in kinds]
+    sets = seen.get("capabilities")
+    caps = sets if isinstance(sets, dict) else {}
+    held = [name for name, mask in caps.items() if mask]
+    rows = seen.get("uid_map")
+    maps = rows if isinstance(rows, list) else []
+    root = [row for row in maps if isinstance(row, list) and len(row) > 1 and row[1] == 0]
+    yield "enforced, as read back from the running job:"
+    yield _mark(
+        not missing,
+        "own namespaces",
+        ", ".join(map(str, kinds)),
+        f"shared with the host: {', '.join(missing)}",
+    )
+    yield _mark(
+        bool(maps) and not root,
+        "own user ids",
+        f"uid map {maps}",
+        "host root is mapped" if root else "no map was seen",
+    )
+    yield _mark(
+        bool(caps) and not held,
+        "no capabilities",
+        "all sets empty",
+        f"kept in {', '.join(held) or 'unknown sets'}",
+    )
+    yield _mark(seen.get("no_new_privs") is True, "no new privileges", "set", "not set")
+    yield _mark(
+        seen.get("seccomp") is True,
+        "system call filter",
+        f"{seen.get('seccomp_filters')} loaded",
+        "none was seen",
+    )
+
+
+def _mark(held: bool, wall: str, yes: str, no: str) -> str:  # noqa: FBT001 (what the line is about)
+    return f"  {'yes' if held else 'NO':<4} {wall}: {yes if held else no}"

@@ -1,0 +1,114 @@
+"""The entry of `hardbox`: finds the verb, turns errors into messages and exit codes.
+
+Run by: front/hardbox.c, which has put descriptors 0-2 in order. Imports a verb only when it
+is asked for: start-up time is a feature.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from hardbox.errors import EXIT_REFUSED, EXIT_SIGNAL_BASE, HardboxError, Usage, printable
+
+_SIGINT: Final = 2
+# verb -> (module, what it does)
+VERBS: Final = {
+    "run": ("hardbox.cli.run", "run a command in a sandbox"),
+    "plan": ("hardbox.cli.plan", "print the steps that run would take; starts nothing"),
+    "compile": ("hardbox.cli.compile", "write those steps to a file for hardbox-launch"),
+    "doctor": ("hardbox.cli.doctor", "what this host can enforce, and how to mend what it cannot"),
+    "profile": ("hardbox.cli.profile", "list, show, lint or diff profiles"),
+    "seccomp": ("hardbox.cli.seccomp", "show filters, or convert them from and to Docker's JSON"),
+    "explain": ("hardbox.cli.explain", "what an HB code or a report means"),
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run `hardbox ARGV...`; gives the exit status."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if argv else EXIT_REFUSED
+    if argv[0] in ("-V", "--version", "version"):
+        from hardbox import __version__  # noqa: PLC0415 (only for this word)
+
+        print(f"hardbox {__version__}")
+        return 0
+    if argv[0] not in VERBS:
+        raise _unknown_verb(argv)
+    import importlib  # noqa: PLC0415 (see above)
+
+    verb = importlib.import_module(VERBS[argv[0]][0])
+    status: int = verb.main(argv[1:])
+    return status
+
+
+def entry() -> int:
+    """Run the command line of this process."""
+    debug = "--debug" in sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
+    import signal  # noqa: PLC0415 (an interrupt during the import is held back by front/hardbox.c)
+
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except HardboxError as error:
+        if debug:
+            import traceback  # noqa: PLC0415 (only with --debug)
+
+            traceback.print_exc()
+        sys.stderr.write(error.render())
+        return EXIT_REFUSED
+    except KeyboardInterrupt:
+        sys.stderr.write("hardbox: interrupted\n  nothing was run\n")
+        return EXIT_SIGNAL_BASE + _SIGINT
+    except BrokenPipeError:
+        # The reader of our own output has left; nothing more can be said to it.
+        sys.stderr.close()
+        return EXIT_REFUSED
+    except Exception as error:
+        if debug:
+            raise
+        sys.stderr.write(_internal(error))
+        return EXIT_REFUSED
+    return status
+
+
+def _internal(error: Exception) -> str:
+    text = printable(f"{type(error).__name__}: {error}")
+    return (
+        f"hardbox: failed [HB000]: an internal error: {text}\n"
+        "  why      this is a defect of hardbox, or memory or disk ran out\n"
+        "  instead  run it again with --debug and report what it prints\n"
+    )
+
+
+def _unknown_verb(argv: list[str]) -> HardboxError:
+    word = argv[0]
+    if word.startswith("-"):
+        from hardbox import habits  # noqa: PLC0415 (only on this path)
+
+        habit = habits.flag(*_split(argv))
+        if habit is not None:
+            return habit
+    import difflib  # noqa: PLC0415 (only on this path)
+
+    near = difflib.get_close_matches(word, VERBS, 1)
+    return Usage(
+        "HB001",
+        f"hardbox has no verb {word}",
+        value=word,
+        instead=f"hardbox {near[0]}" if near else "hardbox run -- COMMAND, or hardbox --help",
+    )
+
+
+def _split(argv: list[str]) -> tuple[str, str | None]:
+    name, equals, value = argv[0].partition("=")
+    return name, value if equals else argv[1] if len(argv) > 1 else None
+
+
+def _help() -> str:
+    lines = ["usage: hardbox VERB ...", "Runs an untrusted command so that it cannot reach the host.", ""]
+    lines += [f"  {verb:<8}  {what}" for verb, (_, what) in VERBS.items()]
+    lines += ["", "hardbox run --profile strict -- COMMAND    is where to start; hardbox run --help"]
+    return "\n".join(lines)

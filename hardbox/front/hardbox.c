@@ -1,0 +1,98 @@
+/* hardbox: the door. Puts this process in order, then becomes the Python front.
+ *
+ * Run by: the caller. A Python interpreter ends with status 1 if descriptor 0 is a directory,
+ * and obeys PYTHON* variables; both would be taken for words of the job. Here they cannot. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef HB_PYTHON
+#define HB_PYTHON "/usr/bin/python3"
+#endif
+
+#define EXIT_REFUSED 125
+#define ENTRY "from hardbox.cli.main import entry; raise SystemExit(entry())"
+
+static int refuse(const char *code, const char *what, const char *why, const char *instead)
+{
+	(void)fprintf(stderr,
+		      "hardbox: refused [%s]: %s\n"
+		      "  why      %s\n"
+		      "  instead  %s\n"
+		      "  nothing was run\n",
+		      code, what, why, instead);
+	return EXIT_REFUSED;
+}
+
+/* /dev/null where the caller closed 0, 1 or 2: what is opened next would land there. */
+static int fill(int fd)
+{
+	if (fcntl(fd, F_GETFD) >= 0)
+		return 0;
+	return open("/dev/null", O_RDWR) == fd ? 0 : -1;
+}
+
+/* The interpreter beside this program, as in a virtual environment, else the one that it
+ * was built for. */
+static const char *interpreter(char *room, size_t size)
+{
+	static const char name[] = "/python3";
+	ssize_t length = readlink("/proc/self/exe", room, size - 1);
+
+	if (length > 0 && (size_t)length < size - sizeof(name)) {
+		room[length] = '\0';
+
+		char *slash = strrchr(room, '/');
+
+		if (slash != NULL && (size_t)(slash - room) + sizeof(name) <= size) {
+			memcpy(slash, name, sizeof(name));
+			if (access(room, X_OK) == 0)
+				return room;
+		}
+	}
+	return HB_PYTHON;
+}
+
+int main(int argc, char **argv)
+{
+	char room[PATH_MAX];
+	struct stat found;
+	sigset_t interrupt;
+
+	for (int fd = 0; fd < 3; fd++) {
+		if (fill(fd) < 0 || fstat(fd, &found) < 0)
+			return EXIT_REFUSED;
+		if (S_ISDIR(found.st_mode))
+			return refuse("HB210", "a directory stands on descriptor 0, 1 or 2",
+				      "a directory descriptor leads out of any root (openat(2) with \"..\")",
+				      "redirect from a file, a pipe or /dev/null");
+	}
+	/* Ignored, the kernel would reap the launcher before its status is read. An interrupt
+	 * waits until the front can answer it (cli/main.py). */
+	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || sigemptyset(&interrupt) < 0 ||
+	    sigaddset(&interrupt, SIGINT) < 0 || sigprocmask(SIG_BLOCK, &interrupt, NULL) < 0)
+		return EXIT_REFUSED;
+
+	char **words = calloc((size_t)argc + 5, sizeof(*words));
+	const char *python = interpreter(room, sizeof(room));
+
+	if (words == NULL)
+		return refuse("HB000", "there is no memory", strerror(errno), "free some, and try again");
+	/* execv(3) takes char *const[]; the strings are not written to. */
+	words[0] = (char *)(uintptr_t)python;
+	words[1] = (char *)(uintptr_t)"-EP";
+	words[2] = (char *)(uintptr_t)"-c";
+	words[3] = (char *)(uintptr_t)ENTRY;
+	for (int i = 1; i < argc; i++)
+		words[i + 3] = argv[i];
+	(void)execv(python, words);
+	return refuse("HB610", "the Python that hardbox was installed for cannot be started", python,
+		      "install hardbox again: make build, or pip install --force-reinstall hardbox");
+}

@@ -1,0 +1,45 @@
+/* One launch, as its supervisor sees it.  Used by: supervisor.c, readback.c, outcome.c. */
+#ifndef HB_LAUNCH_H
+#define HB_LAUNCH_H
+
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "plan.h"
+#include "wire.h"
+
+struct launch {
+	const struct hb_plan *plan;
+	int status_fd; /* to the caller; -1: there is none, or it has gone */
+	int control;   /* to init */
+	int job;       /* to the job, until it has exec'd; then -1 */
+	int signals;
+	int pidfd;
+	pid_t init;
+	uint64_t began;
+	uint64_t deadline; /* monotonic ns, 0: none yet */
+	uint64_t grace; /* ms between SIGTERM and SIGKILL */
+	enum hb_cause cause;
+	uint32_t failed_step;
+	int failed;	/* errno of a set-up failure, 0: none */
+	int no_exec;	/* errno of the exec, 0: it worked */
+	int hello;	/* the job has been read back */
+	int started;	/* the exec has happened */
+	int ended;	/* `status` is valid */
+	int status;
+};
+
+/* Monotonic nanoseconds. */
+uint64_t now_ns(void);
+
+/* Hand the caller the namespaces of the host and of init. */
+void read_back_namespaces(const struct launch *launch);
+/* Hand the caller what /proc says of the job, just before its exec. */
+void read_back_job(const struct launch *launch, pid_t pid);
+
+/* Tell the caller, or stderr, that set-up failed or how the job ended; gives the exit status. */
+int report_failure(const struct launch *launch);
+int report_end(const struct launch *launch, const char *command, const struct rusage *usage);
+
+#endif

@@ -1,0 +1,263 @@
+"""Refusals about paths: what is shown, read, written, used as a root, and where it would appear.
+
+Run by: the Python front. Every path is looked at as it is spelled, and as what it leads to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hardbox.places import (
+    ENGINE_SOCKETS,
+    KEY_NAMES,
+    MOUNT_RULES,
+    builds,
+    guards,
+    holds_etc_secret,
+    normal,
+    within,
+)
+from hardbox.rules import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardbox.errors import Refused
+    from hardbox.host import HostFacts
+    from hardbox.policy import Policy
+    from hardbox.refusals.disk import Disk
+
+# Directories that may have a second name by a bind mount.
+_ALIASED: Final = ("/", "/etc", "/root", "/home", "/boot", "/run", "/var", "/var/lib", "/usr")
+_SECRET_FILES: Final = ("/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/krb5.keytab")
+
+
+class Source(NamedTuple):
+    """A host path that the job would get.
+
+    key:   of the policy, "filesystem.read".
+    path:  as it is spelled.
+    real:  what it leads to.
+    kind:  of what it leads to.
+    write: the job would be able to change it.
+    shown: one of the root's own directories. Those keep their owners, so root's secrets in them stay
+           closed to the job; what the caller binds appears as the job's own.
+    """
+
+    key: str
+    path: str
+    real: str
+    kind: str
+    write: bool = False
+    shown: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Give both spellings."""
+        return tuple(dict.fromkeys((normal(self.path), self.real)))
+
+
+def sources(policy: Policy, disk: Disk) -> tuple[Source, ...]:
+    """Give every host path that the policy asks for."""
+    files = policy.filesystem
+    root = files.root.partition(":")[2] if files.root.startswith("dir:") else ""
+    wanted = [("filesystem.read", bind.source, False, False) for bind in files.read]
+    wanted += [("filesystem.write", bind.source, True, False) for bind in files.write]
+    if root:
+        wanted.append(("filesystem.root", root, False, False))
+    wanted += [("filesystem.show", (root + path) if root else path, False, True) for path in files.show]
+    return tuple(
+        Source(key, path, normal(disk.real(path)), disk.kind(path), write, shown)
+        for key, path, write, shown in wanted
+    )
+
+
+def check_paths(policy: Policy, facts: HostFacts, disk: Disk) -> Iterator[Refused]:
+    """Give every refusal about paths, in the order of the policy's own lists."""
+    wanted = sources(policy, disk)
+    yield from _root(policy, disk)
+    if wanted:
+        home = disk.home(facts.uid)
+        own = _own(policy, facts, disk)
+        kernel = tuple((point, MOUNT_RULES[kind]) for point, kind in disk.mounts() if kind in MOUNT_RULES)
+        swaps = disk.swaps() if any(not source.shown for source in wanted) else ()
+        for source in wanted:
+            yield from _guarded(policy, source, home, disk)
+            yield from _mounted(policy, source, kernel)
+            if not source.shown:
+                yield from _kind(policy, source)
+                yield from _held(policy, source, disk)
+                yield from _swapped(policy, source, swaps)
+            if source.write:
+                yield from _own_files(policy, source, own)
+    yield from _destinations(policy)
+
+
+def _refuse(policy: Policy, source: Source, rule: str, *, what: str = "", why: str = "") -> Refused:
+    led = f" (leads to {source.real})" if source.real != normal(source.path) else ""
+    return refuse(
+        rule,
+        value=f'{source.key} = "{source.path}"{led}',
+        origin=policy.origin(source.key),
+        what=what,
+        why=why,
+    )
+
+
+def _guarded(policy: Policy, source: Source, home: str, disk: Disk) -> Iterator[Refused]:
+    """Refuse by name, in both spellings, and by identity with a guarded place."""
+    found = dict.fromkeys(
+        rule for name in source.names for rule in guards(name, write=source.write, home=home)
+    )
+    for place in (*_ALIASED, home) if source.kind == "dir" else _SECRET_FILES:
+        if place and place not in source.names and disk.same(source.real, place):
+            found.update(dict.fromkeys(guards(place, write=source.write, home=home)))
+    if any(within(name, "/etc") for name in source.names) and source.kind != "missing":
+        closed = not source.shown and not disk.open_to_all(source.real)
+        if closed:
+            found["host-etc"] = None
+    for rule in found:
+        yield _refuse(policy, source, rule)
+
+
+def _mounted(policy: Policy, source: Source, kernel: tuple[tuple[str, str], ...]) -> Iterator[Refused]:
+    """Refuse kernel file systems wherever they are mounted: a bind takes what is mounted below it along."""
+    for point, rule in kernel:
+        what = ""
+        if within(source.real, point):
+            what = f"a kernel file system is asked for, mounted on {point}"
+        # Of a root of its own only the shown directories are bound.
+        elif source.key != "filesystem.root" and source.real != "/" and within(point, source.real):
+            what = f"a directory is asked for that has a kernel file system on {point}"
+        if not what:
+            continue
+        # One word on it is enough: /proc is refused by its name already.
+        if not any(rule in guards(name, write=source.write) for name in source.names):
+            yield _refuse(policy, source, rule, what=what)
+            return
+
+
+_KIND_RULES: Final = {"socket": "unix-sockets", "device": "host-devices", "fifo": "unusable-source"}
+
+
+def _kind(policy: Policy, source: Source) -> Iterator[Refused]:
+    """Refuse what is neither a file nor a directory, each kind in its own words."""
+    if source.kind == "missing":
+        yield _refuse(
+            policy,
+            source,
+            "unusable-source",
+            what="a path is asked for that does not exist, or that you may not reach",
+            why="what is not there cannot be shown, and nothing is made up in its place",
+        )
+    elif source.kind == "fifo":
+        yield _refuse(
+            policy,
+            source,
+            "unusable-source",
+            what="a named pipe of the host is asked for",
+            why="it talks to whatever process of the host has its other end",
+        )
+    elif source.kind in _KIND_RULES:
+        yield _refuse(policy, source, _KIND_RULES[source.kind])
+
+
+def _held(policy: Policy, source: Source, disk: Disk) -> Iterator[Refused]:
+    """Refuse a directory for what stands in it: sockets, keys, secrets of /etc, an engine's socket."""
+    if source.kind != "dir" or source.real == "/":
+        return
+    for socket in ENGINE_SOCKETS:
+        if within(socket, source.real) and disk.kind(socket) == "socket":
+            yield _refuse(
+                policy, source, "unix-sockets", what=f"a directory is asked for in which {socket} stands"
+            )
+            return
+    entries = disk.entries(source.real)
+    sockets = sorted(name for name, is_socket in entries.items() if is_socket)
+    if sockets and not any("socket-directories" in guards(name) for name in source.names):
+        yield _refuse(
+            policy,
+            source,
+            "socket-directories",
+            what=f"a directory is asked for that holds the UNIX socket {sockets[0]}",
+        )
+    keys = sorted(KEY_NAMES & entries.keys())
+    if keys:
+        yield _refuse(policy, source, "credentials", what=f"a directory is asked for that holds {keys[0]}")
+    secret = holds_etc_secret(source.real)
+    if secret and source.real != "/etc" and disk.kind(secret) != "missing":
+        yield _refuse(policy, source, "host-etc", what=f"a directory is asked for that holds {secret}")
+
+
+def _swapped(policy: Policy, source: Source, swaps: tuple[str, ...]) -> Iterator[Refused]:
+    if (
+        any(within(swap, source.real) for swap in swaps)
+        and source.real != "/"
+        and source.key != "filesystem.root"
+    ):
+        yield _refuse(policy, source, "swap")
+
+
+def _own(policy: Policy, facts: HostFacts, disk: Disk) -> tuple[str, ...]:
+    """Give the paths that decide how the next run is held."""
+    profiles = (source for source in policy.sources if source.startswith("/"))
+    return tuple(
+        dict.fromkeys(
+            normal(path) for given in (*facts.own_paths, *profiles) for path in (given, disk.real(given))
+        )
+    )
+
+
+def _own_files(policy: Policy, source: Source, own: tuple[str, ...]) -> Iterator[Refused]:
+    for path in own:
+        if any(within(path, name) or within(name, path) for name in source.names):
+            yield _refuse(
+                policy, source, "own-files", what=f"write access to hardbox's own files is asked for: {path}"
+            )
+            return
+
+
+def _root(policy: Policy, disk: Disk) -> Iterator[Refused]:
+    """Refuse a root that is none."""
+    root = policy.filesystem.root
+    kind, _, path = root.partition(":")
+    if root == "host":
+        return
+    what = ""
+    if kind != "dir":
+        what = 'a root is asked for that is neither "host" nor "dir:/path"'
+    elif not path.startswith("/"):
+        what = "a root is asked for by a path that is not absolute"
+    elif disk.kind(path) == "missing":
+        what = "a root is asked for that does not exist, or that you may not reach"
+    elif disk.kind(path) != "dir":
+        what = "a root is asked for that is not a directory"
+    if what:
+        yield refuse(
+            "root-directory",
+            value=f'filesystem.root = "{root}"',
+            origin=policy.origin("filesystem.root"),
+            what=what,
+        )
+
+
+def _destinations(policy: Policy) -> Iterator[Refused]:
+    """Refuse places inside that hardbox builds itself."""
+    files = policy.filesystem
+    places = [("filesystem.read", bind.dest, bind.source, False) for bind in files.read]
+    places += [("filesystem.write", bind.dest, "", False) for bind in files.write]
+    places += [("filesystem.scratch", path, "", True) for path in files.scratch]
+    for key, dest, source, scratch in places:
+        if builds(normal(dest), source=normal(source) if source else "", scratch=scratch):
+            yield refuse("system-destination", value=f'{key}: "{dest}" inside', origin=policy.origin(key))
+    for path in files.show:
+        if builds(normal(path), source=normal(path)) and normal(path) != "/":
+            yield refuse(
+                "system-destination",
+                value=f'filesystem.show = "{path}"',
+                origin=policy.origin("filesystem.show"),
+            )
+        elif normal(path) == "/":
+            yield refuse(
+                "host-root", value=f'filesystem.show = "{path}"', origin=policy.origin("filesystem.show")
+            )

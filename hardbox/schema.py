@@ -1,0 +1,346 @@
+"""The keys of a profile: for each one, the reader that checks a value and makes it canonical.
+
+Run by: the Python front; pure. READERS has the same keys as `orders.ORDERS`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from hardbox import rules, units
+from hardbox.policy import (
+    CAPABILITIES,
+    EXEC_MODES,
+    FILTER_ORDER,
+    GRANT_MODES,
+    ID_MODES,
+    NETWORK_MODES,
+    ROOT_MODES,
+    Bind,
+)
+from hardbox.spots import Spot, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Reader = Callable[[Spot], object]
+
+MOST_NAMES: Final = 1024
+MOST_PATH: Final = 4095
+MOST_COMPONENT: Final = 255
+# MAX_ARG_STRLEN of execve(2), which a variable with its name must fit into.
+MOST_VALUE: Final = 131071
+MOST_SUMMARY: Final = 400
+MOST_ID: Final = 65534
+# A year: far below the 292 years at which nanoseconds leave 64 bits.
+LONGEST: Final = 366 * 86_400_000
+# Names by which the C library and the loader are steered. Passing them would let an accident
+# of the caller's shell decide what code the job loads; setting them in a profile is in sight.
+LOADER_NAMES: Final = ("GCONV_PATH", "GETCONF_DIR", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH", "RES_OPTIONS")
+_LOADER_PREFIX: Final = "LD_"
+_LOWER: Final = "abcdefghijklmnopqrstuvwxyz"
+_DIGITS: Final = "0123456789"
+_LETTERS: Final = _LOWER + _LOWER.upper()
+
+
+def text(spot: Spot) -> str:
+    """Read a string that the kernel can take: no NUL, encodable."""
+    value = spot.value
+    if not isinstance(value, str):
+        raise spot.error("HB408", f"{spot.key} is a string", instead=f'{spot.key} = "..."')
+    if "\0" in value:
+        raise spot.error("HB409", f"{spot.key} contains a NUL", why="the kernel would end the text there")
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise spot.error("HB409", f"{spot.key} contains a character that no file name has") from error
+    return value
+
+
+def _part(spot: Spot, value: object, name: str = "") -> Spot:
+    return Spot(f"{spot.key}.{name}" if name else spot.key, value, spot.origin, spot.folder)
+
+
+def _list(spot: Spot) -> list[Spot]:
+    if not isinstance(spot.value, list | tuple):
+        raise spot.error("HB408", f"{spot.key} is a list", instead=f'{spot.key} = ["..."]')
+    if len(spot.value) > MOST_NAMES:
+        raise spot.error("HB409", f"{spot.key} has more than {MOST_NAMES} entries")
+    return [_part(spot, item) for item in spot.value]
+
+
+def _table(spot: Spot) -> dict[str, object]:
+    if not isinstance(spot.value, dict):
+        raise spot.error("HB408", f"{spot.key} is a table", instead=f'{spot.key} = {{ "..." = "..." }}')
+    if len(spot.value) > MOST_NAMES:
+        raise spot.error("HB409", f"{spot.key} has more than {MOST_NAMES} entries")
+    return spot.value
+
+
+def _one_of(names: tuple[str, ...]) -> Reader:
+    def read(spot: Spot) -> str:
+        value = text(spot)
+        if value not in names:
+            raise spot.error("HB409", f"{spot.key} has no such choice", instead=nearest(value, names))
+        return value
+
+    return read
+
+
+def _each(read: Callable[[Spot], str]) -> Reader:
+    """Read a list of distinct values, in the order given."""
+
+    def read_all(spot: Spot) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(read(item) for item in _list(spot)))
+
+    return read_all
+
+
+def _unit(read: Callable[[object], int], least: int = 1, most: int = 2**63 - 2, step: int = 1) -> Reader:
+    """Read a number with `read`; `step` divides it: 1000 for whole seconds of milliseconds."""
+
+    def number(spot: Spot) -> int:
+        try:
+            value = read(spot.value)
+        except ValueError as error:
+            raise spot.error("HB410", f"{spot.key} cannot be read: {error}") from error
+        if value % step or not least <= value // step <= most:
+            rest = " and whole seconds" if step > 1 else ""
+            raise spot.error("HB410", f"{spot.key} is in {least}..{most}{rest}")
+        return value // step
+
+    return number
+
+
+def _count(least: int, most: int) -> Reader:
+    return _unit(lambda value: units.whole(value, least, most), least, most)
+
+
+def _id(spot: Spot) -> int:
+    value = spot.value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise spot.error("HB408", f"{spot.key} is a number", instead=f"{spot.key} = 1000")
+    if not 0 <= value <= MOST_ID:
+        raise rules.refuse("id-out-of-range", value=f"{spot.key} = {value:#x}", origin=str(spot.origin))
+    return value
+
+
+def label(name: str) -> bool:
+    """Say whether `name` is one label of a host name (RFC 1123 section 2.1)."""
+    return (
+        0 < len(name) <= 63  # noqa: PLR2004 (RFC 1123)
+        and all(c in _LETTERS or c in _DIGITS or c == "-" for c in name)
+        and name[0] != "-"
+        and name[-1] != "-"
+    )
+
+
+def _hostname(spot: Spot) -> str:
+    value = text(spot)
+    if not label(value):
+        raise spot.error(
+            "HB411",
+            "a host name is 1 to 63 letters, digits and inner hyphens (RFC 1123)",
+            instead='identity.hostname = "hardbox"',
+        )
+    return value
+
+
+def path(spot: Spot) -> str:
+    """Read an absolute path in its plainest spelling; from the command line, a relative one too."""
+    value = text(spot)
+    if spot.folder and not value.startswith("/"):
+        value = _below(spot, value)
+    plain = value.startswith("/") and value == posixpath.normpath(value) and not value.startswith("//")
+    if spot.folder and value.startswith("/") and ".." not in value.split("/"):
+        value, plain = "/" + posixpath.normpath(value).lstrip("/"), True
+    if not plain:
+        raise spot.error(
+            "HB412",
+            "a path is absolute and in its plainest spelling",
+            why='what ".." and "//" lead to depends on symlinks; a reviewer has to see the place itself',
+            instead="write it without '.', '..', double or trailing slashes",
+        )
+    if len(value.encode("utf-8", "surrogateescape")) > MOST_PATH or any(
+        len(part.encode("utf-8", "surrogateescape")) > MOST_COMPONENT for part in value.split("/")
+    ):
+        raise spot.error("HB412", "a path has at most 4095 bytes, a name in it 255")
+    return value
+
+
+def _below(spot: Spot, value: str) -> str:
+    """Join a relative path to the folder; only leading ".." are resolved, the folder is physical."""
+    if not value:
+        raise spot.error("HB412", "a path is needed", instead="--read DIR")
+    folder = spot.folder
+    while value == ".." or value.startswith("../"):
+        folder, value = posixpath.dirname(folder), value[3:]
+    return posixpath.join(folder, value) if value else folder
+
+
+def _bind(spot: Spot) -> Bind:
+    """Read "/src" or "/src:/dest"."""
+    source, colon, dest = text(spot).partition(":")
+    if ":" in dest:
+        raise spot.error(
+            "HB412",
+            'a path with ":" cannot be named here',
+            why='"/src:/dest" is read as source and destination',
+            instead="name the directory above it",
+        )
+    found = path(_part(spot, source))
+    if not colon:
+        return Bind(found, found)
+    return Bind(found, path(Spot(spot.key, dest, spot.origin)))
+
+
+def _binds(spot: Spot) -> tuple[Bind, ...]:
+    return tuple(dict.fromkeys(_bind(item) for item in _list(spot)))
+
+
+def _root(spot: Spot) -> str:
+    value = text(spot)
+    kind, _, place = value.partition(":")
+    if kind == "dir" and place:
+        return "dir:" + path(_part(spot, place))
+    if value != "host":
+        raise spot.error("HB409", "a root is the host's or a directory", instead='"host" or "dir:/path"')
+    return value
+
+
+def _scratch(spot: Spot) -> Mapping[str, int]:
+    read = _unit(units.size, 4096)
+    found: dict[str, int] = {}
+    for name, value in _table(spot).items():
+        size = read(_part(spot, value, name))
+        if isinstance(size, int):
+            found[path(Spot(spot.key, name, spot.origin))] = size
+    return found
+
+
+def _destination(spot: Spot) -> str:
+    """Read "host:port": a host name, an IPv4 address or an IPv6 address in brackets."""
+    value = text(spot)
+    host, _, port = value.rpartition(":")
+    inner = host[1:-1] if host.startswith("[") and host.endswith("]") else ""
+    good = all(c in "0123456789abcdefABCDEF:." for c in inner) and ":" in inner
+    if not inner:
+        good = len(host) <= 253 and all(label(part) for part in host.split("."))  # noqa: PLR2004 (RFC 1035)
+    try:
+        number = units.whole(port, 1, 65535)
+    except ValueError:
+        good = False
+    if not good:
+        raise spot.error(
+            "HB413",
+            'a destination is "host:port", without wildcards',
+            why="each name that is allowed is a way out for what the job can read",
+            instead='network.allow = ["packages.example.org:443"]',
+        )
+    return f"{host.lower()}:{number}"
+
+
+def _capability(spot: Spot) -> str:
+    value = text(spot)
+    name = value.upper().removeprefix("CAP_")
+    if name not in CAPABILITIES:
+        # "ALL" is a habit; a slip of the pen is no request for a powerful capability.
+        make = spot.error if name == "ALL" else spot.misspelt
+        raise make("HB414", "there is no such capability", instead=nearest(name, CAPABILITIES))
+    return name
+
+
+def _filter(spot: Spot) -> str:
+    value = text(spot)
+    if value in FILTER_ORDER:
+        return value
+    if "/" not in value and not value.endswith(".toml"):
+        raise spot.error("HB409", "there is no such filter", instead=nearest(value, FILTER_ORDER))
+    return path(_part(spot, value))
+
+
+def _group(spot: Spot) -> str:
+    value = text(spot)
+    if not value or value[0] not in _LOWER or any(c not in _LOWER + _DIGITS + "-" for c in value):
+        raise spot.error("HB409", "a rule group is named in lower case, as in seccomp/*.toml")
+    return value
+
+
+def variable(spot: Spot) -> str:
+    """Read the name of an environment variable."""
+    value = text(spot)
+    if not value or value[0] in _DIGITS or any(c not in _LETTERS + _DIGITS + "_" for c in value):
+        raise spot.error("HB415", "a variable is named in letters, digits and _", instead='pass = ["LANG"]')
+    return value
+
+
+def _passed(spot: Spot) -> str:
+    value = variable(spot)
+    if value in LOADER_NAMES or value.startswith(_LOADER_PREFIX):
+        raise spot.error(
+            "HB416",
+            f"{value} cannot be taken from the caller",
+            why="it steers the loader: an accident of the caller's shell would choose the job's code",
+            instead=f'set it where it can be seen: environment.set = {{ {value} = "..." }}',
+        )
+    return value
+
+
+def _variables(spot: Spot) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for name, value in _table(spot).items():
+        variable(Spot(spot.key, name, spot.origin))
+        content = text(_part(spot, value, name))
+        if len(f"{name}={content}".encode("utf-8", "surrogateescape")) >= MOST_VALUE:
+            raise spot.error("HB415", f"{name} is longer than execve(2) takes")
+        found[name] = content
+    return found
+
+
+def _summary(spot: Spot) -> str:
+    value = text(spot)
+    if len(value) > MOST_SUMMARY or not value.isprintable():
+        raise spot.error("HB409", f"a summary is one line of at most {MOST_SUMMARY} characters")
+    return value
+
+
+READERS: Final[Mapping[str, Reader]] = MappingProxyType(
+    {
+        "summary": _summary,
+        "identity.user": _id,
+        "identity.group": _id,
+        "identity.hostname": _hostname,
+        "identity.ids": _one_of(ID_MODES),
+        "filesystem.root": _root,
+        "filesystem.mode": _one_of(ROOT_MODES),
+        "filesystem.changes": _unit(units.size, 4096),
+        "filesystem.show": _each(path),
+        "filesystem.read": _binds,
+        "filesystem.write": _binds,
+        "filesystem.scratch": _scratch,
+        "filesystem.exec": _one_of(EXEC_MODES),
+        "filesystem.grants": _one_of(GRANT_MODES),
+        "network.mode": _one_of(NETWORK_MODES),
+        "network.allow": _each(_destination),
+        "capabilities.keep": _each(_capability),
+        "seccomp.filter": _filter,
+        "seccomp.add": _each(_group),
+        "seccomp.refuse": _each(_group),
+        "limits.memory": _unit(units.size, 1 << 20),
+        "limits.tasks": _count(1, 4194304),
+        "limits.cpu": _count(1, 1024),
+        "limits.cpu_time": _unit(units.duration, 1, LONGEST // 1000, 1000),
+        "limits.wall": _unit(units.duration, 1, LONGEST),
+        "limits.grace": _unit(units.duration, 1, LONGEST),
+        "limits.file_size": _unit(units.size),
+        "limits.open_files": _count(16, 1048576),
+        "environment.pass": _each(_passed),
+        "environment.set": _variables,
+    }
+)
+# Keys whose tables merge name by name; all others replace the parent's value.
+MERGED: Final = ("filesystem.scratch", "environment.set")
+TABLES: Final = frozenset(key.partition(".")[0] for key in READERS if "." in key)
+LIMITS: Final = tuple(key for key in READERS if key.startswith("limits.") and key != "limits.grace")

@@ -1,0 +1,115 @@
+"""Plans that are the same on every machine: made-up hosts, policies and paths.
+
+Run by: tests/unit, tests/fuzz.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import struct
+from types import MappingProxyType, SimpleNamespace
+from typing import TYPE_CHECKING, Final, cast
+
+from hardbox import plan as planning
+from hardbox.host import HostFacts, IdRange
+from hardbox.policy import Bind, Environment, Filesystem, Identity, Limits, Network, Policy
+from hardbox.trees import PathFact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hardbox.filters import CompiledFilter
+    from hardbox.plan import LaunchPlan
+
+# BPF_RET | BPF_K with SECCOMP_RET_ALLOW: a program that the kernel takes.
+ALLOW_ALL: Final = struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000)
+FILTER: Final = cast("CompiledFilter", SimpleNamespace(bpf=ALLOW_ALL, digest="", rules=None))
+_PROC: Final = frozenset(("acpi", "cmdline", "kcore", "keys", "meminfo", "self", "stat", "sysrq-trigger"))
+_LINKS: Final = MappingProxyType(
+    {"/bin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib64", "/sbin": "usr/sbin"}
+)
+USER: Final = HostFacts(
+    uid=1234,
+    gid=1234,
+    user_name="someone",
+    kernel="6.1.0-made-up",
+    landlock_abi=6,
+    cpus=(0, 1, 2, 3),
+    subuid=(IdRange(100000, 65536),),
+    subgid=(IdRange(200000, 65536),),
+    newuidmap="/usr/bin/newuidmap",
+    newgidmap="/usr/bin/newgidmap",
+    proc_entries=_PROC,
+    root_links=_LINKS,
+    root_dirs=frozenset(("/etc", "/proc", "/usr")),
+)
+ROOT: Final = HostFacts(
+    uid=0,
+    gid=0,
+    user_name="root",
+    kernel="6.1.0-made-up",
+    landlock_abi=2,
+    cpus=(0, 1, 2, 3),
+    proc_entries=_PROC,
+    root_links=_LINKS,
+    root_dirs=frozenset(("/etc", "/proc", "/usr")),
+)
+
+
+def policy(
+    *,
+    ids: str = "single",
+    mode: str = "read-only",
+    network: str = "none",
+    root: str = "host",
+    write: Sequence[str] = (),
+) -> Policy:
+    """Give a small policy with one value of each kind."""
+    return Policy(
+        "made-up",
+        identity=Identity(ids=ids),
+        filesystem=Filesystem(
+            root=root,
+            mode=mode,
+            changes=1 << 20 if mode == "ephemeral" else 0,
+            show=("/usr", "/etc/alternatives"),
+            write=tuple(Bind(path, path) for path in write),
+            scratch=MappingProxyType({"/tmp": 1 << 20, "/home/box": 1 << 20}),
+            exec="anywhere" if mode == "ephemeral" else "shown",
+        ),
+        network=Network(network),
+        limits=Limits(memory=1 << 29, tasks=64, cpu=1, cpu_time=60, wall=10000, grace=500, open_files=256),
+        environment=Environment(("LANG",), MappingProxyType({"PATH": "/usr/bin:/bin", "HOME": "/home/box"})),
+    )
+
+
+def paths(wanted: Policy) -> Mapping[str, PathFact]:
+    """Give made-up facts for every path of a policy: directories, and links into /usr."""
+    prefix = wanted.filesystem.root.partition(":")[2]
+    found = {
+        prefix + path: PathFact("file" if "." in posixpath.basename(path) else "dir", prefix + path)
+        for path in wanted.filesystem.show
+    }
+    found |= {prefix + path: PathFact("link", prefix + "/" + to, to) for path, to in _LINKS.items()}
+    for bind in (*wanted.filesystem.read, *wanted.filesystem.write):
+        found[bind.source] = PathFact("dir", bind.source, "", 1234, 1234)
+    return found
+
+
+def build(wanted: Policy, facts: HostFacts, argv: Sequence[str] = ("id", "-u")) -> LaunchPlan:
+    """Make the plan."""
+    return planning.build(wanted, facts, paths(wanted), FILTER, planning.Command(tuple(argv)))
+
+
+def samples() -> dict[str, LaunchPlan]:
+    """Give plans that together hold every kind of step."""
+    return {
+        "user": build(policy(), USER),
+        "user-range": build(policy(ids="range"), USER),
+        "user-ephemeral": build(policy(mode="ephemeral", network="loopback"), USER),
+        "user-write": build(policy(write=("/made/up",)), USER),
+        "root": build(policy(), ROOT),
+        "root-range": build(policy(ids="range"), ROOT),
+        "root-write": build(policy(write=("/made/up",)), ROOT),
+        "root-directory": build(policy(root="dir:/nonexistent/root"), ROOT),
+    }

@@ -1,0 +1,98 @@
+"""Valid TOML values for every key of a profile, as hypothesis strategies. Used by the profile tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from hardbox import layers, orders, rules, units
+from hardbox.policy import (
+    CAPABILITIES,
+    EXEC_MODES,
+    FILTER_ORDER,
+    GRANT_MODES,
+    ID_MODES,
+    NETWORK_MODES,
+    ROOT_MODES,
+)
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+NAMES = st.sampled_from(["a", "b", "c-d", "usr"])
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda parts: "/" + "/".join(parts))
+BINDS = PATHS | st.tuples(PATHS, PATHS).map(":".join)
+SIZES = st.integers(1 << 20, 1 << 41).map(units.size_text)
+TIMES = st.integers(1, 10_000).map(lambda n: f"{n}s")
+GROUPS = st.lists(st.sampled_from(["io-uring", "tracing", "memfd"]), max_size=3)
+VARIABLES = st.sampled_from(["LANG", "TERM", "HOME", "A_1"])
+# Few distinct values, so that parent and child are often equal, stricter, weaker and incomparable.
+VALUES: dict[str, SearchStrategy[object]] = {
+    "summary": st.sampled_from(["one", "two"]),
+    "identity.user": st.sampled_from([0, 1, 1000]),
+    "identity.group": st.sampled_from([0, 1, 1000]),
+    "identity.hostname": st.sampled_from(["box", "x-1"]),
+    "identity.ids": st.sampled_from(ID_MODES),
+    "filesystem.root": st.just("host") | PATHS.map("dir:{}".format),
+    "filesystem.mode": st.sampled_from(ROOT_MODES),
+    "filesystem.changes": SIZES,
+    "filesystem.show": st.lists(PATHS, max_size=3),
+    "filesystem.read": st.lists(BINDS, max_size=2),
+    "filesystem.write": st.lists(BINDS, max_size=2),
+    "filesystem.scratch": st.dictionaries(PATHS, SIZES, max_size=3),
+    "filesystem.exec": st.sampled_from(EXEC_MODES),
+    "filesystem.grants": st.sampled_from(GRANT_MODES),
+    "network.mode": st.sampled_from(NETWORK_MODES),
+    "network.allow": st.lists(st.sampled_from(["a.example:443", "[::1]:53", "192.0.2.1:80"]), max_size=3),
+    "capabilities.keep": st.lists(st.sampled_from(CAPABILITIES), max_size=3),
+    "seccomp.filter": st.sampled_from([*FILTER_ORDER, "/f/a.toml", "/f/b.toml"]),
+    "seccomp.add": GROUPS,
+    "seccomp.refuse": GROUPS,
+    "limits.memory": SIZES,
+    "limits.tasks": st.integers(1, 100),
+    "limits.cpu": st.integers(1, 8),
+    "limits.cpu_time": TIMES,
+    "limits.wall": TIMES,
+    "limits.grace": TIMES,
+    "limits.file_size": SIZES,
+    "limits.open_files": st.integers(16, 99),
+    "environment.pass": st.lists(VARIABLES, max_size=3),
+    "environment.set": st.dictionaries(VARIABLES, st.sampled_from(["", "x"]), max_size=3),
+}
+LIFTABLE = sorted(name for name, rule in rules.RULES.items() if not rule.floor)
+KEYS = [*orders.ORDERS, *(f"refuse.{name}" for name in LIFTABLE)]
+# A loaded machine is no failure.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+REASON = "a reason that is long enough"
+
+
+@st.composite
+def tables(draw: st.DrawFn, *, full: bool = False, reasons: bool = True) -> dict[str, object]:
+    """A TOML document; `full` states every key, `reasons` gives reasons for some keys."""
+    flat: dict[str, object] = {}
+    for key, values in VALUES.items():
+        if full or draw(st.booleans()):
+            flat[key] = draw(values)
+    for name in draw(st.lists(st.sampled_from(LIFTABLE), max_size=3, unique=True)) if not full else []:
+        flat[f"refuse.{name}"] = draw(st.just(value=False) | st.lists(st.sampled_from(["ACME-7"])))
+    document: dict[str, object] = {}
+    for key, value in flat.items():
+        table, _, name = key.partition(".")
+        if not name:
+            document[key] = value
+            continue
+        inner = document.setdefault(table, {})
+        assert isinstance(inner, dict)
+        inner[name] = value
+    if reasons:
+        document["loosen"] = dict.fromkeys(draw(st.sets(st.sampled_from(KEYS))), REASON)
+    return document
+
+
+def layer(table: dict[str, object], source: str = "child.toml") -> layers.Layer:
+    """The layer of a document, which has to be free of problems."""
+    made = layers.from_table(table, source, "/home")
+    assert made.problems == [], [str(problem) for problem in made.problems]
+    return made
