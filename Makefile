@@ -52,10 +52,10 @@ $(BIN)/.check: $(BIN)/.tests pyproject.toml
 	touch $@
 
 test: $(BIN)/.tests ## install what is missing, pass all tests
-	@$(BIN)/python3 -m pytest -n $(WORKERS) --dist worksteal tests
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal tests
 
 attack: $(BIN)/.tests ## the attack suite alone, with its table
-	@$(BIN)/python3 -m pytest -n $(WORKERS) --dist worksteal tests/attack
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal tests/attack
 
 check: $(BIN)/.check ## ruff, mypy, C warnings as errors, import direction, spelling
 	@$(BIN)/ruff format --check hardbox tests bench tools
@@ -64,10 +64,10 @@ check: $(BIN)/.check ## ruff, mypy, C warnings as errors, import direction, spel
 	gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow \
 		-Wcast-qual -Wstrict-prototypes -fanalyzer -r -o /dev/null $(C_SOURCES)
 	$(BIN)/codespell hardbox profiles seccomp tests bench docs tools *.md Makefile
-	$(BIN)/python3 -m pytest -q tests/unit/test_imports.py
+	$(BIN)/pytest -q tests/unit/test_imports.py
 
 fuzz: $(BIN)/.tests ## fuzz the plan decoder for FUZZ_SECONDS (default 1800)
-	@HARDBOX_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python3 -m pytest -q tests/fuzz
+	@HARDBOX_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -q tests/fuzz
 
 bench: $(BIN)/.tests ## measure side by side with peers
 	@tools/needs bench

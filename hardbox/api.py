@@ -10,11 +10,12 @@ import signal
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from hardbox import filters, host, profile, refusals, report, steps, trees
+from hardbox import filters, host, profile, refusals, report
 from hardbox import plan as planning
-from hardbox.engines.namespaces import Launch, Streams
+from hardbox.engines.failures import set_up_failed
+from hardbox.engines.namespaces import FORWARDED, Launch, Streams
 from hardbox.errors import SetupFailed, Usage
-from hardbox.failures import set_up_failed
+from hardbox.plan import steps, trees
 from hardbox.profile import Setting
 
 if TYPE_CHECKING:
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
 
 # Below the 16384 steps of a plan (plan.h), with room for all others.
 MOST_ARGUMENTS: Final = 12000
-_FORWARDED: Final = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGWINCH,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +222,7 @@ class Forwarding:
 
     def __enter__(self) -> Self:
         """Hold signals back."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+        signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
         self._before: dict[signal.Signals, object] = {}
         return self
 
@@ -240,14 +232,14 @@ class Forwarding:
         def forward(number: int, _frame: object) -> None:
             launch.signal(number)
 
-        self._before = {number: signal.signal(number, forward) for number in _FORWARDED}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
+        self._before = {number: signal.signal(number, forward) for number in FORWARDED}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 
     def __exit__(self, *_: object) -> None:
         """Give the caller its own handlers back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 
 
 def _run_captured(prepared: Prepared, given: bytes | None, *, capture: bool) -> Result:

@@ -1,6 +1,6 @@
 """The cache of compiled filters.
 
-Run by: filters.py. An entry must never weaken a run: it counts only if the folder and the
+Run by: filters/__init__.py. An entry must never weaken a run: it counts only if the folder and the
 file belong to the caller, nobody else can write them, no symbolic link is involved, and the
 entry carries the digest of its key and bytes. Anything else is as if there were no entry.
 The folder itself must not be shown writable to a job (refusals.py asks `cache_folder`).

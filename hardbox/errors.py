@@ -20,6 +20,7 @@ EXIT_REFUSED = 125
 EXIT_CANNOT_EXECUTE = 126
 EXIT_NOT_FOUND = 127
 EXIT_SIGNAL_BASE = 128
+_MOST_SHOWN = 600
 
 
 class HardboxError(Exception):
@@ -66,8 +67,8 @@ class HardboxError(Exception):
             ("rule", self.rule),
             ("instead", self.instead),
         )
-        lines = [f"hardbox: {self.verdict} [{self.code}]: {printable(self.what)}"]
-        lines += [f"  {name:<8} {printable(text)}" for name, text in rows if text]
+        lines = [f"hardbox: {self.verdict} [{self.code}]: {_shown(self.what)}"]
+        lines += [f"  {name:<8} {_shown(text)}" for name, text in rows if text]
         return "\n".join([*lines, "  nothing was run", ""])
 
     def to_json(self) -> dict[str, str]:
@@ -84,6 +85,13 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )
+
+
+def _shown(text: str) -> str:
+    """Give a part of a message, cut where somebody's value is too long to be read."""
+    if len(text) > _MOST_SHOWN:
+        text = f"{text[:_MOST_SHOWN]}... ({len(text)} characters)"
+    return printable(text)
 
 
 def plain(text: str) -> str:

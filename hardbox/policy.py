@@ -1,8 +1,8 @@
 """Policy: what is wanted, as frozen values.
 
 Run by: the Python front; pure. One dataclass field here is one TOML key, one
-`--set` path and one row of docs/profiles.md. Reading and merging is `profile.py`;
-"weaker than" is `orders.py`; what is never done is `refusals.py`.
+`--set` path and one row of docs/profiles.md. Reading and merging is `profile/`;
+"weaker than" is `profile/orders.py`; what is never done is `refusals/`.
 """
 
 from __future__ import annotations

@@ -235,7 +235,8 @@ def result(
     started: seconds from first step to exec, 0.0 if it was never reached.
     """
     ended = [record for record in records if record.kind == _ENDED]
-    if not ended and not any(record.kind == _STARTED for record in records):
+    # "pid" is written just before the job is told to go: from there on it may have run.
+    if not ended and not any(r.kind == _STARTED or r.payload.startswith(b"pid\0") for r in records):
         message = "the launcher ended without a word"
         raise ValueError(message)
     # Killed from outside after the command had started: what it used is not known.

@@ -6,10 +6,11 @@ is asked for: start-up time is a feature.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Final
 
-from hardbox.errors import EXIT_REFUSED, EXIT_SIGNAL_BASE, HardboxError, Usage, printable
+from hardbox.errors import EXIT_REFUSED, EXIT_SIGNAL_BASE, HardboxError, SetupFailed, Usage, printable
 
 _SIGINT: Final = 2
 # verb -> (module, what it does)
@@ -39,6 +40,10 @@ def main(argv: list[str]) -> int:
     import importlib  # noqa: PLC0415 (see above)
 
     verb = importlib.import_module(VERBS[argv[0]][0])
+    if argv[0] != "run":  # which lets it through to the launch, once there is one
+        import signal  # noqa: PLC0415 (front/hardbox.c holds an interrupt back until here)
+
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
     status: int = verb.main(argv[1:])
     return status
 
@@ -46,10 +51,7 @@ def main(argv: list[str]) -> int:
 def entry() -> int:
     """Run the command line of this process."""
     debug = "--debug" in sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
-    import signal  # noqa: PLC0415 (an interrupt during the import is held back by front/hardbox.c)
-
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
         status = main(sys.argv[1:])
         sys.stdout.flush()
     except HardboxError as error:
@@ -57,21 +59,40 @@ def entry() -> int:
             import traceback  # noqa: PLC0415 (only with --debug)
 
             traceback.print_exc()
-        sys.stderr.write(error.render())
-        return EXIT_REFUSED
+        return _end(EXIT_REFUSED, error.render())
     except KeyboardInterrupt:
-        sys.stderr.write("hardbox: interrupted\n  nothing was run\n")
-        return EXIT_SIGNAL_BASE + _SIGINT
-    except BrokenPipeError:
-        # The reader of our own output has left; nothing more can be said to it.
-        sys.stderr.close()
-        return EXIT_REFUSED
+        return _end(EXIT_SIGNAL_BASE + _SIGINT, "hardbox: interrupted\n  nothing was run\n")
+    except BrokenPipeError:  # the reader of our own output has left
+        return _end(EXIT_REFUSED, "")
     except Exception as error:
         if debug:
             raise
-        sys.stderr.write(_internal(error))
-        return EXIT_REFUSED
+        return _end(EXIT_REFUSED, _output_problem(error) or _internal(error))
+    return _end(status, "")
+
+
+def _end(status: int, message: str) -> int:
+    """Say the last word; a stream that takes no more must not change the exit status."""
+    for stream, number, text in ((sys.stdout, 1, ""), (sys.stderr, 2, message)):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            # What is still in the buffer would fail once more, with a status of Python's own.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
     return status
+
+
+def _output_problem(error: Exception) -> str:
+    """Say it if our own output cannot be written, as on a full disk; else give ""."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return ""
+    import errno  # noqa: PLC0415 (only on this path)
+
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        return ""
+    what = f"the output cannot be written: {error.strerror}"
+    return SetupFailed("HB606", what, instead="redirect it to where there is room").render()
 
 
 def _internal(error: Exception) -> str:
@@ -96,8 +117,7 @@ def _unknown_verb(argv: list[str]) -> HardboxError:
     near = difflib.get_close_matches(word, VERBS, 1)
     return Usage(
         "HB001",
-        f"hardbox has no verb {word}",
-        value=word,
+        f"hardbox has no verb {word[:200]}",
         instead=f"hardbox {near[0]}" if near else "hardbox run -- COMMAND, or hardbox --help",
     )
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from hardbox.errors import HardboxError
 
+# Of a value in a message: enough to find it again.
+_SHOWN: Final = 200
 ALL: Final = ("run", "plan", "compile")
 
 
@@ -158,8 +160,7 @@ def _unknown(verb: str, name: str, value: str | None, known: dict[str, Option]) 
     near = difflib.get_close_matches(name, known, 1)
     return Usage(
         "HB001",
-        f"hardbox {verb} has no option {name}",
-        value=name,
+        f"hardbox {verb} has no option {name[:_SHOWN]}",
         instead=(f"{near[0]}, or " if near else "")
         + f"hardbox {verb} --help; -- before a command that starts with -",
     )
@@ -213,11 +214,11 @@ def _toml_value(text: str) -> object:
 
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also numbers of 5000 digits
         raise Usage(
             "HB002",
             "--set has a value that is not TOML",
-            value=text,
-            why=str(error),
+            value=text[:_SHOWN],
+            why=str(error)[:_SHOWN],
             instead="quote it, or mend it",
         ) from error

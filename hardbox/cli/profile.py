@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hardbox import merge, orders, profile, rules
+from hardbox import profile, rules
 from hardbox.errors import Usage, printable
-from hardbox.values import plain, show
+from hardbox.profile import merge, orders
+from hardbox.profile.values import plain, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> int:
         "diff": _diff,
     }
     if argv[0] not in verbs:
-        from hardbox.spots import nearest  # noqa: PLC0415 (only when something is wrong)
+        from hardbox.profile.spots import nearest  # noqa: PLC0415 (only when something is wrong)
 
         raise Usage(
             "HB003",
@@ -162,7 +163,7 @@ def _lint(words: list[str]) -> int:
     if policy is None:
         print(printable(f"{names[0]}: {len(problems)} problem{'s' if len(problems) != 1 else ''}"))
         return 1
-    from hardbox import advice  # noqa: PLC0415 (only for this word)
+    from hardbox.profile import advice  # noqa: PLC0415 (only for this word)
 
     own, *parents = profile.read_chain(names[0])
     state: merge.State | None = None

@@ -11,11 +11,12 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hardbox import filter_model, filters
+from hardbox import filters
 from hardbox.errors import ProfileError, Usage, printable
+from hardbox.filters import model as filter_model
 
 if TYPE_CHECKING:
-    from hardbox.filter_model import Filter, Group, Row
+    from hardbox.filters.model import Filter, Group, Row
 
 _MODES = ("optional", "addable")
 
@@ -125,7 +126,7 @@ def _totals(model: Filter) -> dict[str, int]:
 
 
 def _convert(source: str, output: str) -> int:
-    from hardbox import docker_seccomp  # noqa: PLC0415 (only to convert)
+    from hardbox.filters import docker as docker_seccomp  # noqa: PLC0415 (only to convert)
 
     kinds = (source.endswith(".json"), output.endswith(".json"), output.endswith(".toml"))
     if kinds == (True, False, True):

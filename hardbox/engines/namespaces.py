@@ -7,18 +7,29 @@ Run by: the Python front, on the host. The launcher is found beside this interpr
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hardbox.errors import SetupFailed
+from hardbox.plan.steps import PassEnv
 from hardbox.report import Record, parse_records
-from hardbox.steps import PassEnv
 
 if TYPE_CHECKING:
     from hardbox.plan import LaunchPlan
 
-_PIPE_ROOM = 65536
+_PIPE_ROOM: Final = 65536
+# Signals that the launcher forwards to the job.
+FORWARDED: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +71,14 @@ class Launch:
         launcher = launcher_path()
         self._reaped = False
         data = plan.encode()
-        plan_read = _plan_descriptor(data)
-        self._status, status_write = os.pipe()
+        plan_read = -1
+        try:
+            plan_read = _plan_descriptor(data)
+            self._status, status_write = os.pipe()
+        except OSError as error:
+            if plan_read >= 0:
+                os.close(plan_read)
+            raise _cannot_start(launcher, error) from error
         passed = {step.name for step in plan.steps if isinstance(step, PassEnv)}
         own = (plan_read, status_write, streams.stdin, streams.stdout, streams.stderr)
         # Numbers that collide with none of ours. Nothing is made inheritable in this process:
@@ -77,16 +94,12 @@ class Launch:
                 # A group of its own: what the terminal sends reaches the caller alone, who
                 # forwards it once.
                 setpgroup=0,
-                setsigmask=(),
+                # Held back until the launcher listens, so that none ends it without a word.
+                setsigmask=FORWARDED,
             )
         except OSError as error:
             os.close(self._status)
-            raise SetupFailed(
-                "HB611",
-                f"hardbox-launch cannot be started: {error.strerror}",
-                value=launcher,
-                instead="check that the file system it is on is not mounted noexec; hardbox doctor",
-            ) from error
+            raise _cannot_start(launcher, error) from error
         finally:
             os.close(plan_read)
             os.close(status_write)
@@ -114,6 +127,24 @@ class Launch:
             return os.waitstatus_to_exitcode(status), parse_records(b"".join(chunks))
         except ValueError as error:
             raise SetupFailed("HB612", f"hardbox-launch spoke nonsense: {error}") from error
+
+
+def _cannot_start(launcher: str, error: OSError) -> SetupFailed:
+    import errno  # noqa: PLC0415 (only on this path)
+
+    limits = {
+        errno.EAGAIN: "end some of this user's processes, or raise the limit on them (ulimit -u)",
+        errno.EMFILE: "raise the limit on open files (ulimit -n)",
+        errno.ENFILE: "too many files are open on this host: end what holds them",
+        errno.ENOMEM: "memory has run out: end something, or raise the limit (ulimit -v)",
+    }
+    other = "check that the file system it is on is not mounted noexec; hardbox doctor"
+    return SetupFailed(
+        "HB611",
+        f"hardbox-launch cannot be started: {error.strerror}",
+        value=launcher,
+        instead=limits.get(error.errno or 0, other),
+    )
 
 
 def _plan_descriptor(data: bytes) -> int:

@@ -20,6 +20,7 @@ from hardbox.habits.answers import (
 )
 from hardbox.places import guard, normal
 from hardbox.rules import refuse
+from hardbox.toml_text import toml
 
 if TYPE_CHECKING:
     from hardbox.errors import HardboxError
@@ -71,7 +72,6 @@ _UNCONFINED: Final = ("unconfined", "none", "off", "no", "false", "disabled", ""
 _SHARING_TABLES: Final = ("share", "host")
 _NAMESPACE_TABLES: Final = ("namespaces", "namespace", "ns", "unshare", *_SHARING_TABLES)
 _OWN_TABLES: Final = ("refuse", "loosen", "optional", "environment", "limits", "summary", "extends")
-_SHOWN: Final = 120
 
 
 def key(dotted: str, value: object, origin: str) -> HardboxError | None:
@@ -82,7 +82,7 @@ def key(dotted: str, value: object, origin: str) -> HardboxError | None:
     parts = [fold(part) for part in dotted.split(".")]
     if parts[0] in _OWN_TABLES:
         return None
-    shown = _shown(dotted, value)
+    shown = f"{dotted} = {toml(value)}"
     for answer in (_of_namespace, _of_switch, _of_capability, _of_user, _of_path, _of_wish):
         found = answer(parts, value, shown, origin)
         if found is not None:
@@ -189,16 +189,3 @@ def _of_wish(parts: list[str], value: object, shown: str, origin: str) -> Hardbo
     if not rule or value in (None, "", False) or value in ([], {}):
         return None
     return refuse(rule, value=shown, origin=origin)
-
-
-def _shown(dotted: str, value: object) -> str:
-    """Write key and value as a message shows them."""
-    if isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, str):
-        text = f'"{value}"'
-    elif isinstance(value, int) and value.bit_length() > _SHOWN:
-        text = "a huge number"
-    else:
-        text = repr(value)
-    return f"{dotted} = {text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'}"

@@ -120,9 +120,11 @@ static void forward(pid_t job, int signal)
 	int group = signal == SIGINT || signal == SIGQUIT || signal == SIGHUP || signal == SIGWINCH;
 
 	/* ESRCH: it has just ended, which the next wait will tell. */
-	if (group && kill(-job, signal) == 0)
-		return;
-	(void)kill(job, signal);
+	if (!group || kill(-job, signal) < 0)
+		(void)kill(job, signal);
+	/* A job that has stopped itself would never see what is to end it (as timeout(1)). */
+	if (signal == SIGTERM || group)
+		(void)kill(job, SIGCONT);
 }
 
 /* Reap whatever ends; 1 once the job itself has ended. */

@@ -1,7 +1,7 @@
 /* The vocabulary of launch plans: one row per kind of step.
  *
  * Read by: plan.c (decoding), init.c and supervisor.c (execution), and, as text, by
- * tests/unit/test_steps.py, which compares it with hardbox/steps.py row by row.
+ * tests/unit/test_steps.py, which compares it with hardbox/plan/steps/ row by row.
  *
  * KIND(number, NAME, "name", "fields", PHASE)
  *   fields: u = 32-bit number, q = 64-bit number, s = string without NUL, b = bytes

@@ -99,7 +99,7 @@ int main(int argc, char **argv)
 	/* Three closed descriptors would be taken by what we open next. */
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			return HB_EXIT_REFUSED;
+			return refuse("a standard descriptor is missing", strerror(errno));
 	if (argc == 2 && strcmp(argv[1], "--version") == 0)
 		return printf("hardbox-launch %s (plan format %u)\n", HB_VERSION, HB_PLAN_VERSION) < 0
 			   ? HB_EXIT_REFUSED

@@ -186,7 +186,7 @@ static void on_job(struct launch *launch)
 	pid_t pid = 0;
 	int got = message_receive_from(launch->job, &message, &pid);
 
-	if (got == 1 && message.type == HB_HELLO && !launch->hello) {
+	if (got == 1 && message.type == HB_HELLO && !launch->hello && launch->failed == 0) {
 		const struct hb_step *wall = plan_find(launch->plan, HB_WALL);
 
 		launch->hello = 1;
@@ -196,8 +196,11 @@ static void on_job(struct launch *launch)
 			launch->deadline = later(now_ns(), wall->field[0].number);
 			launch->grace = wall->field[1].number;
 		}
-		/* If it cannot be told to go it has died, and init will say so. */
-		(void)message_send(launch->job, &message);
+		/* EPIPE: it has died, and init will say so. Anything else would let it wait. */
+		if (message_send(launch->job, &message) < 0 && errno != EPIPE) {
+			(void)blame(launch, 0, errno);
+			kill_all(launch);
+		}
 		return;
 	}
 	if (got == 1 && message.type == HB_NO_EXEC) {
@@ -206,8 +209,9 @@ static void on_job(struct launch *launch)
 				   sizeof(message.value), NULL, 0);
 		return;
 	}
-	/* End of file: the exec closed the job's end, unless it never got that far. */
-	if (got == 0 && launch->hello && launch->no_exec == 0) {
+	/* End of file: the exec closed the job's end, unless it never got that far. An error:
+	 * it was told to go, and nobody can say any more that nothing was run. */
+	if (got <= 0 && launch->hello && launch->no_exec == 0 && launch->failed == 0) {
 		uint64_t elapsed = now_ns() - launch->began;
 
 		launch->started = 1;
@@ -234,7 +238,7 @@ static int on_control(struct launch *launch)
 	return 1;
 }
 
-static void on_signals(const struct launch *launch)
+static void on_signals(struct launch *launch)
 {
 	struct signalfd_siginfo info;
 
@@ -243,8 +247,10 @@ static void on_signals(const struct launch *launch)
 
 		(void)message_send(launch->control, &message);
 		/* A signal that would end us ends a launch that is still being set up. */
-		if (!launch->hello && info.ssi_signo != SIGWINCH)
+		if (!launch->hello && info.ssi_signo != SIGWINCH) {
+			(void)blame(launch, 0, EINTR);
 			kill_all(launch);
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ ABI_ADDED: Final = (
     "abstract sockets and signals",
     "audit of denials",
 )
-_NEWEST_USED: Final = 6  # walls.py handles nothing later than scopes
+_NEWEST_USED: Final = 6  # plan/walls.py handles nothing later than scopes
 _READ_FILE: Final = 1 << 2  # LANDLOCK_ACCESS_FS_READ_FILE
 _MARK: Final = errno.EXDEV  # an errno that openat2(2) does not give for what is asked here
 _UNUSED_FD: Final = 1 << 20

@@ -1,7 +1,7 @@
 """The catalogue of refusals: what is never shared with the host, who asks for it, what to do instead.
 
-Run by: the Python front; data only. `refusals.py` checks policies against these rules, `habits.py`
-answers requests that no policy can even express, `profile.py` reads and lifts them by name.
+Run by: the Python front; data only. `refusals/` checks policies against these rules, `habits/`
+answers requests that no policy can even express, `profile/` reads and lifts them by name.
 
 A rule with a `because` is floor: no profile and no flag lifts it. It is floor either because the
 promise of hardbox hangs on it (own user namespace, host ids 0 never mapped, no_new_privs, a filter,

@@ -67,10 +67,11 @@ def _privileged_copies(folder: str) -> None:
 def words(check: Check, places: Mapping[str, str], *, outside: bool) -> list[str]:
     """Give the probe's words for an attempt: places and system call numbers filled in."""
     attempt = check.outside if outside and check.outside else check.attempt
-    return [_word(text.format_map(dict(places))) for text in attempt]
+    return [word(text.format_map(dict(places))) for text in attempt]
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
+    """Give one word of an attempt: "@mount" and "@32:mount" become numbers."""
     if text.startswith("@32:"):
         return str(number(text[4:], "probe32"))
     return str(number(text[1:])) if text.startswith("@") else text

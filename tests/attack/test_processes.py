@@ -156,7 +156,8 @@ def test_kill_everybody(caller: Caller, program: Installed, base: str, probes: s
             boxed = caller.run(*batch.sandbox(program, probes), "/probe/probe64", "one", *words, timeout=60)
             alive = world.alive(watched.process.pid)
             # Outside, in a process namespace of its own: a sleeping sibling is reached.
-            script = f'sleep 5 & "{probes}/probe64" one {" ".join(words).replace("40000", "400")}; wait $!; test $? = 137'
+            attempt = " ".join(words).replace("40000", "400")
+            script = f'sleep 5 & "{probes}/probe64" one {attempt}; wait $!; test $? = 137'
             bare = caller.run(*batch.OWN_NAMESPACES, "/bin/sh", "-c", script, timeout=60)
             live = "outside: a sibling was reached" if bare.returncode == 0 else ""
             gave = "" if alive else "the canary is dead"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from support import plans
 
-from hardbox import steps as s
 from hardbox.plan import LaunchPlan
+from hardbox.plan import steps as s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

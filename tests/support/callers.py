@@ -78,14 +78,14 @@ def make(name: str, base: str) -> Caller:
     """Make caller `name` ("root" or "user") with a home below `base`."""
     home = os.path.join(base, name)
     if name == "root":
-        os.mkdir(home, 0o755)
+        os.makedirs(home, 0o755, exist_ok=True)
         return Caller("root", 0, 0, (), home)
     if os.geteuid() != 0:
         me = pwd.getpwuid(os.geteuid())
-        os.mkdir(home, 0o755)
+        os.makedirs(home, 0o755, exist_ok=True)
         return Caller(me.pw_name, me.pw_uid, me.pw_gid, (), home)
     user = _ordinary_user()
-    os.mkdir(home, 0o755)
+    os.makedirs(home, 0o755, exist_ok=True)
     os.chown(home, user.pw_uid, user.pw_gid)
     prefix = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--")
     return Caller(TEST_USER, user.pw_uid, user.pw_gid, prefix, home)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from hardbox import plan as planning
 from hardbox.host import HostFacts, IdRange
+from hardbox.plan.trees import PathFact
 from hardbox.policy import Bind, Environment, Filesystem, Identity, Limits, Network, Policy
-from hardbox.trees import PathFact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

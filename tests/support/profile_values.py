@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from hardbox import layers, orders, rules, units
+from hardbox import rules
 from hardbox.policy import (
     CAPABILITIES,
     EXEC_MODES,
@@ -17,6 +17,7 @@ from hardbox.policy import (
     NETWORK_MODES,
     ROOT_MODES,
 )
+from hardbox.profile import layers, orders, units
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

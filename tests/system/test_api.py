@@ -60,7 +60,7 @@ def test_a_result_says_what_happened(caller: Caller, program: Installed) -> None
 
 def test_the_result_is_the_report(caller: Caller, program: Installed, place: str) -> None:
     """Apart from times and usage, which differ from run to run."""
-    api = value_of(
+    api: dict[str, Any] = value_of(
         caller,
         program,
         """
@@ -70,7 +70,7 @@ def test_the_result_is_the_report(caller: Caller, program: Installed, place: str
     )
     words = ("--report", f"{place}/r.json", "--env", "A=1", "--timeout", "30s", "--", "sh", "-c", "exit 4")
     assert caller.run(program.hardbox, "run", *words).returncode == 4
-    cli = faults.read_json(f"{place}/r.json")
+    cli: dict[str, Any] = faults.read_json(f"{place}/r.json")
     for key in ("seconds", "start_seconds", "user_seconds", "system_seconds", "max_rss_bytes"):
         assert isinstance(api.pop(key), int | float)
         cli.pop(key)

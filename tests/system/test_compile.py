@@ -44,13 +44,10 @@ def refused(caller: Caller, program: Installed, place: str, tree: str, content: 
     return done.stderr
 
 
-def sealed(body: bytes, count: int | None = None, head: bytes = b"HBXPLAN\x01", version: int = 1) -> bytes:
+def sealed(body: bytes, count: int) -> bytes:
     """Give a plan with a right digest and length, as an attacker would make it."""
-    steps = body.count(b"") if count is None else count
-    return (
-        struct.pack("<8sII32sII", head, version, HEADER + len(body), hashlib.sha256(body).digest(), steps, 0)
-        + body
-    )
+    digest = hashlib.sha256(body).digest()
+    return struct.pack("<8sII32sII", b"HBXPLAN\x01", 1, HEADER + len(body), digest, count, 0) + body
 
 
 def test_a_compiled_plan_runs_any_command(

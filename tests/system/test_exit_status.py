@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 OWN = (0, 1, 2, 63, 64, 99, 100, 123, 124, 125, 126, 127, 128, 129, 137, 143, 200, 254, 255)
-SIGNALS = ("HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2")
-SIGNALS += ("PIPE", "ALRM", "TERM", "XCPU", "XFSZ", "VTALRM", "PROF", "IO", "PWR", "SYS")
+SIGNALS = (
+    *("HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2"),
+    *("PIPE", "ALRM", "TERM", "XCPU", "XFSZ", "VTALRM", "PROF", "IO", "PWR", "SYS"),
+)
 # (what to run, what must be tried, status): files below the caller's own tree, shown as /w.
 NOT_EXECUTED = (
     ("/w/no-x-bit", 126),

@@ -159,6 +159,46 @@ def test_write_of_the_working_directory_as_people_type_it(hardbox: Hardbox, proj
     assert os.access(f"{project}/program", os.X_OK)
 
 
+def test_a_read_only_part_of_a_writable_tree(caller: Caller, hardbox: Hardbox, project: str) -> None:
+    faults.own_dir(caller, f"{project}/vendor")
+    faults.own(caller, f"{project}/vendor/two.c", "int two(void) { return 2; }\n")
+    script = """
+    make -s check CPPFLAGS=-Ivendor
+    for file in vendor/two.c vendor/new; do echo x >> $file || echo "not $file"; done 2> /dev/null
+    rm -rf vendor 2> /dev/null || echo "not removed"
+    """
+    trees = ("--write", project, "--read", f"{project}/vendor")
+    done = hardbox("run", "--profile", "build", *trees, "--", "sh", "-c", script, cwd=project)
+    assert faults.ran(done).splitlines()[-4:] == [
+        "made 42",
+        "not vendor/two.c",
+        "not vendor/new",
+        "not removed",
+    ]
+    assert faults.listing(f"{project}/vendor") == {"two.c"}
+
+
+def test_sources_shown_read_only_and_built_elsewhere(hardbox: Hardbox, caller: Caller, project: str) -> None:
+    out = faults.own_dir(caller, f"{os.path.dirname(project)}/out")
+    before = faults.listing(project)
+    script = "gcc -pthread -o /out/program /src/*.c && /out/program && touch /src/new"
+    trees = ("--read", f"{project}:/src", "--write", f"{out}:/out")
+    done = hardbox("run", "--profile", "build", *trees, "--", "sh", "-c", script)
+    faults.ran(done, "made 42\n", status=1)
+    assert "Read-only file system" in done.stderr
+    assert (faults.listing(project), faults.listing(out)) == (before, {"program"})
+
+
+def test_output_belongs_to_the_owner_of_the_tree(caller: Caller, hardbox: Hardbox, project: str) -> None:
+    # Root may build in a tree of somebody else's, who can clean it up afterwards.
+    owner = caller.uid or 12345
+    for name in ("", *faults.listing(project)):
+        os.chown(os.path.join(project, name), owner, owner if caller.uid == 0 else caller.gid)
+    assert faults.ran(in_tree(hardbox, project, "make", "-s", "check")).endswith("made 42\n")
+    assert "program" in faults.listing(project)
+    assert {os.lstat(f"{project}/{name}").st_uid for name in faults.listing(project)} == {owner}
+
+
 def test_nothing_is_installed_outside_of_the_tree(hardbox: Hardbox, project: str) -> None:
     places = ("/usr/local/bin", "/usr/bin", "/usr/lib", "/etc", "", "/home")
     script = """

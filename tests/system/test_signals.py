@@ -25,8 +25,6 @@ trap 'n=x$n; echo got $n' INT; echo ready
 while [ -z "$n" ]; do sleep 0.05; done
 sleep 0.3; exit 9
 """
-# Says when Python itself is up.
-ANNOUNCED = "import sys; from hardbox.cli.main import entry; print('ready', flush=True); sys.exit(entry())"
 FORWARDED = ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "WINCH")
 # Says which signals arrive, and ends a moment after the first one, when a second would show.
 LISTEN = """
@@ -69,14 +67,12 @@ def test_a_job_that_does_not_listen_dies_of_the_signal(caller: Caller, program: 
 def test_a_signal_during_start_up_ends_it_without_a_traceback(
     caller: Caller, program: Installed, place: str, name: str
 ) -> None:
-    """From the first line of hardbox's own on; before it, Python's start-up answers for itself."""
     tree = faults.own_dir(caller, f"{place}/w")
     words = ("run", "--write", f"{tree}:/w", "--", "sh", "-c", "sleep 60; touch /w/ran")
     number = signal.Signals[f"SIG{name}"]
-    for moment in range(20):
-        child = faults.spawn(caller, program.python, "-c", ANNOUNCED, *words)
-        assert faults.read_line(child) == "ready"
-        time.sleep(moment * 0.006)  # the last ones come when the job is there
+    for moment in range(24):
+        child = faults.spawn(caller, program.hardbox, *words)
+        time.sleep(moment * 0.006)  # from before the first instruction to when the job is there
         child.send_signal(number)
         done = faults.finish(child)
         assert done.returncode in (-number, 128 + number, 125), done

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from unit import bpf_interpreter
 
-from hardbox import bpf
-from hardbox.bpf import Instruction
+from hardbox.filters import bpf
+from hardbox.filters.bpf import Instruction
 
 
 def ret(value: int) -> Instruction:

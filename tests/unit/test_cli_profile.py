@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hardbox import profile, rules, schema
+from hardbox import profile, rules
 from hardbox.cli.profile import main
 from hardbox.errors import HardboxError, Usage
+from hardbox.profile import schema
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hardbox import docker_seccomp, filter_model, filters
+from hardbox import filters
 from hardbox.cli import seccomp
 from hardbox.errors import ProfileError, Usage
+from hardbox.filters import docker as docker_seccomp
+from hardbox.filters import model as filter_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

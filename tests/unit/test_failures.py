@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import plans
 
-from hardbox import failures
-from hardbox import steps as s
+from hardbox.engines import failures
 from hardbox.errors import HardboxError, HostUnfit, Refused, SetupFailed
+from hardbox.plan import steps as s
 from hardbox.report import Failure
 
 SAMPLES = plans.samples()

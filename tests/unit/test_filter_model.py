@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardbox import filter_model as models
 from hardbox.errors import HardboxError, ProfileError
+from hardbox.filters import model as models
 
 GOOD = """
 summary = "s"

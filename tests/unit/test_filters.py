@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit import bpf_interpreter, filter_oracle
 
-from hardbox import cache, filter_model, filters
+from hardbox import cache, filters
 from hardbox.errors import HardboxError, HostUnfit, ProfileError
-from hardbox.filter_model import Compare, Row, Rules
+from hardbox.filters import model as filter_model
+from hardbox.filters.model import Compare, Row, Rules
+from hardbox.filters.syscall_names import NEWER
 from hardbox.policy import Seccomp
-from hardbox.syscall_names import NEWER
 
 if TYPE_CHECKING:
     from pathlib import Path

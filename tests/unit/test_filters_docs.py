@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hardbox import filter_model, filters
+from hardbox import filters
+from hardbox.filters import model as filter_model
 
 PAGE = Path(__file__).parents[2] / "docs" / "filters.md"
 

@@ -13,7 +13,8 @@ import pytest
 from unit import bpf_interpreter
 from unit.filter_oracle import Oracle, chain
 
-from hardbox import data, filter_model, filters
+from hardbox import data, filters
+from hardbox.filters import model as filter_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.profile_values import KEYS, LIFTABLE, PATIENT, REASON, VALUES, layer, tables
 
-from hardbox import layers, merge, orders, rules
+from hardbox import rules
 from hardbox.errors import ProfileError, Refused
+from hardbox.profile import layers, merge, orders
 
 if TYPE_CHECKING:
-    from hardbox.merge import State
+    from hardbox.profile.merge import State
 
 
 def _parent(table: dict[str, object]) -> State:
@@ -104,7 +105,11 @@ def test_the_command_line_adds_as_far_as_the_profile_grants(
     assert bool(_gate(list(line.problems))) == (changed and not granted)
     others = {other for other in orders.ORDERS if after.values[other] != before.values[other]} - {key}
     if key == "environment.pass":  # the caller's value of a variable takes the place of the profile's
-        assert set(before.values["environment.set"]) - set(after.values["environment.set"]) <= set(value)
+        old, new = before.values["environment.set"], after.values["environment.set"]
+        assert isinstance(old, dict)
+        assert isinstance(new, dict)
+        assert isinstance(value, tuple)
+        assert set(old) - set(new) <= set(value)
         others.discard("environment.set")
     assert not others
 

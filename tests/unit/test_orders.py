@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.profile_values import PATIENT, VALUES, layer
 
-from hardbox import merge, orders, schema
 from hardbox.policy import Bind
+from hardbox.profile import merge, orders, schema
 
 
 @st.composite

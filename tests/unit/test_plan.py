@@ -15,8 +15,8 @@ from support import plans
 
 from hardbox import plan as planning
 from hardbox import profile
-from hardbox import steps as s
 from hardbox.errors import HostUnfit
+from hardbox.plan import steps as s
 
 GOLDEN = Path(__file__).parent / "golden"
 SAMPLES = plans.samples()

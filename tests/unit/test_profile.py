@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from support.profile_files import REASON, code, refused, write
 
-from hardbox import profile, sources
+from hardbox import profile
 from hardbox.errors import Refused
+from hardbox.profile import sources
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from support.profile_files import REASON
 from support.profile_values import PATIENT
 
-from hardbox import layers, merge, profile
-from hardbox.profile import Setting
+from hardbox import profile
+from hardbox.profile import Setting, layers, merge
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates()
 _anything = st.recursive(

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from support import plans
 
-from hardbox import root
-from hardbox import steps as s
 from hardbox.errors import ProfileError, Refused
+from hardbox.plan import root
+from hardbox.plan import steps as s
+from hardbox.plan.trees import PathFact
 from hardbox.policy import Bind
-from hardbox.trees import PathFact
 
 SAMPLES = plans.samples()
 LOCKED = s.NOSUID | s.NODEV

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hardbox import merge, orders, profile, rules, schema
+from hardbox import profile, rules
 from hardbox.cli import main as cli
 from hardbox.policy import FILTER_ORDER, UNLIMITED
-from hardbox.values import plain
+from hardbox.profile import merge, orders, schema
+from hardbox.profile.values import plain
 
 NAMES = ("agent", "baseline", "build", "inspect", "net-client", "strict")
 DOCS = Path(__file__).parents[2] / "docs" / "profiles.md"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardbox import steps as s
+from hardbox.plan import steps as s
 
 KINDS_H = Path(__file__).parents[2] / "hardbox" / "launch" / "kinds.h"
 ROW = re.compile(r'KIND\((\d+), (\w+), "([a-z-]+)", "([uqsb]*)", (OUTSIDE|DATA|INSIDE)\)')

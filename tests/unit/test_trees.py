@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from support import plans
 
-from hardbox import trees
+from hardbox.plan import trees
+from hardbox.plan.trees import PathFact
 from hardbox.policy import Bind
-from hardbox.trees import PathFact
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.profile_values import PATIENT
 
-from hardbox import units
 from hardbox.policy import UNLIMITED
+from hardbox.profile import units
 
 finite = st.integers(1, UNLIMITED - 1)
 

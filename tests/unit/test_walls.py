@@ -9,10 +9,11 @@ import pytest
 from support import plans
 from unit.bpf_interpreter import data, load, run
 
-from hardbox import filters, profile, walls
-from hardbox import steps as s
+from hardbox import filters, profile
 from hardbox.errors import HostUnfit
 from hardbox.host import IdRange
+from hardbox.plan import steps as s
+from hardbox.plan import walls
 from hardbox.policy import CAPABILITIES, UNLIMITED, Limits, Seccomp
 
 X86_64 = 0xC000003E

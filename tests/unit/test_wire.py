@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import plans
 
-from hardbox import steps as s
 from hardbox.plan import LaunchPlan
+from hardbox.plan import steps as s
 
 if TYPE_CHECKING:
     from collections.abc import Callable

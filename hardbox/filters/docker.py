@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from hardbox.errors import ProfileError
-from hardbox.filter_model import MAX_ROWS, WORD, Compare, Row, nearest
+from hardbox.filters.model import MAX_ROWS, WORD, Compare, Row, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from hardbox.filter_model import Rules
+    from hardbox.filters.model import Rules
 
 _TOP: Final = ("defaultAction", "defaultErrnoRet", "architectures", "archMap", "syscalls", "flags")
 _ENTRY: Final = ("names", "name", "action", "args", "errnoRet", "comment", "includes", "excludes")

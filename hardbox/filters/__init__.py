@@ -19,8 +19,8 @@ from hardbox.errors import HostUnfit, ProfileError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hardbox.bpf import Instruction
-    from hardbox.filter_model import Row, Rules
+    from hardbox.filters.bpf import Instruction
+    from hardbox.filters.model import Row, Rules
     from hardbox.policy import Seccomp
 
 __all__ = ["CompiledFilter", "cache_folder", "compile_filter", "library_version", "read_filter", "shipped"]
@@ -107,7 +107,7 @@ def compile_filter(
 
 def compile_rules(rules: Rules, machine: str) -> bytes:
     """Compile rules; no cache. Raises ProfileError HB451, HB459 or HostUnfit HB541."""
-    from hardbox import bpf  # noqa: PLC0415 (a run whose filter is cached needs none of it)
+    from hardbox.filters import bpf  # noqa: PLC0415 (a run whose filter is cached needs none of it)
 
     binding = _binding()
     numbers = {call: _number(binding, call, machine) for call in sorted(rules.calls())}
@@ -150,7 +150,7 @@ def library_version() -> tuple[int, int, int]:
 def _rules(
     name: str, add: tuple[str, ...], refuse: tuple[str, ...], keep: tuple[str, ...], given: bytes
 ) -> Rules:
-    from hardbox import filter_model as models  # noqa: PLC0415 (imports tomllib; not needed when cached)
+    from hardbox.filters import model as models  # noqa: PLC0415 (imports tomllib; not needed when cached)
 
     model = models.load(name, lambda wanted: given if wanted == name else read_filter(wanted))
     if "memfd" in refuse and all(group.name != "memfd" for group in model.groups):
@@ -173,7 +173,7 @@ def _key(inputs: tuple[object, ...], given: bytes, machine: str) -> str:
         content = _content(data.path("seccomp", name))
         digest.update(repr(name).encode() + hashlib.sha256(content).digest())
     here = os.path.dirname(__file__)
-    ours = [f"{here}/{name}" for name in ("filters.py", "filter_model.py", "bpf.py", "syscall_names.py")]
+    ours = [f"{here}/{name}" for name in ("__init__.py", "model.py", "bpf.py", "syscall_names.py")]
     for path in (*ours, *_library_files()):
         found = os.stat(path)
         digest.update(repr((path, found.st_size, found.st_mtime_ns)).encode())
@@ -227,7 +227,7 @@ def _compile(
     wanted: Sequence[tuple[int, Row]],
     numbers: dict[str, int],
 ) -> list[Instruction]:
-    from hardbox import bpf  # noqa: PLC0415 (see compile_rules)
+    from hardbox.filters import bpf  # noqa: PLC0415 (see compile_rules)
 
     program = binding.SyscallFilter(default)
     program.set_attr(binding.Attr.ACT_BADARCH, bpf.RET_KILL_PROCESS)
@@ -248,20 +248,20 @@ def _compile(
 
 
 def _plain(calls: Sequence[str] | frozenset[str] | dict[str, int]) -> list[Row]:
-    from hardbox.filter_model import Row  # noqa: PLC0415 (see compile_rules)
+    from hardbox.filters.model import Row  # noqa: PLC0415 (see compile_rules)
 
     return [Row(call) for call in sorted(calls)]
 
 
 def _errno(number: int) -> int:
-    from hardbox.bpf import RET_ERRNO  # noqa: PLC0415 (see compile_rules)
+    from hardbox.filters.bpf import RET_ERRNO  # noqa: PLC0415 (see compile_rules)
 
     return RET_ERRNO | number
 
 
 def _number(binding: Any, call: str, machine: str) -> int:  # noqa: ANN401 (neither binding has types)
     """Give a call's number on `machine`, negative if that machine has no such call."""
-    from hardbox.syscall_names import NEWER  # noqa: PLC0415 (see compile_rules)
+    from hardbox.filters.syscall_names import NEWER  # noqa: PLC0415 (see compile_rules)
 
     if call in NEWER:
         return NEWER[call]
@@ -269,7 +269,7 @@ def _number(binding: Any, call: str, machine: str) -> int:  # noqa: ANN401 (neit
     number = int(binding.resolve_syscall(arch, call))
     if number != -1:  # __NR_SCMP_ERROR: no architecture has it; less: others have it
         return number
-    from hardbox.filter_model import nearest  # noqa: PLC0415 (only for messages)
+    from hardbox.filters.model import nearest  # noqa: PLC0415 (only for messages)
 
     known: list[str] = list(NEWER)
     for candidate in range(500):

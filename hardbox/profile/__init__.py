@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
-from hardbox import data, layers, merge, schema, sources
+from hardbox import data
 from hardbox.errors import HardboxError, ProfileError, Refused
 from hardbox.policy import (
     Bind,
@@ -24,13 +24,14 @@ from hardbox.policy import (
     Policy,
     Seccomp,
 )
-from hardbox.spots import nearest
+from hardbox.profile import layers, merge, schema, sources
+from hardbox.profile.spots import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hardbox.layers import Layer
-    from hardbox.merge import State
+    from hardbox.profile.layers import Layer
+    from hardbox.profile.merge import State
 
 LONGEST_CHAIN: Final = 8
 _SUFFIX: Final = ".toml"

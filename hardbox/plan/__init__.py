@@ -12,18 +12,18 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hardbox import steps as s
 from hardbox.errors import HostUnfit
-from hardbox.root import outside_trees, root_steps
-from hardbox.walls import drop_steps, identity_steps, landlock_steps, visible
+from hardbox.plan import steps as s
+from hardbox.plan.root import outside_trees, root_steps
+from hardbox.plan.walls import drop_steps, identity_steps, landlock_steps, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hardbox.filters import CompiledFilter
     from hardbox.host import HostFacts
+    from hardbox.plan.trees import PathFact
     from hardbox.policy import Policy
-    from hardbox.trees import PathFact
 
 MAGIC: Final = b"HBXPLAN\x01"
 VERSION: Final = 1

@@ -1,6 +1,6 @@
 """Classic BPF programs: reading, joining and checking them.
 
-Run by: filters.py on a cache miss; pure. libseccomp cannot express "allow but for these
+Run by: filters/__init__.py on a cache miss; pure. libseccomp cannot express "allow but for these
 arguments", nor two defaults in one filter, and 2.5.4 can mix up the actions of one filter
 (GHSA-4q85-33p6-j5g6). So it compiles small programs of one action each; a program says "go
 on" by returning GO_ON, and `join` turns each such return into a jump to the next program.

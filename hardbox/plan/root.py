@@ -9,17 +9,17 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hardbox import steps as s
 from hardbox.errors import ProfileError
+from hardbox.plan import steps as s
+from hardbox.plan.trees import MISSING, TOP_LEVEL, root_prefix
 from hardbox.rules import refuse
-from hardbox.trees import MISSING, TOP_LEVEL, root_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hardbox.host import HostFacts
+    from hardbox.plan.trees import PathFact
     from hardbox.policy import Bind, Policy
-    from hardbox.trees import PathFact
 
 # Attached over this directory while the root is filled: it exists on every host, and no
 # source may lie below it. A proc mount stays visible to the kernel's own check.

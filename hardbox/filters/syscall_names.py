@@ -1,6 +1,6 @@
 """System calls that are newer than the oldest libseccomp we compile with (2.5.4: Linux 5.17).
 
-Run by: filters.py. Since Linux 5.0 a new call has the same number on every architecture
+Run by: filters/__init__.py. Since Linux 5.0 a new call has the same number on every architecture
 (Documentation/process/adding-syscalls.rst), so one table serves x86_64 and aarch64.
 """
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from hardbox import units
 from hardbox.policy import UNLIMITED, Bind
-from hardbox.spots import toml
+from hardbox.profile import units
+from hardbox.toml_text import toml
 
 _BYTES: Final = ("limits.memory", "limits.file_size", "filesystem.changes")
 _MILLISECONDS: Final = ("limits.wall", "limits.grace")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Final
 
-from hardbox import steps as s
 from hardbox.errors import HostUnfit
 from hardbox.host import LEASE_SIZE
+from hardbox.plan import steps as s
 from hardbox.policy import CAPABILITIES, UNLIMITED
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _ABSTRACT_AND_SIGNALS: Final = 3
 
 
 def capability_mask(names: tuple[str, ...]) -> int:
-    """Give the bit mask of capability names, which profile.py has checked."""
+    """Give the bit mask of capability names, which profile/ has checked."""
     return sum(1 << CAPABILITIES.index(name) for name in names)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hardbox import rules, schema
+from hardbox import rules
 from hardbox.errors import HardboxError
 from hardbox.policy import OPTIONAL, Origin
-from hardbox.spots import Spot, nearest
+from hardbox.profile import schema
+from hardbox.profile.spots import Spot, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,17 +5,15 @@ Run by: the Python front; pure.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from hardbox.errors import HardboxError, ProfileError
+from hardbox.toml_text import SHOWN, toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hardbox.policy import Origin
-
-_SHOWN: Final = 120
-_WORD_SIZE: Final = 64
 
 
 class Spot:
@@ -60,35 +58,5 @@ def nearest(word: str, names: Iterable[str]) -> str:
     import difflib  # noqa: PLC0415 (only when something is wrong; imports re)
 
     known = sorted(names)
-    found = difflib.get_close_matches(word[:_SHOWN], known, 1, 0.6)
+    found = difflib.get_close_matches(word[:SHOWN], known, 1, 0.6)
     return f'did you mean "{found[0]}"?' if found else "one of: " + ", ".join(known)
-
-
-def toml(value: object, depth: int = 3) -> str:
-    """Write a value as TOML does, shortened, for messages; never fails."""
-    text = _toml(value, depth)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-
-
-def _toml(value: object, depth: int) -> str:  # noqa: PLR0911 (one return per TOML type)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        # str() of a number with more than 4300 digits is refused by Python.
-        return str(value) if value.bit_length() <= _WORD_SIZE else f"a number of {value.bit_length()} bits"
-    if isinstance(value, str):
-        return '"' + value[: _SHOWN + 1].replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if depth == 0:
-        return "..."
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item, depth - 1) for item in value[:_SHOWN]) + "]"
-    if isinstance(value, dict):
-        items = list(value.items())[:_SHOWN]
-        inside = ", ".join(f"{_key(str(k))} = {_toml(v, depth - 1)}" for k, v in items)
-        return "{ " + inside + " }" if inside else "{}"
-    return str(value)[:_SHOWN] if value is not None else "nothing"
-
-
-def _key(name: str) -> str:
-    bare = name and all(c.isascii() and (c.isalnum() or c in "-_") for c in name)
-    return name if bare else _toml(name, 1)

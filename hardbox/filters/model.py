@@ -1,6 +1,6 @@
 """The model of a filter: what a seccomp/*.toml file says, as frozen values.
 
-Run by: filters.py on a cache miss, cli/seccomp.py; pure. A file is groups of rules; a profile
+Run by: filters/__init__.py on a cache miss, cli/seccomp.py; pure. A file is groups of rules; a profile
 lifts or enforces whole groups; `effective` gives the sets of rules that are left, and
 `answer` the five-step decision over them that docs/filters.md states.
 """

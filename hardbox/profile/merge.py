@@ -10,18 +10,19 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from hardbox import orders, rules, schema
+from hardbox import rules
 from hardbox.errors import ProfileError
-from hardbox.layers import COMMAND_LINE
 from hardbox.policy import UNLIMITED, Bind
-from hardbox.values import show
+from hardbox.profile import orders, schema
+from hardbox.profile.layers import COMMAND_LINE
+from hardbox.profile.values import show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hardbox.errors import HardboxError
-    from hardbox.layers import Layer
     from hardbox.policy import Origin
+    from hardbox.profile.layers import Layer
 
 # Where no file says anything: the strictest value that there is. Limits have no default.
 DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(

@@ -9,7 +9,7 @@ import posixpath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from hardbox import rules, units
+from hardbox import rules
 from hardbox.policy import (
     CAPABILITIES,
     EXEC_MODES,
@@ -20,7 +20,8 @@ from hardbox.policy import (
     ROOT_MODES,
     Bind,
 )
-from hardbox.spots import Spot, nearest
+from hardbox.profile import units
+from hardbox.profile.spots import Spot, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hardbox.values import show
+from hardbox.profile.values import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hardbox.layers import Layer
-    from hardbox.merge import State
     from hardbox.policy import Policy
+    from hardbox.profile.layers import Layer
+    from hardbox.profile.merge import State
 
 _SECRET_WORDS: Final = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE", "AUTH")
 _DAY: Final = 86_400_000
