@@ -43,6 +43,10 @@ def main(argv: list[str]) -> int:
     if argv[0] != "run":  # which lets it through to the launch, once there is one
         import signal  # noqa: PLC0415 (front/hardbox.c holds an interrupt back until here)
 
+        # Python's own handler may lose an interrupt (one raised in a callback is only printed).
+        # Until a launch forwards it, it may simply end this process: nothing runs yet.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
     status: int = verb.main(argv[1:])
     return status
