@@ -14,14 +14,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python3 -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell find hardbox profiles seccomp -type f -not -path '*/__pycache__/*') meson.build pyproject.toml
-C_SOURCES := $(wildcard hardbox/launch/*.c)
+C_SOURCES := $(wildcard hardbox/launch/*.c hardbox/front/*.c)
 WORKERS ?= $(shell nproc)
 FUZZ_SECONDS ?= 1800
 
-.PHONY: help run build test check attack fuzz bench dist clean
+.PHONY: help run build test check attack attack-selftest fuzz bench dist clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 run: $(BIN)/.installed ## install what is missing, build, run a first job and a tour
 	@tools/tour $(BIN)/hardbox
@@ -61,10 +61,19 @@ check: $(BIN)/.check ## ruff, mypy, C warnings as errors, import direction, spel
 	@$(BIN)/ruff format --check hardbox tests bench tools
 	$(BIN)/ruff check hardbox tests bench tools
 	$(BIN)/mypy
-	gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow \
-		-Wcast-qual -Wstrict-prototypes -fanalyzer -r -o /dev/null $(C_SOURCES)
+	objects=$$(mktemp -d)
+	trap 'rm -rf "$$objects"' EXIT
+	strict="-std=c17 -D_GNU_SOURCE -DHB_VERSION=\"check\" -O2 -Wall -Wextra -Werror -Wconversion -Wsign-conversion"
+	strict+=" -Wshadow -Wcast-qual -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wwrite-strings"
+	for source in $(C_SOURCES); do
+		gcc $$strict -Wlogical-op -Wduplicated-cond -Wduplicated-branches -fanalyzer -c -o "$$objects/object.o" "$$source"
+		! command -v clang >"$$objects/clang" || clang $$strict -Wunreachable-code -c -o "$$objects/object.o" "$$source"
+	done
 	$(BIN)/codespell hardbox profiles seccomp tests bench docs tools *.md Makefile
 	$(BIN)/pytest -q tests/unit/test_imports.py
+
+attack-selftest: $(BIN)/.tests ## the attacks against no sandbox, and against broken ones: all must be noticed
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal tests/attack/test_selftest.py
 
 fuzz: $(BIN)/.tests ## fuzz the plan decoder for FUZZ_SECONDS (default 1800)
 	@HARDBOX_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -q tests/fuzz

@@ -13,6 +13,7 @@ from hardbox.errors import HardboxError, HostUnfit, ProfileError, Refused, Setup
 
 if TYPE_CHECKING:
     from hardbox.api import load_profile, make_plan, run
+    from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
     from hardbox.report import Enforced, Result
 
@@ -22,6 +23,7 @@ __all__ = [
     "Enforced",
     "HardboxError",
     "HostUnfit",
+    "LaunchPlan",
     "Policy",
     "ProfileError",
     "Refused",
@@ -36,6 +38,7 @@ __all__ = [
 
 _LATE = {
     "Enforced": "hardbox.report",
+    "LaunchPlan": "hardbox.plan",
     "Policy": "hardbox.policy",
     "Result": "hardbox.report",
     "load_profile": "hardbox.api",

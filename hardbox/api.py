@@ -14,33 +14,42 @@ from hardbox import filters, host, profile, refusals, report
 from hardbox import plan as planning
 from hardbox.engines.failures import set_up_failed
 from hardbox.engines.namespaces import FORWARDED, Launch, Streams
+from hardbox.engines.pumps import Drain, Feed
 from hardbox.errors import SetupFailed, Usage
 from hardbox.plan import steps, trees
 from hardbox.profile import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
+    from hardbox.refusals import PathFact
     from hardbox.report import Result
 
 # Below the 16384 steps of a plan (plan.h), with room for all others.
 MOST_ARGUMENTS: Final = 12000
+# Of a word that is repeated in a message.
+_SHOWN: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan together with the policy that it carries out."""
+    """A plan together with the policy that it carries out, and the paths that both looked at."""
 
     policy: Policy
     plan: LaunchPlan
+    paths: Mapping[str, PathFact]
 
 
 def load_profile(
     name_or_path: str, settings: Sequence[Setting] = (), reasons: Mapping[str, str] | None = None
 ) -> Policy:
-    """Load a shipped profile by name or a file by path. Raises ProfileError or Refused."""
+    """Load a shipped profile by name or a file by path. Raises ProfileError, Refused or HostUnfit."""
+    for setting in settings:
+        # Said before a reason is asked for that would not help.
+        if setting.key == "network.mode" and setting.value in ("allow", "bridge"):
+            raise planning.no_such_network(str(setting.value), setting.flag)
     return profile.load(name_or_path, settings, reasons or {})
 
 
@@ -50,18 +59,66 @@ def prepare(policy: Policy, argv: Sequence[str], *, workdir: str | None = None) 
     Raises Usage, Refused, HostUnfit or ProfileError.
     """
     facts = host.read_facts()
-    refusals.check(policy, facts)
+    # One look: what the rules judge is what the plan binds.
+    paths = trees.look_all(policy)
+    refusals.check(policy, facts, paths)
     refuse = ("memfd",) if policy.filesystem.exec == "shown" else ()
     compiled = filters.compile_filter(
         policy.seccomp, refuse=refuse, keep=policy.capabilities.keep, machine=facts.machine
     )
     command = planning.Command(_words(argv), _inside(workdir), _cwd())
-    return Prepared(policy, planning.build(policy, facts, trees.look_all(policy), compiled, command))
+    return Prepared(policy, planning.build(policy, facts, paths, compiled, command), paths)
 
 
-def make_plan(argv: Sequence[str], *, profile: str = "strict") -> LaunchPlan:
-    """Give the plan for a command under a profile."""
-    return prepare(load_profile(profile), argv).plan
+def make_plan(  # noqa: PLR0913 (all by keyword, as `run`)
+    argv: Sequence[str],
+    *,
+    profile: str | Policy = "strict",
+    read: Sequence[str] = (),
+    write: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    settings: Mapping[str, object] | None = None,
+    loosen: Mapping[str, str] | None = None,
+    workdir: str | None = None,
+) -> LaunchPlan:
+    """Give the plan that `run` would carry out, and start nothing; arguments and errors as there."""
+    return prepare(_policy(profile, read, write, env, settings, loosen), argv, workdir=workdir).plan
+
+
+def _policy(
+    profile: str | Policy,
+    read: Sequence[str],
+    write: Sequence[str],
+    env: Mapping[str, str] | None,
+    settings: Mapping[str, object] | None,
+    loosen: Mapping[str, str] | None,
+) -> Policy:
+    """Load what `run` was asked for."""
+    names: list[object] = [*(settings or {}), *(env or {}), *(loosen or {})]
+    for name in names:
+        if not isinstance(name, str):
+            raise Usage(
+                "HB002", "a key is no text", value=repr(name)[:120], instead='settings={"limits.wall": "30s"}'
+            )
+    wanted = [
+        *(grant("filesystem.read", path, "read=") for path in read),
+        *(grant("filesystem.write", path, "write=") for path in write),
+        *(
+            Setting("environment.set", {name: value}, "env=", append=True)
+            for name, value in (env or {}).items()
+        ),
+        *(Setting(key, value, f"settings[{key!r}]") for key, value in (settings or {}).items()),
+    ]
+    if isinstance(profile, str):
+        return load_profile(profile, wanted, loosen)
+    if wanted or loosen:
+        raise Usage(
+            "HB007",
+            "a loaded profile cannot be changed",
+            value="read, write, env, settings or loosen",
+            instead="give the profile by name, or load it with load_profile(name, settings)",
+        )
+    return profile
 
 
 def _words(argv: Sequence[str]) -> tuple[str, ...]:
@@ -69,10 +126,10 @@ def _words(argv: Sequence[str]) -> tuple[str, ...]:
     if isinstance(argv, str | bytes) or not argv:
         raise Usage(
             "HB003",
-            "no command is given",
+            "the command is one string, not a list" if argv else "no command is given",
             value=f"argv = {argv!r}",
             why="a string is not split: which shell's rules would count?",
-            instead='a list: hardbox.run(["ls", "-l"])',
+            instead=f"argv is a list: [{argv!r}]" if argv and len(argv) < _SHOWN else 'a list: ["ls", "-l"]',
         )
     given: Sequence[object] = argv
     for word in given:
@@ -123,15 +180,27 @@ def grant(key: str, text: str, flag: str) -> Setting:
     given: object = text
     if not isinstance(given, str):
         raise Usage("HB008", f"{flag} needs host paths", value=repr(given)[:120], instead=f'{flag} "./src"')
-    source, colon, dest = text.rpartition(":")
-    if not colon or not dest.startswith("/"):
-        source, dest = text, ""
+    source, _, dest = text.partition(":")
     if not source or "\0" in text:
         raise Usage("HB008", f"{flag} needs a host path", value=f"{flag} {text}", instead=f"{flag} ./src")
+    if problem := _misread(text, source, dest):
+        what, instead = problem
+        raise Usage("HB008", what, value=f"{flag} {text}", instead=instead)
     path = source if source.startswith("/") else os.path.join(_here(flag, text), source)
     # Not normpath: ".." behind a symlink means another place than its text says.
     path = os.path.abspath(path) if ".." not in path.split("/") else os.path.realpath(path)
     return Setting(key, [f"{path}:{dest}" if dest else path], flag, append=True)
+
+
+def _misread(text: str, source: str, dest: str) -> tuple[str, str] | None:
+    """Say what is wrong with a "P[:DEST]" that would be read otherwise than it is meant, and what to do."""
+    if ":" in dest or (text != source and not dest.startswith("/") and os.path.lexists(text)):
+        return "a colon cannot stand in a path of --read or --write", "name the directory above it"
+    if text != source and not dest.startswith("/"):
+        return "DEST, behind the colon, begins with /", f"{source}:/work/{dest or 'src'}"
+    if (source[0] == "~" or "$" in source) and not os.path.lexists(source):
+        return "~ and $VARIABLES are not expanded here", "the path itself; unquoted, the shell expands it"
+    return None
 
 
 def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
@@ -155,35 +224,11 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     loosen:      reasons for settings that are weaker than the profile, key -> reason.
     workdir:     directory inside; default: the caller's own if it is shown, else HOME, else /.
     input:       bytes for the command's stdin; None: the caller's own stdin.
-    capture:     collect stdout and stderr into the Result.
+    capture:     collect stdout and stderr into the Result, each up to limits.file_size; a job that
+                 writes more gets SIGPIPE.
     Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run.
     """
-    names: list[object] = [*(settings or {}), *(env or {}), *(loosen or {})]
-    for name in names:
-        if not isinstance(name, str):
-            raise Usage(
-                "HB002", "a key is no text", value=repr(name)[:120], instead='settings={"limits.wall": "30s"}'
-            )
-    wanted = [
-        *(grant("filesystem.read", path, "read=") for path in read),
-        *(grant("filesystem.write", path, "write=") for path in write),
-        *(
-            Setting("environment.set", {name: value}, "env=", append=True)
-            for name, value in (env or {}).items()
-        ),
-        *(Setting(key, value, f"settings[{key!r}]") for key, value in (settings or {}).items()),
-    ]
-    if isinstance(profile, str):
-        policy = load_profile(profile, wanted, loosen)
-    elif wanted or loosen:
-        raise Usage(
-            "HB007",
-            "a loaded profile cannot be changed",
-            value="read, write, env, settings or loosen",
-            instead="give the profile by name, or load it with load_profile(name, settings)",
-        )
-    else:
-        policy = profile
+    policy = _policy(profile, read, write, env, settings, loosen)
     prepared = prepare(policy, argv, workdir=workdir)
     if input is None and not capture:
         return execute(prepared, Streams())
@@ -243,32 +288,27 @@ class Forwarding:
 
 
 def _run_captured(prepared: Prepared, given: bytes | None, *, capture: bool) -> Result:
-    """Feed stdin and collect output through memory files: no pipe that could fill or hang."""
-    files = [os.memfd_create(f"hardbox-{name}", os.MFD_CLOEXEC) for name in ("in", "out", "err")]
+    """Feed stdin and collect output through pipes, each with a thread of its own.
+
+    No memory files: a job could execute what it wrote into one (filesystem.exec = "shown").
+    """
+    feed = Feed(given) if given is not None else None
+    most = prepared.policy.limits.file_size
+    drains = (Drain(most), Drain(most)) if capture else ()
+    streams = Streams(feed.end if feed else 0, *(drain.end for drain in drains))
+    parts = (*((feed,) if feed else ()), *drains)
     try:
-        if given is not None:
-            with os.fdopen(os.dup(files[0]), "wb") as writer:
-                writer.write(given)
-            os.lseek(files[0], 0, os.SEEK_SET)
-        streams = Streams(
-            stdin=files[0] if given is not None else 0,
-            stdout=files[1] if capture else 1,
-            stderr=files[2] if capture else 2,
-        )
-        done = execute(prepared, streams)
-        if not capture:
-            return done
-        return replace(done, stdout=b"".join(_content(files[1])), stderr=b"".join(_content(files[2])))
+        launch = Launch(prepared.plan, dict(os.environ), streams)
     finally:
-        for file in files:
-            os.close(file)
-
-
-def _content(file: int) -> Iterator[bytes]:
-    offset = 0
-    while chunk := os.pread(file, 1 << 20, offset):
-        offset += len(chunk)
-        yield chunk
+        # Only the job holds the other ends from here on: when it is gone, so are they.
+        for part in parts:
+            os.close(part.end)
+    for part in parts:
+        part.start()
+    done = finish(prepared, launch)
+    for part in parts:
+        part.join()
+    return replace(done, stdout=drains[0].content, stderr=drains[1].content) if drains else done
 
 
 def _here(flag: str, text: str) -> str:

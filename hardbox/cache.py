@@ -1,6 +1,6 @@
-"""The cache of compiled filters.
+"""The cache of compiled filters and sealed plans.
 
-Run by: filters/__init__.py. An entry must never weaken a run: it counts only if the folder and the
+Run by: filters/__init__.py and seals.py. An entry must never weaken a run: it counts only if the folder and the
 file belong to the caller, nobody else can write them, no symbolic link is involved, and the
 entry carries the digest of its key and bytes. Anything else is as if there were no entry.
 The folder itself must not be shown writable to a job (refusals.py asks `cache_folder`).
@@ -15,7 +15,7 @@ from typing import Final
 
 _MAGIC: Final = b"hardbox-filter/1\n"
 _MOST_BYTES: Final = 1 << 16
-_MOST_ENTRIES: Final = 64
+MOST_ENTRIES: Final = 512
 
 
 def cache_folder() -> str:
@@ -56,29 +56,42 @@ def get(key: str) -> bytes | None:
 
 
 def put(key: str, content: bytes) -> None:
-    """Keep an entry. A full disk, a foreign folder or no folder at all is no error: then nothing is kept."""
+    """Keep an entry for `get`. That it cannot be kept is no error."""
+    if len(content) + 128 <= _MOST_BYTES:
+        store(key, _MAGIC + _seal(key, content) + content)
+
+
+def store(name: str, content: bytes) -> str:
+    """Keep a file in the folder as it is; give its path.
+
+    A full disk, a foreign folder or no folder at all is no error: then nothing is kept, and "" given.
+    """
     path = cache_folder()
-    if not path or len(content) + 128 > _MOST_BYTES:
-        return
-    temporary = f".{key}.{os.getpid()}"
+    if not path:
+        return ""
+    temporary = f".{name}.{os.getpid()}"
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
         folder = _open_folder(path)
         if folder is None:
-            return
+            return ""
         try:
             _trim(folder)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             file = os.open(temporary, flags, 0o600, dir_fd=folder)
             try:
-                os.write(file, _MAGIC + _seal(key, content) + content)
+                whole = os.write(file, content) == len(content)
             finally:
                 os.close(file)
-            os.rename(temporary, key, src_dir_fd=folder, dst_dir_fd=folder)
+            if not whole:
+                os.unlink(temporary, dir_fd=folder)
+                return ""
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         finally:
             os.close(folder)
     except OSError:
-        return
+        return ""
+    return os.path.join(path, name)
 
 
 def _open_folder(path: str) -> int | None:
@@ -103,9 +116,35 @@ def _seal(key: str, content: bytes) -> bytes:
     return hashlib.sha256(key.encode() + b"\n" + content).hexdigest().encode()
 
 
+def names() -> tuple[str, ...]:
+    """Name what the folder holds; empty if there is none that can be trusted."""
+    folder = _open_folder(cache_folder())
+    if folder is None:
+        return ()
+    try:
+        return tuple(sorted(os.listdir(folder)))
+    finally:
+        os.close(folder)
+
+
+def clear() -> int:
+    """Remove every file of the folder; gives how many. Raises OSError."""
+    folder = _open_folder(cache_folder())
+    if folder is None:
+        return 0
+    try:
+        return _empty(folder)
+    finally:
+        os.close(folder)
+
+
 def _trim(folder: int) -> None:
-    names = os.listdir(folder)
-    if len(names) < _MOST_ENTRIES:
-        return
-    for name in names:
+    if len(os.listdir(folder)) >= MOST_ENTRIES:
+        _empty(folder)
+
+
+def _empty(folder: int) -> int:
+    found = os.listdir(folder)
+    for name in found:
         os.unlink(name, dir_fd=folder)
+    return len(found)

@@ -65,6 +65,9 @@ _OTHERS: Final = (
     Code("HB008", "--read or --write without a host path", "--read ./src, or --read /src:/dest"),
     Code("HB009", "a relative path, and the working directory is gone", "cd to a directory that exists"),
     Code(
+        "HB010", "more than one launch can carry", "fewer arguments, paths or PATH entries; see the message"
+    ),
+    Code(
         "HB020",
         "explain was asked about something that is neither a code nor a report",
         "hardbox explain HB103",
@@ -73,9 +76,15 @@ _OTHERS: Final = (
     Code(
         "HB401", "there is no shipped profile of that name", "hardbox profile list; a file needs a / or .toml"
     ),
-    Code("HB402", "the profile's file cannot be read", "name a file that exists and that you may read"),
-    Code("HB403", "the profile is not a regular file", "name a file, not a directory, pipe or device"),
-    Code("HB404", "the profile's file is too large", "a profile is a page of text: at most 1 MiB"),
+    Code(
+        "HB402",
+        "the file of a profile or filter cannot be read",
+        "name a file that exists and that you may read",
+    ),
+    Code(
+        "HB403", "a profile or filter is not a regular file", "name a file, not a directory, pipe or device"
+    ),
+    Code("HB404", "the file of a profile or filter is too large", "it is a page of text: at most 1 MiB"),
     Code("HB405", "the profile is not UTF-8", "save it as UTF-8"),
     Code("HB406", "the profile is not TOML", "the message names line and column"),
     Code(
@@ -122,16 +131,10 @@ _OTHERS: Final = (
     Code("HB426", "there is no such optional protection", "the message names those that there are"),
     Code("HB430", 'an ephemeral root with exec = "shown" contradicts itself', 'filesystem.exec = "anywhere"'),
     Code("HB431", "something would be attached inside a host tree where nothing is", "another destination"),
-    Code("HB432", "an ephemeral root without room for changes", 'filesystem.changes = "256M"'),
-    Code(
-        "HB450",
-        "the filter's file cannot be read, or there is none of that name",
-        "hardbox seccomp show lists them",
-    ),
+    Code("HB450", "there is no shipped filter of that name", "strict, baseline, build, inspect, or a path"),
     Code("HB451", "the filter is not TOML or JSON, or too large", "the message names the place"),
     Code("HB452", "the filter breaks the format of filters", "the message names the group and the row"),
     Code("HB453", "the filter's groups or parents contradict one another", "one parent, each group once"),
-    Code("HB454", "the filter's file can be changed by others", "chmod go-w on the file and its directory"),
     Code("HB455", "the filter has no group of that name", "hardbox seccomp show NAME lists its groups"),
     Code(
         "HB456",
@@ -143,6 +146,7 @@ _OTHERS: Final = (
     Code("HB459", "the filter does not become a program", "fewer groups or rows"),
     Code("HB460", "the filter cannot be converted", "the message says which part has no counterpart"),
     Code("HB461", "the conversion would take too many entries", "fewer rows for that call"),
+    Code("HB462", "the filter allows what no filter may", "take it out; docs/filters.md lists the floor"),
     Code("HB501", "this kernel has no Landlock", 'enable it, or [optional] landlock = "REASON"'),
     Code("HB502", "/proc is not mounted, or not readable", "mount -t proc proc /proc"),
     Code(
@@ -172,13 +176,20 @@ _OTHERS: Final = (
         "make the plan anew; hardbox doctor",
     ),
     Code("HB603", "interrupted before the command started", "run it again"),
-    Code("HB604", "the report cannot be written", "--report FILE in a directory that you may write"),
+    Code(
+        "HB604",
+        "the report or page cannot be written",
+        "--report FILE, --html FILE in a directory that you may write",
+    ),
     Code("HB605", "a loaded profile cannot be widened (now HB007)", "give the profile by name"),
-    Code("HB606", "the plan cannot be written", "-o FILE in a directory that you may write"),
+    Code("HB606", "a plan or filter cannot be written", "-o FILE in a directory that you may write"),
     Code(
         "HB607", "the report is not complete; the command was run", "make room on the disk, and run it again"
     ),
     Code("HB608", "the report stands where the job may write", "--report FILE outside of what --write shows"),
+    Code(
+        "HB609", "the job ran weaker than its plan: a defect of hardbox", "report it, with the --report file"
+    ),
     Code(
         "HB610",
         "hardbox-launch is not installed beside hardbox",
@@ -186,6 +197,8 @@ _OTHERS: Final = (
     ),
     Code("HB611", "hardbox-launch cannot be started", "check its permissions, and noexec on its file system"),
     Code("HB612", "hardbox-launch spoke nonsense or fell silent", "run it again; then hardbox doctor"),
+    Code("HB613", "the probe of hardbox verify is not installed", "install hardbox again"),
+    Code("HB614", "hardbox verify could not finish", "run it again; report it if it happens again"),
 )
 
 CODES: Final[Mapping[str, Code]] = MappingProxyType(

@@ -106,7 +106,7 @@ class Usage(HardboxError):  # noqa: N818 (the field's own term; reads as `raise 
 
 
 class Refused(HardboxError):  # noqa: N818 (one of the five nouns of docs/architecture.md)
-    """The request would share the host; a rule of `refusals.py` says no."""
+    """The request would share the host; a rule of `rules/` says no."""
 
 
 class ProfileError(HardboxError):

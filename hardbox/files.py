@@ -1,67 +1,182 @@
-"""Reading a file that decides what a sandbox may do.
+"""Reading a file that decides what a sandbox may do: once, and only if nobody else can change it.
 
-Run by: the Python front, for filters (and profiles) given by path.
+Run by: the Python front, for profiles and filters. The way to the file is walked name by name, as the
+kernel does it: every directory and every symlink on it has to belong to root or to the caller, and no
+directory may let others rename what is in it (a sticky one, such as /tmp, does not).
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hardbox.errors import ProfileError
+from hardbox.rules import refuse
 
-MAX_BYTES: Final = 1 << 20
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardbox.errors import HardboxError
+
+MOST_BYTES: Final = 1 << 20
+MOST_LINKS: Final = 40
+_ELOOP: Final = 40
+_OTHERS_WRITE: Final = 0o022
 
 
-def read_trusted(path: str, *, missing: str, unsafe: str, noun: str) -> bytes:
-    """Read a regular file that only root or the caller can write, through one descriptor.
+class Found(NamedTuple):
+    """A file's content and its identity.
 
-    missing, unsafe: codes for a file that cannot be read, and for one that is not trusted.
-    noun:            "filter" or "profile", for the message.
-    Raises ProfileError with one of the two codes.
+    content: all of it, at most 1 MiB.
+    place:   the path with symlinks resolved.
+    key:     device and inode, by which a file is known under any name.
+    way:     see `way`; () for a file of the installation.
+    """
+
+    content: bytes
+    place: str
+    key: tuple[int, int]
+    way: tuple[str, ...]
+
+
+def read(path: str, noun: str, origin: str = "", *, trusted: bool = False) -> Found:
+    """Read one file through one descriptor.
+
+    noun:    "profile" or "filter", for the messages.
+    trusted: skips the look at owners, for files of the installation itself.
+    Raises ProfileError HB402 (cannot be read), HB403 (no regular file) or HB404 (too large), or
+    Refused HB230 (writable-profile).
     """
     try:
+        names = (path,) if trusted else _walk(path, noun, origin)
+        place = names[-1]
         # O_NONBLOCK: a FIFO would wait for a writer, for ever.
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            found = os.fstat(descriptor)
+            _regular(found, path, noun, origin)
+            if not trusted:
+                only_mine(found, place, noun, origin)
+            content = _content(descriptor, path, noun, origin)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        words = error.strerror if isinstance(error, OSError) else "it contains a NUL or no valid text"
         raise ProfileError(
-            missing,
-            f"the {noun} file cannot be read: {reason}",
+            "HB402",
+            f"the {noun} cannot be read: {words}",
             value=path,
-            instead=f"give a {noun} that exists, or the name of one that ships",
+            origin=origin,
+            instead=f"name a file that you may read, or a {noun} that ships",
         ) from error
+    return Found(content, place, (found.st_dev, found.st_ino), () if trusted else names)
+
+
+def way(path: str) -> tuple[str, ...]:
+    """Give every name whose change would put another file in this place: the symlinks, and the end.
+
+    All are absolute and without symlinks above their last component. What is not there is named
+    as far as the way goes: whoever makes it decides.
+    """
+    found: list[str] = []
+    end = "/"
     try:
-        found = os.fstat(file)
-        wrong = _wrong(found)
-        if wrong:
-            raise ProfileError(
-                unsafe,
-                f"the {noun} file {wrong}",
-                value=path,
-                why=f"whoever can change the {noun} decides what the sandbox allows",
-                instead="a regular file of your own or root's: chmod go-w FILE",
-            )
-        chunks = []
-        while chunk := os.read(file, MAX_BYTES):
-            chunks.append(chunk)
-            if sum(map(len, chunks)) > MAX_BYTES:
-                raise ProfileError(unsafe, f"the {noun} file is larger than {MAX_BYTES} bytes", value=path)
-        return b"".join(chunks)
-    except OSError as error:
-        raise ProfileError(
-            missing, f"the {noun} file cannot be read: {error.strerror}", value=path
-        ) from error
-    finally:
-        os.close(file)
+        for end, step in _steps(path):
+            if stat.S_ISLNK(step.st_mode):
+                found.append(end)
+    except (OSError, ValueError):
+        found.append(os.path.realpath(path) if "\0" not in path else path)
+    return tuple(dict.fromkeys((*found, end)))
 
 
-def _wrong(found: os.stat_result) -> str:
-    if not stat.S_ISREG(found.st_mode):
-        return "is not a regular file"
+def only_mine(found: os.stat_result, path: str, noun: str, origin: str = "") -> None:
+    """Refuse what somebody else than root and the caller can change or replace."""
+    problem = ""
     if found.st_uid not in (0, os.geteuid()):
-        return f"belongs to another user (uid {found.st_uid})"
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f"can be written by others (mode {stat.S_IMODE(found.st_mode):04o})"
-    return ""
+        problem = f"owned by user {found.st_uid}"
+    elif stat.S_ISLNK(found.st_mode):
+        return
+    elif found.st_mode & _OTHERS_WRITE and not (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX):
+        problem = f"mode {stat.S_IMODE(found.st_mode):04o}"
+    if problem:
+        raise _refused(path, problem, noun, origin)
+
+
+def _content(descriptor: int, path: str, noun: str, origin: str) -> bytes:
+    chunks: list[bytes] = []
+    total = 0
+    # One byte more than allowed tells a file that is too large, even if it grows meanwhile.
+    while chunk := os.read(descriptor, MOST_BYTES + 1 - total):
+        chunks.append(chunk)
+        total += len(chunk)
+    if total > MOST_BYTES:
+        raise ProfileError(
+            "HB404",
+            f"a {noun} has at most 1 MiB",
+            value=path,
+            origin=origin,
+            instead=f"a {noun} is read by people; is this the right file?",
+        )
+    return b"".join(chunks)
+
+
+def _regular(found: os.stat_result, path: str, noun: str, origin: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ProfileError(
+            "HB403",
+            f"a {noun} is a regular file",
+            value=path,
+            origin=origin,
+            why="a directory, pipe or device may hang, or tell each reader something else",
+            instead=f"save the {noun} to a file",
+        )
+
+
+def _walk(path: str, noun: str, origin: str) -> tuple[str, ...]:
+    """Follow a path, judging each step; gives the symlinks on it, and at last where it ends."""
+    here, links = "/", []
+    for here, found in _steps(path):
+        only_mine(found, here, noun, origin)
+        if stat.S_ISLNK(found.st_mode):
+            links.append(here)
+    _regular(os.lstat(here), path, noun, origin)
+    return (*links, here)
+
+
+def _steps(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Follow a path as the kernel does; gives each name on the way, and at last where it ends."""
+    here, links = "/", 0
+    # The current directory may be gone; an absolute path does not need it.
+    names = (path if path.startswith("/") else os.path.join(os.getcwd(), path)).split("/")[::-1]
+    yield here, os.lstat(here)
+    while names:
+        name = names.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            here = os.path.dirname(here)
+            continue
+        step = os.path.join(here, name)
+        found = os.lstat(step)
+        yield step, found
+        if not stat.S_ISLNK(found.st_mode):
+            here = step
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            raise OSError(_ELOOP, "Too many levels of symbolic links", path)
+        target = os.readlink(step)
+        names += target.split("/")[::-1]
+        here = "/" if target.startswith("/") else here
+    yield here, os.lstat(here)
+
+
+def _refused(path: str, problem: str, noun: str, origin: str) -> HardboxError:
+    kind = f"the way to the {noun}" if os.path.isdir(path) else f"the {noun}"
+    return refuse(
+        "writable-profile",
+        value=f"{path}: {problem}",
+        origin=origin,
+        what=f"{kind} can be changed by others",
+    )

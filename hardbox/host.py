@@ -1,28 +1,32 @@
 """HostFacts: what is possible here, as a frozen value.
 
 Run by: the Python front. `read_facts()` only reads (a few hundred microseconds, used
-by every run); really trying things in a child is `probe.py`, for `hardbox doctor`.
+by every run); really trying things in a child is `probe/`, for `hardbox doctor`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hardbox.cache import cache_folder
 from hardbox.errors import HostUnfit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 LANDLOCK_CREATE_RULESET: Final = 444  # one number on every architecture (asm-generic/unistd.h)
 LANDLOCK_CREATE_RULESET_VERSION: Final = 1  # linux/landlock.h
 ROOT_RANGES_OWNER: Final = "hardbox"  # whose subordinate ids root's sandboxes use
 # Fixed places, never the caller's PATH; the last one is NixOS's.
 _HELPER_FOLDERS: Final = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")
+# Every file outside /proc that the facts are read from.
+READ_FILES: Final = (
+    *("/etc/passwd", "/etc/subuid", "/etc/subgid"),
+    *(f"{folder}/{name}" for folder in _HELPER_FOLDERS for name in ("newuidmap", "newgidmap")),
+)
 _ID_LIMIT: Final = (1 << 32) - 1  # (uid_t)-1 is no id
 
 
@@ -45,7 +49,7 @@ class IdRange:
 class HostFacts:
     """The facts that a plan depends on; tests make their own.
 
-    uid, gid, groups: of the caller (effective).
+    uid, gid:         of the caller (effective).
     user_name:        login name, "" if the uid has none.
     kernel, machine:  uname release and machine ("x86_64").
     last_cap:         highest capability number of this kernel (/proc/sys/kernel/cap_last_cap).
@@ -53,9 +57,6 @@ class HostFacts:
     cpus:             CPU numbers that the caller may run on.
     subuid, subgid:   the caller's (for root: user "hardbox"'s) ranges, read separately.
     newuidmap, newgidmap: absolute paths, "" where not installed.
-    proc_entries:     names in /proc that are not process ids.
-    root_links:       top-level symlinks of the host, "/bin" -> "usr/bin".
-    root_dirs:        top-level directories of the host, "/usr"...
     cgroup_namespaces: CLONE_NEWCGROUP exists here.
     own_paths:        resolved paths of hardbox itself (environment, interpreter, package, cache);
                       a job that could write them would control the next run.
@@ -63,7 +64,6 @@ class HostFacts:
 
     uid: int
     gid: int
-    groups: tuple[int, ...] = ()
     user_name: str = ""
     kernel: str = ""
     machine: str = "x86_64"
@@ -74,9 +74,6 @@ class HostFacts:
     subgid: tuple[IdRange, ...] = ()
     newuidmap: str = ""
     newgidmap: str = ""
-    proc_entries: frozenset[str] = frozenset()
-    root_links: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    root_dirs: frozenset[str] = frozenset()
     cgroup_namespaces: bool = True
     own_paths: tuple[str, ...] = ()
 
@@ -104,11 +101,9 @@ def read_facts(root: str = "") -> HostFacts:
     uid, system = os.geteuid(), os.uname()
     name = user_name(uid, root)
     owners = (ROOT_RANGES_OWNER,) if uid == 0 else (name, str(uid))
-    links, dirs = _top_level(root)
     return HostFacts(
         uid=uid,
         gid=os.getegid(),
-        groups=tuple(os.getgroups()),
         user_name=name,
         kernel=system.release,
         machine=system.machine,
@@ -119,9 +114,6 @@ def read_facts(root: str = "") -> HostFacts:
         subgid=parse_ranges(read_bytes(f"{root}/etc/subgid"), owners),
         newuidmap=_helper("newuidmap", root),
         newgidmap=_helper("newgidmap", root),
-        proc_entries=frozenset(entry for entry in os.listdir(f"{root}/proc") if not entry.isdecimal()),
-        root_links=links,
-        root_dirs=dirs,
         cgroup_namespaces=os.path.lexists(f"{root}/proc/self/ns/cgroup"),
         own_paths=own_paths(),
     )
@@ -239,15 +231,3 @@ def _helper(name: str, root: str) -> str:
         if os.access(f"{root}{folder}/{name}", os.X_OK):
             return f"{folder}/{name}"
     return ""
-
-
-def _top_level(root: str) -> tuple[Mapping[str, str], frozenset[str]]:
-    links: dict[str, str] = {}
-    dirs: set[str] = set()
-    with os.scandir(root or "/") as entries:
-        for entry in entries:
-            if entry.is_symlink():
-                links["/" + entry.name] = os.readlink(entry.path)
-            elif entry.is_dir(follow_symlinks=False):
-                dirs.add("/" + entry.name)
-    return MappingProxyType(links), frozenset(dirs)

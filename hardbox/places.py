@@ -1,7 +1,7 @@
 """Which rule guards which host path: tables and pure functions on normalised absolute paths.
 
-Run by: the Python front; pure. `refusals.py` applies it to what a path really leads to, `habits.py`
-to what was typed.
+Run by: the Python front; pure. `refusals/` applies it to what a path really leads to, `habits/` to
+what was typed.
 
 Decisions:
 * A single file below /etc that everybody may read is fine for reading; directories of keys and
@@ -30,52 +30,15 @@ _TREES: Final = (
     (
         "host-state",
         (
-            *(
-                f"/var/lib/{name}"
-                for name in (
-                    *(
-                        "docker",
-                        "containerd",
-                        "containers",
-                        "kubelet",
-                        "rancher",
-                        "k0s",
-                        "crio",
-                        "cni",
-                        "etcd",
-                    ),
-                    *(
-                        "lxc",
-                        "lxd",
-                        "incus",
-                        "libvirt",
-                        "machines",
-                        "portables",
-                        "private",
-                        "systemd",
-                        "sudo",
-                    ),
-                    *(
-                        "AccountsService",
-                        "NetworkManager",
-                        "bluetooth",
-                        "iwd",
-                        "sss",
-                        "samba",
-                        "gdm3",
-                        "lightdm",
-                    ),
-                    *("mysql", "postgresql", "redis", "vault", "tailscale", "snapd"),
-                )
-            ),
-            *(
-                "/var/spool/cron",
-                "/var/spool/at",
-                "/var/spool/mail",
-                "/var/mail",
-                "/var/backups",
-                "/var/db/sudo",
-            ),
+            *("/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/kubelet"),
+            *("/var/lib/rancher", "/var/lib/k0s", "/var/lib/crio", "/var/lib/cni", "/var/lib/etcd"),
+            *("/var/lib/lxc", "/var/lib/lxd", "/var/lib/incus", "/var/lib/libvirt", "/var/lib/machines"),
+            *("/var/lib/portables", "/var/lib/private", "/var/lib/systemd", "/var/lib/sudo"),
+            *("/var/lib/AccountsService", "/var/lib/NetworkManager", "/var/lib/bluetooth", "/var/lib/iwd"),
+            *("/var/lib/sss", "/var/lib/samba", "/var/lib/gdm3", "/var/lib/lightdm", "/var/lib/mysql"),
+            *("/var/lib/postgresql", "/var/lib/redis", "/var/lib/vault", "/var/lib/tailscale"),
+            *("/var/lib/snapd", "/var/spool/cron", "/var/spool/at", "/var/spool/mail", "/var/mail"),
+            *("/var/backups", "/var/db/sudo"),
         ),
     ),
 )
@@ -110,17 +73,7 @@ _SSH_OPEN: Final = (
     "/etc/ssh/moduli",
 )
 _PROGRAMS: Final = (
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/opt",
-    "/snap",
-    "/nix",
-    "/gnu",
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/snap", "/nix", "/gnu"),
 )
 
 # Names that hold keys wherever they stand, as a component of the path or directly in a directory.
@@ -135,55 +88,28 @@ KEY_NAMES: Final = frozenset(
 _HOME_KEYS: Final = (
     *(".docker", ".npmrc", ".yarnrc.yml", ".pypirc", ".gem/credentials", ".m2/settings.xml", ".gradle"),
     *(".cargo/credentials", ".cargo/credentials.toml", ".config/gcloud", ".config/gh", ".config/hub"),
+    *(".config/op", ".config/rclone", ".config/sops", ".config/doctl", ".config/containers"),
     *(
-        ".config/op",
-        ".config/rclone",
-        ".config/sops",
-        ".config/doctl",
-        ".config/containers",
         ".config/chromium",
+        ".config/google-chrome",
+        ".config/BraveSoftware",
+        ".config/Signal",
+        ".config/pulse",
     ),
-    *(".config/google-chrome", ".config/BraveSoftware", ".config/Signal", ".config/pulse", ".cache/keyring"),
+    ".cache/keyring",
     *(".local/share/keyrings", ".local/share/containers", ".bash_history", ".zsh_history", ".python_history"),
     *(".psql_history", ".mysql_history", ".lesshst", ".viminfo", ".config/gnome-keyring", ".pki"),
 )
 _HOME_STARTUP: Final = (
-    *(
-        ".bashrc",
-        ".bash_profile",
-        ".bash_login",
-        ".bash_logout",
-        ".profile",
-        ".zshrc",
-        ".zshenv",
-        ".zprofile",
-    ),
+    *(".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".profile", ".zshrc", ".zshenv"),
+    ".zprofile",
     *(".zlogin", ".kshrc", ".cshrc", ".tcshrc", ".login", ".inputrc", ".oh-my-zsh", ".pam_environment"),
-    *(
-        ".xinitrc",
-        ".xprofile",
-        ".xsession",
-        ".xsessionrc",
-        ".vimrc",
-        ".vim",
-        ".emacs",
-        ".emacs.d",
-        ".gdbinit",
-    ),
+    *(".xinitrc", ".xprofile", ".xsession", ".xsessionrc", ".vimrc", ".vim", ".emacs", ".emacs.d"),
+    ".gdbinit",
     *(".gitconfig", ".tmux.conf", ".screenrc", ".forward", ".procmailrc", ".rhosts", ".config", ".local/bin"),
     *(".local/lib", ".local/share/systemd", ".local/share/applications", ".local/share/dbus-1", "bin"),
-    *(
-        ".cargo",
-        ".rustup",
-        ".nvm",
-        ".pyenv",
-        ".rbenv",
-        ".asdf",
-        ".mozilla",
-        ".pythonrc",
-        ".ipython",
-        ".vscode",
-    ),
+    *(".cargo", ".rustup", ".nvm", ".pyenv", ".rbenv", ".asdf", ".mozilla", ".pythonrc", ".ipython"),
+    ".vscode",
 )
 # Kernel file systems, wherever they are mounted.
 MOUNT_RULES: Final = {
@@ -201,18 +127,9 @@ MOUNT_RULES: Final = {
     ),
 }
 ENGINE_SOCKETS: Final = (
-    *(
-        "/run/docker.sock",
-        "/run/containerd/containerd.sock",
-        "/run/podman/podman.sock",
-        "/run/crio/crio.sock",
-    ),
-    *(
-        "/run/dbus/system_bus_socket",
-        "/run/systemd/private",
-        "/run/libvirt/libvirt-sock",
-        "/run/snapd.socket",
-    ),
+    *("/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"),
+    *("/run/crio/crio.sock", "/run/dbus/system_bus_socket", "/run/systemd/private"),
+    *("/run/libvirt/libvirt-sock", "/run/snapd.socket"),
 )
 # Places inside the sandbox that hardbox builds; nothing may be mounted at, below or (for a
 # parent, "/") over them. /etc and the programs may be shown as they are, not covered.

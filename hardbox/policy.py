@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# No limit stated: a policy with it is refused (missing-limits).
 UNLIMITED: Final = 2**63 - 1
+MOST_ID: Final = 65534
+MOST_CPUS: Final = 1024
 ID_MODES: Final = ("single", "range")
 ROOT_MODES: Final = ("read-only", "ephemeral")
 EXEC_MODES: Final = ("shown", "anywhere")
@@ -166,7 +169,10 @@ class Policy:
     optional: protection ("landlock") -> reason why its absence is acceptable.
     origins:  dotted key ("network.mode") -> Origin, for every key that has a value.
     sources:  the profile's chain, child first: "path or shipped name" each.
-    digest:   SHA-256 (hex) over the canonical form of everything above.
+    digest:   SHA-256 (hex) over the canonical form of the values, rules and reasons above.
+    files:    every absolute path that decided the policy: the profiles of the chain that do not ship,
+              its filter if that is a file, and the symlinks on the way to them. A job that could
+              change one would choose how the next is held.
     """
 
     name: str
@@ -184,6 +190,7 @@ class Policy:
     origins: Mapping[str, Origin] = field(default_factory=lambda: MappingProxyType({}))
     sources: tuple[str, ...] = ()
     digest: str = ""
+    files: tuple[str, ...] = ()
 
     def origin(self, key: str) -> str:
         """Say where `key` got its value, for a message; "" if it has none."""

@@ -22,6 +22,7 @@ from hardbox.errors import (
     SetupFailed,
     plain,
 )
+from hardbox.plan.steps import Landlock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,15 +78,29 @@ class Enforced:
     seccomp_filters: int = 0
 
     def gaps(self) -> tuple[str, ...]:
-        """Name what could not be confirmed; only a /proc that hides the job can be the reason."""
+        """Name what could not be read; only a /proc that hides the job can be the reason."""
         seen = {
-            "six namespaces": set(_NAMESPACES[:6]) <= set(self.namespaces),
+            "namespaces": bool(self.namespaces),
             "id maps": bool(self.uid_map and self.gid_map),
-            "capability sets": set(self.capabilities) == set(_CAPABILITY_SETS),
-            "no_new_privs": self.no_new_privs,
-            "the filter": self.seccomp,
+            "status": set(self.capabilities) == set(_CAPABILITY_SETS),
         }
         return tuple(name for name, confirmed in seen.items() if not confirmed)
+
+    def contradictions(self, keep: int) -> tuple[str, ...]:
+        """Name what was read and is not as planned; that must never be, and is a defect.
+
+        keep: the capabilities that the plan leaves, as a mask.
+        """
+        status = set(self.capabilities) == set(_CAPABILITY_SETS)
+        wrong = {
+            "a namespace is shared": bool(self.namespaces)
+            and not set(_NAMESPACES[:6]) <= set(self.namespaces),
+            "host id 0 is mapped": any(row[1] == 0 for row in (*self.uid_map, *self.gid_map)),
+            "capabilities are left": status and any(mask & ~keep for mask in self.capabilities.values()),
+            "no_new_privs is off": status and not self.no_new_privs,
+            "there is no filter": status and not self.seccomp,
+        }
+        return tuple(name for name, so in wrong.items() if so)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +114,10 @@ class Result:
     seconds, user_seconds, system_seconds, max_rss_bytes: of the whole sandbox.
     start_seconds: from the launcher's first step to the command's exec.
     stdout, stderr: captured output, if it was asked for.
+    landlock:  what the second wall covers: "files", "tcp", "scopes" (abstract sockets and signals),
+               as far as this kernel's ABI goes; its steps have all succeeded.
     loosened:  what the profile has loosened, key -> reason.
+    optional:  protections that were absent, as the profile accepts, with its reason.
     """
 
     argv: tuple[str, ...]
@@ -116,6 +134,7 @@ class Result:
     user_seconds: float
     system_seconds: float
     max_rss_bytes: int
+    landlock: tuple[str, ...] = ()
     loosened: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     optional: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     stdout: bytes | None = None
@@ -141,6 +160,7 @@ class Result:
                 "seccomp": self.enforced.seccomp,
                 "seccomp_filters": self.enforced.seccomp_filters,
             },
+            "landlock": list(self.landlock),
             "loosened": dict(self.loosened),
             "optional": dict(self.optional),
             "seconds": self.seconds,
@@ -163,14 +183,19 @@ def refusal(error: HardboxError, argv: Sequence[str]) -> dict[str, object]:
     }
 
 
-def parse_records(data: bytes) -> tuple[Record, ...]:
-    """Split the launcher's bytes into records. Raises ValueError if they are cut short."""
+def parse_records(data: bytes, *, whole: bool = True) -> tuple[Record, ...]:
+    """Split the launcher's bytes into records. Raises ValueError if they are cut short.
+
+    whole: False for a launcher that was killed: the record that it was at is left out.
+    """
     records: list[Record] = []
     at = 0
     while at < len(data):
         kind, length = struct.unpack_from("<II", data[at : at + 8].ljust(8, b"\xff"))
         payload = data[at + 8 : at + 8 + length]
         if len(payload) != length or length < _SIZES.get(kind, 0):
+            if not whole and at + 8 + length > len(data):
+                break
             message = "a status record is cut short"
             raise ValueError(message)
         records.append(Record(kind, payload))
@@ -273,9 +298,28 @@ def result(
         user_seconds=user / 1e6,
         system_seconds=system / 1e6,
         max_rss_bytes=rss * 1024,
+        landlock=second_wall(plan),
         loosened=policy.loosen,
-        optional=policy.optional,
+        optional=absent(policy, plan),
     )
+
+
+def second_wall(plan: LaunchPlan) -> tuple[str, ...]:
+    """Name what Landlock covers in a plan; empty if the plan does without it."""
+    for step in plan.steps:
+        if isinstance(step, Landlock):
+            covers = {"files": step.filesystem, "tcp": step.network, "scopes": step.scoped}
+            return tuple(name for name, rights in covers.items() if rights)
+    return ()
+
+
+def absent(policy: Policy, plan: LaunchPlan) -> dict[str, str]:
+    """Give the optional protections that a plan does without, with the profile's reason."""
+    return {
+        name: reason
+        for name, reason in policy.optional.items()
+        if name != "landlock" or not second_wall(plan)
+    }
 
 
 def start_seconds(records: tuple[Record, ...]) -> float:

@@ -8,6 +8,7 @@ import tempfile
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from hypothesis import settings
 from support import callers, installed
 
 if TYPE_CHECKING:
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
     from support.callers import Caller
     from support.installed import Installed
+
+
+# Tests never assert times: not those of one example either.
+settings.register_profile("hardbox", deadline=None)
+settings.load_profile("hardbox")
 
 
 def pytest_report_header() -> str | None:

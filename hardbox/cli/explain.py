@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from hardbox.codes import CODES, EXIT_STATUS, FAMILIES
-from hardbox.errors import Usage, printable
+from hardbox.errors import EXIT_SIGNAL_BASE, Usage, printable
 from hardbox.rules import BY_CODE, RULES
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from hardbox.rules import Rule
 
-_HELP: Final = """usage: hardbox explain HB103 | RULE | REPORT.json
-Says what a code of an error, the name of a rule, or a report of `hardbox run --report` means."""
+_HELP: Final = """usage: hardbox explain HB103 | RULE | STATUS | REPORT.json
+Says what a code of an error, the name of a rule, an exit status of `hardbox run`, or a report of
+`hardbox run --report` means."""
 _SCHEMA: Final = "hardbox.report/1"
 _MOST_BYTES: Final = 16 << 20
 _TOO_LARGE: Final = "it is larger than any report"
@@ -32,6 +33,23 @@ _STANDARDS: Final = (
     ("NSA-", "NSA/CISA Kubernetes Hardening Guide"),
 )
 _NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts")
+_DIGITS: Final = 3
+_LAST_STATUS: Final = 255
+_COMPARED: Final = 120
+# What a signal says about a limit.
+_LIMITS: Final = {
+    "SIGXFSZ": ": a file grew beyond limits.file_size",
+    "SIGXCPU": ": a process used more CPU time than limits.cpu_time",
+    "SIGKILL": ": by itself, for lack of memory on the host, or after limits.cpu_time of CPU time",
+}
+_MORE: Final = {
+    "124": "--timeout TIME; more than the profile gives needs --loosen 'limits.wall=REASON'",
+    "125": "the message on stderr says why; hardbox explain HB103",
+    "126": "chmod +x FILE; what a job may write can be executed under --profile build only",
+    "127": "--read PATH shows the program, or what its first line names",
+}
+# Parts of an error in a report, as on stderr.
+_PARTS: Final = ("what", "value", "origin", "why", "rule", "instead")
 
 
 def main(argv: list[str]) -> int:
@@ -59,19 +77,53 @@ def _lines(word: str) -> Iterator[str]:
         return _code(code)
     if word.strip().lower() in RULES:
         return _rule(RULES[word.strip().lower()])
+    if (status := word.strip()) in EXIT_STATUS or (
+        status.isdigit() and len(status) <= _DIGITS and int(status) <= _LAST_STATUS
+    ):
+        return _exit_status(status)
     if os.path.lexists(word) or "/" in word or word.endswith(".json"):
         return _report(word)
+    raise Usage("HB020", "this is no code, no rule and no report", value=word, instead=_elsewhere(word, code))
+
+
+def _elsewhere(word: str, code: str) -> str:
+    """Say where a word is explained that is not explained here."""
+    from hardbox import profile  # noqa: PLC0415 (only on this path)
+    from hardbox.profile import schema  # noqa: PLC0415 (only on this path)
+
+    if word in profile.shipped():
+        return f"it is a profile: hardbox profile show {word}"
+    if word in schema.READERS or word in schema.TABLES:
+        return "it is a key of profiles: docs/profiles.md; hardbox profile show strict --origin"
     import difflib  # noqa: PLC0415 (only on this path)
 
-    near = difflib.get_close_matches(code, CODES, 1) or difflib.get_close_matches(word.lower(), RULES, 1)
-    raise Usage(
-        "HB020",
-        "this is no code, no rule and no report",
-        value=word,
-        instead=f"hardbox explain {near[0]}"
-        if near
-        else "hardbox explain HB103; docs/errors.md lists all codes",
-    )
+    # A slip is looked for in its own family alone: another first digit means something else,
+    # and a code of the right form that does not exist is near to none.
+    family = [known for known in CODES if known[:3] == code[:3]]
+    slip = code.startswith("HB") and not (code[2:].isdigit() and len(code) == len("HB103"))
+    near = difflib.get_close_matches(code[:_COMPARED], family, 1) if slip else []
+    near = near or difflib.get_close_matches(word[:_COMPARED].lower(), RULES, 1)
+    return f"hardbox explain {near[0]}" if near else "hardbox explain HB103; docs/errors.md lists all codes"
+
+
+def _exit_status(word: str) -> Iterator[str]:
+    """Explain an exit status of `hardbox run`, with the signal of one above 128."""
+    number = int(word) if word.isdigit() else -1
+    meaning = EXIT_STATUS.get(word, "the command's own status")
+    yield f"exit status {word}: {meaning}"
+    if number > EXIT_SIGNAL_BASE and (name := _signal(number - EXIT_SIGNAL_BASE)):
+        yield f"  or       {name} ended the command{_LIMITS.get(name, '')}"
+    if word in _MORE:
+        yield f"  instead  {_MORE[word]}"
+
+
+def _signal(number: int) -> str:
+    import signal  # noqa: PLC0415 (only on this path)
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return ""
 
 
 def _code(code: str) -> Iterator[str]:
@@ -135,6 +187,10 @@ def _explained(report: dict[str, object]) -> Iterator[str]:
     yield f"command  {command}"
     yield f"outcome  {_outcome(report)}"
     yield f"status   {report.get('exit_code')}: {_status(report)}"
+    error = report.get("error")
+    if isinstance(error, dict):
+        yield from (f"{name:<8} {error[name]}" for name in ("code", *_PARTS) if error.get(name))
+        return
     profile = report.get("profile")
     if isinstance(profile, dict):
         yield f"profile  {profile.get('name')} (sha256 {str(profile.get('sha256'))[:16]})"
@@ -143,6 +199,9 @@ def _explained(report: dict[str, object]) -> Iterator[str]:
         if isinstance(table, dict):
             yield from (f"{word} {key}: {reason}" for key, reason in table.items())
     yield from _usage(report)
+    walls = report.get("landlock")
+    covered = ", ".join(map(str, walls)) if isinstance(walls, list) else ""
+    yield f"landlock {covered or 'none: this kernel lacks it'}"
     enforced = report.get("enforced")
     yield from _enforced(enforced if isinstance(enforced, dict) else {})
 
@@ -151,16 +210,25 @@ def _outcome(report: dict[str, object]) -> str:
     outcome = str(report.get("outcome"))
     return {
         "exited": "the command ended by itself",
-        "signaled": f"signal {report.get('signal')} ended the command",
+        "signaled": _signaled(report.get("signal")),
         "limit": f'the limit "{report.get("limit")}" ended the command',
         "not-found": "the command does not exist inside the sandbox; nothing was run",
         "not-executable": "the command cannot be executed inside the sandbox; nothing was run",
         "lost": "the sandbox was killed from outside",
+        "refused": "hardbox refused; nothing was run",
+        "set-up-failed": "setting up the sandbox failed; nothing was run",
     }.get(outcome, f"{outcome}, which this version does not know")
+
+
+def _signaled(number: object) -> str:
+    name = _signal(number) if isinstance(number, int) else ""
+    return f"signal {number} ended the command" + (f" ({name}{_LIMITS.get(name, '')})" if name else "")
 
 
 def _status(report: dict[str, object]) -> str:
     outcome = report.get("outcome")
+    if outcome in ("refused", "set-up-failed"):
+        return EXIT_STATUS["125"]
     if outcome == "limit":
         return EXIT_STATUS["124"]
     if outcome == "not-executable":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Final
 
 from hardbox.errors import EXIT_REFUSED, EXIT_SIGNAL_BASE, HardboxError, SetupFailed, Usage, printable
@@ -18,15 +19,23 @@ VERBS: Final = {
     "run": ("hardbox.cli.run", "run a command in a sandbox"),
     "plan": ("hardbox.cli.plan", "print the steps that run would take; starts nothing"),
     "compile": ("hardbox.cli.compile", "write those steps to a file for hardbox-launch"),
+    "verify": ("hardbox.cli.verify", "attack a profile on this host, and show that it holds"),
     "doctor": ("hardbox.cli.doctor", "what this host can enforce, and how to mend what it cannot"),
     "profile": ("hardbox.cli.profile", "list, show, lint or diff profiles"),
     "seccomp": ("hardbox.cli.seccomp", "show filters, or convert them from and to Docker's JSON"),
+    "cache": ("hardbox.cli.cache", "where decisions are kept to be fast, and how to drop them"),
     "explain": ("hardbox.cli.explain", "what an HB code or a report means"),
 }
 
 
-def main(argv: list[str]) -> int:
-    """Run `hardbox ARGV...`; gives the exit status."""
+def main(argv: list[str], seal: str = "") -> int:
+    """Run `hardbox ARGV...`; gives the exit status.
+
+    seal: the key under which front/seal.c would find this decision the next time, "": none.
+    """
+    began = time.time_ns()
+    if len(argv) == 2 and argv[0] == "help" and argv[1] in VERBS:  # noqa: PLR2004 (help VERB)
+        argv = [argv[1], "--help"]
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if argv else EXIT_REFUSED
@@ -40,23 +49,25 @@ def main(argv: list[str]) -> int:
     import importlib  # noqa: PLC0415 (see above)
 
     verb = importlib.import_module(VERBS[argv[0]][0])
-    if argv[0] != "run":  # which lets it through to the launch, once there is one
-        import signal  # noqa: PLC0415 (front/hardbox.c holds an interrupt back until here)
+    if argv[0] == "run":  # which lets an interrupt through to the launch, once there is one
+        ran: int = verb.main(argv[1:], seal, began)
+        return ran
+    import signal  # noqa: PLC0415 (front/hardbox.c holds an interrupt back until here)
 
-        # Python's own handler may lose an interrupt (one raised in a callback is only printed).
-        # Until a launch forwards it, it may simply end this process: nothing runs yet.
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
-    status: int = verb.main(argv[1:])
+    # Python's own handler may lose an interrupt (one raised in a callback is only printed);
+    # nothing runs here that would have to be undone.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+    with_debug = argv[0] in ("plan", "compile")  # where it may be a word of the command
+    status: int = verb.main([word for word in argv[1:] if with_debug or word != "--debug"])
     return status
 
 
-def entry() -> int:
-    """Run the command line of this process."""
+def entry(seal: str = "") -> int:
+    """Run the command line of this process; see `main`."""
     debug = "--debug" in sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
     try:
-        status = main(sys.argv[1:])
+        status = main(sys.argv[1:], seal)
         sys.stdout.flush()
     except HardboxError as error:
         if debug:
@@ -118,7 +129,7 @@ def _unknown_verb(argv: list[str]) -> HardboxError:
             return habit
     import difflib  # noqa: PLC0415 (only on this path)
 
-    near = difflib.get_close_matches(word, VERBS, 1)
+    near = difflib.get_close_matches(word[:200], VERBS, 1)
     return Usage(
         "HB001",
         f"hardbox has no verb {word[:200]}",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Of a value in a message: enough to find it again.
 _SHOWN: Final = 200
+# How alike two words are before one is offered for the other: not --rm for --read.
+_NEAR: Final = 0.75
 ALL: Final = ("run", "plan", "compile")
 
 
@@ -135,8 +137,13 @@ def _split(verb: str, argv: list[str], command: list[str]) -> Iterator[tuple[Opt
             raise _unknown(verb, name, value if has_value else _following(rest), known)
         if option.value and not has_value:
             following = next(words, None)
-            if following is None:
-                raise Usage("HB002", f"{name} needs a value", instead=f"{name} {option.value}")
+            if following is None or following == "--" or following.partition("=")[0] in known:
+                raise Usage(
+                    "HB002",
+                    f"{name} needs a value",
+                    value=f"{name} {following}" if following else "",
+                    instead=f"{name} {option.value}; {name}=VALUE for one that looks like an option",
+                )
             value = following
         elif has_value and not option.value:
             raise Usage("HB002", f"{name} takes no value", value=word, instead=name)
@@ -157,7 +164,7 @@ def _unknown(verb: str, name: str, value: str | None, known: dict[str, Option]) 
         return habit
     import difflib  # noqa: PLC0415 (only on this path)
 
-    near = difflib.get_close_matches(name, known, 1)
+    near = difflib.get_close_matches(name[:_SHOWN], known, 1, _NEAR)
     return Usage(
         "HB001",
         f"hardbox {verb} has no option {name[:_SHOWN]}",
@@ -174,6 +181,14 @@ def _take(request: Request, option: Option, value: str) -> None:
         if not value:
             raise Usage(
                 "HB002", f"{name} needs a value", value=f'{name} ""', instead=f"{name} {option.value}"
+            )
+        if value == "-" and name in ("--report", "--output"):
+            raise Usage(
+                "HB002",
+                f"{name} writes to a file, and - names none",
+                value=f"{name} -",
+                instead=f"name a file: {name} "
+                + ("run.json, or /dev/stdout" if name == "--report" else "job.plan"),
             )
         setattr(request, name[2:], value)
     elif name in ("--read", "--write"):

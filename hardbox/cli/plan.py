@@ -6,8 +6,10 @@ Run by: cli/main.py.
 from __future__ import annotations
 
 from hardbox import api
+from hardbox.cli import weaker
 from hardbox.cli.options import parse, usage_text
 from hardbox.errors import printable
+from hardbox.report import absent
 
 
 def main(argv: list[str]) -> int:
@@ -21,7 +23,9 @@ def main(argv: list[str]) -> int:
         )
         return 0
     policy = api.load_profile(request.profile, request.settings, request.reasons)
-    plan = api.prepare(policy, request.command, workdir=request.workdir).plan
+    prepared = api.prepare(policy, request.command, workdir=request.workdir)
+    plan = prepared.plan
+    weaker.say(prepared)
     if request.json:
         import json  # noqa: PLC0415 (only with --json)
 
@@ -33,6 +37,8 @@ def main(argv: list[str]) -> int:
             "schema": "hardbox.plan/1",
             "profile": {"name": plan.policy_name, "sha256": plan.policy_digest},
             "sha256": plan.digest(),
+            "loosened": dict(policy.loosen),
+            "optional": absent(policy, plan),
             "steps": steps,
         }
         print(json.dumps(document, indent=2))

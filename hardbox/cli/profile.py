@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hardbox import profile, rules
-from hardbox.errors import Usage, printable
-from hardbox.profile import merge, orders
+from hardbox.cli.options import Request
+from hardbox.errors import EXIT_REFUSED, Usage, printable
+from hardbox.profile import orders
 from hardbox.profile.values import plain, show
+from hardbox.words import hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +38,7 @@ def main(argv: list[str]) -> int:
     """Run the verb; gives the exit status."""
     if not argv or argv[0] in ("-h", "--help"):
         print(HELP, end="")
-        return 0 if argv else 125
+        return 0 if argv else EXIT_REFUSED
     verbs: dict[str, Callable[[list[str]], int]] = {
         "list": _list,
         "show": _show,
@@ -44,12 +46,10 @@ def main(argv: list[str]) -> int:
         "diff": _diff,
     }
     if argv[0] not in verbs:
-        from hardbox.profile.spots import nearest  # noqa: PLC0415 (only when something is wrong)
-
         raise Usage(
-            "HB003",
+            "HB001",
             f'"{argv[0]}" is no part of hardbox profile',
-            instead=nearest(argv[0], verbs),
+            instead=hint(argv[0], verbs),
         )
     if "-h" in argv or "--help" in argv:
         print(HELP, end="")
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
 
 
 def _take(words: list[str], count: int, flags: tuple[str, ...] = ()) -> tuple[list[str], set[str]]:
-    """Split the words into names and flags. Raises Usage HB002 or HB004."""
+    """Split the words into names and flags. Raises Usage HB001 or HB004."""
     given = {word for word in words if word.startswith("-")}
     names = [word for word in words if not word.startswith("-")]
     if given - set(flags):
@@ -86,7 +86,9 @@ def _table(rows: Sequence[tuple[str, ...]], indent: str = "") -> None:
 
 def _list(words: list[str]) -> int:
     _take(words, 0)
-    _table([(name, profile.load(name).summary) for name in profile.shipped()])
+    default = Request().profile
+    mark = {default: " (default)"}
+    _table([(name, profile.load(name).summary + mark.get(name, "")) for name in profile.shipped()])
     return 0
 
 
@@ -156,20 +158,16 @@ def _document(policy: Policy) -> dict[str, object]:
 
 def _lint(words: list[str]) -> int:
     names, _ = _take(words, 1)
-    policy, problems = profile.inspect(names[0])
+    policy, problems, own, parent = profile.inspect(names[0])
     for problem in problems:
         # render() ends with "nothing was run", which is no news here.
         print(problem.render().rsplit("\n", 2)[0])
-    if policy is None:
+    if policy is None or own is None:
         print(printable(f"{names[0]}: {len(problems)} problem{'s' if len(problems) != 1 else ''}"))
         return 1
     from hardbox.profile import advice  # noqa: PLC0415 (only for this word)
 
-    own, *parents = profile.read_chain(names[0])
-    state: merge.State | None = None
-    for layer in reversed(parents):
-        state = merge.put(state, layer)
-    for line in advice.of(policy, own, state):
+    for line in advice.of(policy, own, parent):
         print(printable(f"advice: {line}"))
     print(printable(f"{names[0]}: loads; sha256 {policy.digest}"))
     return 0

@@ -6,9 +6,12 @@ Run by: cli/run.py.
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from hardbox.errors import SetupFailed
+from hardbox.places import within
+from hardbox.refusals import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,11 +45,23 @@ class ReportFile:
                 why="a job could put a symlink there, and the next report would overwrite what it leads to",
                 instead="name a file outside " + tree,
             )
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         try:
-            self._file = os.open(self.path, flags, 0o600)
+            self._file = self._opened()
+            if stat.S_ISREG(os.fstat(self._file).st_mode):
+                os.ftruncate(self._file, 0)
         except (OSError, ValueError) as error:
             raise self._unusable(error) from error
+
+    def _opened(self) -> int:
+        """Open the file; a symlink is not followed, an earlier job may have put it there."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+        if os.path.dirname(self.path) != "/dev":  # /dev/stdout and friends are symlinks
+            flags |= os.O_NOFOLLOW
+            link, _ = Disk().walk(os.path.dirname(os.path.abspath(self.path)))
+            if link:
+                message = f"the symlink {link} redirects it"
+                raise ValueError(message)
+        return os.open(self.path, flags, 0o600)
 
     def write(self, document: Mapping[str, object]) -> str:
         """Write the report; give what went wrong, or "".
@@ -60,9 +75,9 @@ class ReportFile:
             try:
                 if self._refused or self._tree_around(self._asked):
                     return ""
-                flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
-                self._file = os.open(self.path, flags, 0o600)
-                os.ftruncate(self._file, 0)
+                self._file = self._opened()
+                if stat.S_ISREG(os.fstat(self._file).st_mode):
+                    os.ftruncate(self._file, 0)
             except (OSError, ValueError, SetupFailed) as error:
                 return getattr(error, "strerror", None) or str(error)
         try:
@@ -81,7 +96,7 @@ class ReportFile:
         except (OSError, ValueError) as error:
             raise self._unusable(error) from error
         for tree in trees:
-            if any(place == tree or place.startswith(tree.rstrip("/") + "/") for place in places):
+            if any(within(place, tree) for place in places):
                 self._refused = True
                 return tree
         return ""

@@ -9,20 +9,24 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from hardbox import api, report
+from hardbox import api, report, seals
+from hardbox.cli import ended, weaker
 from hardbox.cli.options import parse, usage_text
 from hardbox.cli.report_file import ReportFile
-from hardbox.engines.namespaces import Launch, Streams
+from hardbox.engines.namespaces import Launch, Streams, programs
 from hardbox.errors import HardboxError, printable
+from hardbox.plan.walls import capability_mask
 
 if TYPE_CHECKING:
     from hardbox.cli.options import Request
-    from hardbox.policy import Policy
     from hardbox.report import Result
 
 
-def main(argv: list[str]) -> int:
-    """Run the verb; gives the exit status."""
+def main(argv: list[str], seal: str = "", began: int = 0) -> int:
+    """Run the verb; gives the exit status.
+
+    seal, began: see `hardbox.seals.keep`.
+    """
     request = parse("run", argv)
     if request.help:
         print(
@@ -34,53 +38,42 @@ def main(argv: list[str]) -> int:
     asked = [bind.partition(":")[0] for bind in request.values("filesystem.write")]
     out = ReportFile(request.report, asked) if request.report else None
     try:
-        return _run(request, out)
+        return _run(request, out, seal, began)
     except HardboxError as error:
-        if out is not None:
-            out.write(report.refusal(error, request.command))
+        if out is not None and (problem := out.write(report.refusal(error, request.command))):
+            _say(f"failed [HB604]: the report {request.report} cannot be written: {problem}")
         raise
 
 
-def _run(request: Request, out: ReportFile | None) -> int:
+def _run(request: Request, out: ReportFile | None, seal: str, began: int) -> int:
     policy = api.load_profile(request.profile, request.settings, request.reasons)
     prepared = api.prepare(policy, request.command, workdir=request.workdir)
     if out is not None:
         out.open([bind.source for bind in policy.filesystem.write])
-    if not request.quiet:
-        _say_weaker(policy)
+    weaker.say(prepared)
     with api.Forwarding() as forward:
         launch = Launch(prepared.plan, dict(os.environ), Streams())
         forward.to(launch)
+        if seal and out is None:
+            seals.keep(seal, policy, prepared.plan, prepared.paths, programs(), began)
         result = api.finish(prepared, launch)
     if out is not None and (problem := out.write(result.to_json())):
         # Too late to refuse: the command has run, and its exit status is its own.
         _say(f"failed [HB607]: the report {request.report} is not complete: {problem}; the command was run")
-    _say_problem(result, quiet=request.quiet)
+    _say_unconfirmed(result, prepared)
+    for line in ended.lines(result, policy, quiet=request.quiet):
+        _say(line)
     return result.exit_code
 
 
-def _say_weaker(policy: Policy) -> None:
-    """Print what the command line or an optional protection makes weaker: never silent."""
-    for key, reason in policy.loosen.items():
-        if policy.origin(key).startswith("-"):
-            _say(f"loosened {key}: {reason}")
-    for protection, reason in policy.optional.items():
-        _say(f"optional {protection}: {reason}")
-
-
-def _say_problem(result: Result, *, quiet: bool) -> None:
-    name = result.argv[0] if result.argv else ""
-    line = {
-        "not-found": f"not found in the sandbox: {name}",
-        "not-executable": f"cannot be executed in the sandbox: {name}",
-        "limit": f"ended by its {result.limit} time limit after {result.seconds:.1f} s",
-        "lost": "the sandbox was killed from outside",
-    }.get(result.outcome)
-    gaps = result.enforced.gaps()
-    if gaps and result.start_seconds > 0:
+def _say_unconfirmed(result: Result, prepared: api.Prepared) -> None:
+    """Say where the read-back does not bear out the plan; also with --quiet."""
+    if result.start_seconds <= 0:
+        return
+    if gaps := result.enforced.gaps():
         _say(f"not confirmed from /proc (is it mounted with hidepid=?): {', '.join(gaps)}")
-    if line and (not quiet or result.outcome.startswith("not-")):
-        _say(line)
+    if wrong := result.enforced.contradictions(capability_mask(prepared.policy.capabilities.keep)):
+        _say(f"failed [HB609]: the job ran weaker than planned: {', '.join(wrong)}; please report this")
 
 
 def _say(text: str) -> None:

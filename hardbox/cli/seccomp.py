@@ -9,16 +9,19 @@ import argparse
 import errno
 import json
 import os
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from hardbox import filters
+from hardbox.cli.output import write
 from hardbox.errors import ProfileError, Usage, printable
 from hardbox.filters import model as filter_model
 
 if TYPE_CHECKING:
     from hardbox.filters.model import Filter, Group, Row
 
-_MODES = ("optional", "addable")
+_MARKS: Final = ("optional", "addable")
+# Of the file: a filter is no secret, and must not be writable by others.
+_MODE: Final = 0o644
 
 
 def main(argv: list[str]) -> int:
@@ -59,7 +62,7 @@ def _show(name: str, *, as_json: bool) -> int:
         return 0
     print(printable(f"{model.name}: {model.summary}"))
     for group in model.groups:
-        marks = [mark for mark in _MODES if getattr(group, mark)]
+        marks = [mark for mark in _MARKS if getattr(group, mark)]
         marks += [f"with CAP_{group.with_capability}"] if group.with_capability else []
         print("\n" + printable(f"{group.name}  ({', '.join((*marks, f'from {group.source}'))})"))
         print(printable(f"  {group.why}"))
@@ -130,15 +133,19 @@ def _convert(source: str, output: str) -> int:
 
     kinds = (source.endswith(".json"), output.endswith(".json"), output.endswith(".toml"))
     if kinds == (True, False, True):
-        text = _toml(docker_seccomp.read(_json(source), source), source)
+        tables, left_out = docker_seccomp.read(_json(source), source)
+        text = _toml(tables, source)
         # Read back and compiled before it is written: an unknown call's name shows here.
         model = filter_model.load(source, lambda _name: text.encode())
         filters.compile_rules(filter_model.effective(model), "x86_64")
-        _write(output, text)
+        write(output, text.encode(), "filter", mode=_MODE, replace=False)
+        if left_out:
+            print(printable(f"{output}: left out, no filter may allow them: {', '.join(left_out)}"))
         return 0
     if kinds == (False, True, False):
         rules = filter_model.effective(filter_model.load(source, filters.read_filter))
-        _write(output, json.dumps(docker_seccomp.write(rules), indent=2) + "\n")
+        text = json.dumps(docker_seccomp.write(rules), indent=2) + "\n"
+        write(output, text.encode(), "filter", mode=_MODE, replace=False)
         return 0
     raise Usage(
         "HB001",
@@ -151,7 +158,7 @@ def _convert(source: str, output: str) -> int:
 def _json(path: str) -> object:
     from hardbox import files  # noqa: PLC0415 (only to convert)
 
-    raw = files.read_trusted(path, missing="HB450", unsafe="HB454", noun="filter")
+    raw = files.read(path, "filter").content
     try:
         return json.loads(raw, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
@@ -196,22 +203,3 @@ def _array(values: list[Any]) -> Any:  # noqa: ANN401 (a tomlkit array)
             item.update(value)
         array.append(item)
     return array.multiline(multiline=True)
-
-
-def _write(path: str, text: str) -> None:
-    """Make a new file; never over another one. Raises Usage HB001."""
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        with os.fdopen(file, "w", encoding="utf-8") as target:
-            target.write(text)
-            target.flush()
-            os.fchmod(target.fileno(), 0o644)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise Usage(
-            "HB001",
-            f"the output cannot be written: {reason}",
-            value=path,
-            origin="-o",
-            instead="name a file that does not exist, in a folder of yours",
-        ) from error

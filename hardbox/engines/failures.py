@@ -35,6 +35,18 @@ _CAUSES: Final = {
         "every range of host ids is taken by a live sandbox",
         "wait for one to end, or give user hardbox a longer range in /etc/subuid and /etc/subgid",
     ),
+    ("map-helpers", errno.EPERM): (
+        "newuidmap or newgidmap has refused, and has said why on stderr",
+        "check this user's lines in /etc/subuid and /etc/subgid, and that both programs are set-user-ID",
+    ),
+    ("map-uid", errno.EPERM): (
+        "the kernel does not let this caller map ids: an outer container or a security module forbids it",
+        "hardbox doctor names the blocker and the narrowest fix",
+    ),
+    ("map-gid", errno.EPERM): (
+        "the kernel does not let this caller map ids: an outer container or a security module forbids it",
+        "hardbox doctor names the blocker and the narrowest fix",
+    ),
     ("overlay", errno.EINVAL): (
         "mounts below the directory may not be taken apart here, or its file system cannot be a lower layer",
         'filesystem.mode = "read-only", or show the directories below it one by one',
@@ -73,6 +85,42 @@ _CAUSES: Final = {
         "look at /dev on the host: something has replaced a node",
     ),
 }
+# What a step of each kind calls that older kernels, or the filter of an outer container, do not
+# have: (calls, the Linux that brought the last of them).
+_MOUNT_API: Final = ("fsopen(2), fsconfig(2), fsmount(2), move_mount(2) and openat2(2)", "5.6")
+_CLONES: Final = ("openat2(2), open_tree(2), mount_setattr(2) and move_mount(2)", "5.12")
+_LOOKUP: Final = ("openat2(2)", "5.6")
+_LANDLOCK: Final = ("landlock(7)", "5.13 with CONFIG_SECURITY_LANDLOCK")
+_CALLS: Final = {
+    "namespaces": ("clone3(2)", "5.5"),
+    **dict.fromkeys(("new-root", "tmpfs", "proc", "devpts", "stage", "overlay"), _MOUNT_API),
+    **dict.fromkeys(("bind", "tree", "attach", "device", "mask", "attributes"), _CLONES),
+    **dict.fromkeys(("make-dir", "symlink", "write-file", "sysctl"), _LOOKUP),
+    **dict.fromkeys(("landlock", "landlock-path", "landlock-stdio", "landlock-enforce"), _LANDLOCK),
+    "keyring": ("keyctl(2)", "any Linux with CONFIG_KEYS"),
+    "seccomp": ("seccomp(2)", "3.17 with CONFIG_SECCOMP_FILTER"),
+    "close-fds": ("close_range(2)", "5.9"),
+}
+_PRCTL: Final = ("no-new-privs", "securebits", "drop-bounding-set", "set-caps", "normalise", "set-ids")
+
+
+_SILENT: Final = (
+    "init ended without a word: a filter of one's own lacks calls that init needs, or it was stopped",
+    'a filter of your own extends a shipped one: extends = "strict"; else hardbox doctor',
+)
+
+
+def _missing(kind: str, number: int) -> tuple[str, str] | None:
+    """Say which system call this kernel lacks; None if that is not what went wrong."""
+    if number == errno.ENOSYS:
+        calls, since = _CALLS.get(kind, ("close_range(2) or another new system call", "5.12"))
+        since = since if since.startswith("any") else f"Linux {since}"
+        why = f"the step needs {calls}: {since}; this kernel, or a container's filter around us, lacks it"
+    elif number == errno.EINVAL and kind in ("", *_PRCTL):
+        why = "the step needs a prctl(2) that this kernel, or a container's filter around us, lacks"
+    else:
+        return None
+    return why, "a newer kernel (5.13 has all), or a container whose seccomp profile allows the calls"
 
 
 def set_up_failed(plan: LaunchPlan, failed: Failure) -> HardboxError:
@@ -81,17 +129,25 @@ def set_up_failed(plan: LaunchPlan, failed: Failure) -> HardboxError:
     text = os.strerror(failed.errno)
     if not 1 <= failed.step <= len(plan.steps):
         interrupted = failed.errno == errno.EINTR
+        missing = _SILENT if failed.errno == errno.ECHILD else _missing("", failed.errno)
         return SetupFailed(
             "HB603" if interrupted else "HB602",
-            "interrupted before the command started" if interrupted else f"set-up failed: {text} ({word})",
-            why="a signal arrived, or the sandbox was killed from outside" if interrupted else "",
-            instead="" if interrupted else "hardbox doctor",
+            "interrupted before the command started"
+            if interrupted
+            else f"outside of any step: {text} ({word})",
+            why="a signal arrived, or the sandbox was killed from outside"
+            if interrupted
+            else (missing or ("",))[0],
+            instead="" if interrupted else missing[1] if missing else "hardbox doctor",
         )
     step = plan.steps[failed.step - 1]
     if step.kind == "stdio" and failed.errno in (errno.EISDIR, errno.ENOTSUP):
         return _stream_refused(failed.errno)
     why, instead = (
-        _CAUSES.get((step.kind, failed.errno)) or _CAUSES.get((step.kind, _ANY)) or ("", "hardbox doctor")
+        _CAUSES.get((step.kind, failed.errno))
+        or _missing(step.kind, failed.errno)
+        or _CAUSES.get((step.kind, _ANY))
+        or ("", "hardbox doctor")
     )
     kind = HostUnfit if step.kind == "namespaces" else SetupFailed
     return kind(

@@ -60,6 +60,12 @@ def launcher_path() -> str:
     )
 
 
+def programs() -> tuple[str, ...]:
+    """Give the native programs of this installation."""
+    launcher = launcher_path()
+    return launcher, os.path.join(os.path.dirname(launcher), "hardbox")
+
+
 class Launch:
     """One running sandbox. Not a context manager: wait() must be called exactly once."""
 
@@ -124,7 +130,8 @@ class Launch:
             # A caller that ignores SIGCHLD has no children to wait for; the records tell.
             self._reaped, status = True, 0
         try:
-            return os.waitstatus_to_exitcode(status), parse_records(b"".join(chunks))
+            records = parse_records(b"".join(chunks), whole=not os.WIFSIGNALED(status))
+            return os.waitstatus_to_exitcode(status), records
         except ValueError as error:
             raise SetupFailed("HB612", f"hardbox-launch spoke nonsense: {error}") from error
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from hardbox import cache, data, files
 from hardbox.cache import cache_folder
 from hardbox.errors import HostUnfit, ProfileError
+from hardbox.words import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +50,7 @@ class CompiledFilter:
 
     @property
     def rules(self) -> Rules:
-        """The model that the program carries out; read anew, a run does not need it."""
+        """The model that the program carries out, read anew: for tests; a run does not need it."""
         return _rules(self.filter, self.add, self.refuse, self.keep, read_filter(self.filter))
 
 
@@ -61,10 +62,10 @@ def shipped() -> tuple[str, ...]:
 def read_filter(name_or_path: str) -> bytes:
     """Give the bytes of a filter by shipped name or by path (anything with "/" or ".toml").
 
-    Raises ProfileError HB450 (cannot be read) or HB454 (not to be trusted).
+    Raises ProfileError HB450 (no such name), what `files.read` raises for a path.
     """
     if "/" in name_or_path or name_or_path.endswith(".toml"):
-        return files.read_trusted(name_or_path, missing="HB450", unsafe="HB454", noun="filter")
+        return files.read(name_or_path, "filter").content
     if name_or_path not in shipped():
         raise ProfileError(
             "HB450",
@@ -83,7 +84,8 @@ def compile_filter(
     refuse:  groups to enforce beside those of the policy ("memfd").
     keep:    capabilities that the job keeps; groups with `with_capability` come into force.
     machine: as of uname(2): "x86_64" or "aarch64".
-    Raises ProfileError HB450..HB459, HostUnfit HB540 (machine) or HB541 (no libseccomp).
+    Raises ProfileError HB402..HB404 or HB450..HB462, Refused HB230 (a file that others can change),
+    HostUnfit HB540 (machine) or HB541 (no libseccomp).
     """
     if machine not in MACHINES:
         raise HostUnfit(
@@ -112,17 +114,27 @@ def compile_rules(rules: Rules, machine: str) -> bytes:
     binding = _binding()
     numbers = {call: _number(binding, call, machine) for call in sorted(rules.calls())}
     go_on = bpf.GO_ON
-    refuse_when = [(_errno(_EPERM), row) for row in rules.refuse_when]
-    allow = [(bpf.RET_ALLOW, row) for row in (*_plain(rules.allow), *rules.allow_when)]
     by_name = {row.call: _EPERM for row in rules.allow_when} | dict(rules.refuse)
-    refuse = [(_errno(by_name[row.call]), row) for row in _plain(by_name) if by_name[row.call] != _ENOSYS]
-    programs = [bpf.entry(machine)]
+    # Most calls are decided by their number alone; the others go on to where arguments count.
+    argued = {row.call for row in (*rules.refuse_when, *rules.allow_when)}
+    actions = {numbers[call]: _errno(number) for call, number in by_name.items()}
+    actions |= {numbers[call]: bpf.RET_ALLOW for call in rules.allow}
+    actions |= {numbers[call]: go_on for call in argued}
+    actions = {number: action for number, action in actions.items() if number >= 0}
+    refuse_when = [(_errno(_EPERM), row) for row in rules.refuse_when]
+    plain = _plain([call for call in rules.allow if call in argued])
+    allow = [(bpf.RET_ALLOW, row) for row in (*plain, *rules.allow_when)]
+    rest = [call for call in by_name if call in argued and by_name[call] != _ENOSYS]
+    refuse = [(_errno(by_name[row.call]), row) for row in _plain(rest)]
+    programs = [bpf.entry(machine), bpf.by_number(actions, _errno(_ENOSYS))]
     try:
         for default, wanted in ((go_on, refuse_when), (go_on, allow), (_errno(_ENOSYS), refuse)):
             program = _compile(binding, default, wanted, numbers)
             programs.append(bpf.retarget(program, int(binding.system_arch()), machine))
         return bpf.pack(bpf.join(programs))
     except (ValueError, OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and _filtered():
+            raise _inside(error) from error
         raise ProfileError(
             "HB459",
             f"the filter does not become a program: {error}",
@@ -130,10 +142,33 @@ def compile_rules(rules: Rules, machine: str) -> bytes:
         ) from error
 
 
+def _filtered() -> bool:
+    """Say whether a system call filter stands around this process (proc_pid_status(5))."""
+    return b"\nSeccomp:\t2\n" in _content("/proc/self/status")
+
+
+def _inside(error: OSError) -> HostUnfit:
+    return HostUnfit(
+        "HB510",
+        "already inside a sandbox: no further one can be made here",
+        value=f"libseccomp: {error.strerror}",
+        why="a system call filter around this process refuses what a sandbox is made of",
+        instead="run hardbox outside of it; hardbox doctor says what is refused",
+    )
+
+
+def number(call: str, machine: str) -> int:
+    """Give a system call's number on `machine`, negative if it has none.
+
+    Raises HostUnfit HB541 without libseccomp, ProfileError HB452 for a name that nobody knows.
+    """
+    return _number(_binding(), call, machine)
+
+
 def library_version() -> tuple[int, int, int]:
     """Give libseccomp's version. Raises HostUnfit HB541 if there is none."""
-    import ctypes  # noqa: PLC0415 (doctor only)
-    import ctypes.util  # noqa: PLC0415 (doctor only)
+    import ctypes  # noqa: PLC0415 (for a report only)
+    import ctypes.util  # noqa: PLC0415 (for a report only)
 
     class Version(ctypes.Structure):
         _fields_ = (("major", ctypes.c_uint), ("minor", ctypes.c_uint), ("micro", ctypes.c_uint))
@@ -150,20 +185,17 @@ def library_version() -> tuple[int, int, int]:
 def _rules(
     name: str, add: tuple[str, ...], refuse: tuple[str, ...], keep: tuple[str, ...], given: bytes
 ) -> Rules:
+    from hardbox.filters import floor  # noqa: PLC0415 (as the model)
     from hardbox.filters import model as models  # noqa: PLC0415 (imports tomllib; not needed when cached)
 
     model = models.load(name, lambda wanted: given if wanted == name else read_filter(wanted))
-    if "memfd" in refuse and all(group.name != "memfd" for group in model.groups):
-        # What the launcher itself asks for has to hold under any filter file.
-        memfd = models.Group(
-            "memfd",
-            "no executable memory files",
-            name,
-            refuse_when=(models.Row("memfd_create"),),
-            optional=True,
-        )
-        model = replace(model, groups=(*model.groups, memfd))
-    return models.effective(model, add=add, refuse=refuse, keep=keep)
+    if all(group.name != "memfd" for group in model.groups):
+        # A request of the policy, not of a group: the floor knows it under any filter file.
+        asked = tuple(group for group in refuse if group != "memfd")
+    else:
+        asked = refuse
+    rules = models.effective(model, add=add, refuse=asked, keep=keep)
+    return floor.put_under(rules, name, memfd="memfd" in refuse)
 
 
 def _key(inputs: tuple[object, ...], given: bytes, machine: str) -> str:
@@ -173,8 +205,10 @@ def _key(inputs: tuple[object, ...], given: bytes, machine: str) -> str:
         content = _content(data.path("seccomp", name))
         digest.update(repr(name).encode() + hashlib.sha256(content).digest())
     here = os.path.dirname(__file__)
-    ours = [f"{here}/{name}" for name in ("__init__.py", "model.py", "bpf.py", "syscall_names.py")]
-    for path in (*ours, *_library_files()):
+    ours = [
+        f"{here}/{name}" for name in ("__init__.py", "model.py", "floor.py", "bpf.py", "syscall_names.py")
+    ]
+    for path in (*ours, *library_files()):
         found = os.stat(path)
         digest.update(repr((path, found.st_size, found.st_mtime_ns)).encode())
     return digest.hexdigest()
@@ -185,7 +219,8 @@ def _content(path: str) -> bytes:
         return file.read()
 
 
-def _library_files() -> Iterator[str]:
+def library_files() -> Iterator[str]:
+    """Give the file of the libseccomp that is used."""
     for folder in _LIBRARIES:
         path = os.path.realpath(f"{folder.format(os.uname().machine)}/libseccomp.so.2")
         if os.path.exists(path):
@@ -269,8 +304,6 @@ def _number(binding: Any, call: str, machine: str) -> int:  # noqa: ANN401 (neit
     number = int(binding.resolve_syscall(arch, call))
     if number != -1:  # __NR_SCMP_ERROR: no architecture has it; less: others have it
         return number
-    from hardbox.filters.model import nearest  # noqa: PLC0415 (only for messages)
-
     known: list[str] = list(NEWER)
     for candidate in range(500):
         try:
@@ -282,5 +315,5 @@ def _number(binding: Any, call: str, machine: str) -> int:  # noqa: ANN401 (neit
         "HB452",
         f"no system call is called {call}",
         value=call,
-        instead=nearest(call, known) or "correct the name; see syscalls(2)",
+        instead=did_you_mean(call, known) or "correct the name; see syscalls(2)",
     )

@@ -3,7 +3,8 @@
 Run by: filters/__init__.py on a cache miss; pure. libseccomp cannot express "allow but for these
 arguments", nor two defaults in one filter, and 2.5.4 can mix up the actions of one filter
 (GHSA-4q85-33p6-j5g6). So it compiles small programs of one action each; a program says "go
-on" by returning GO_ON, and `join` turns each such return into a jump to the next program.
+on" by returning GO_ON, and `join` turns each such return into a jump to the next program. What
+a number alone decides is `by_number`, a program of our own: the shortest that there is.
 Instructions are those of bpf(4) and linux/filter.h.
 """
 
@@ -13,7 +14,7 @@ import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 LD_WORD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
 JUMP: Final = 0x05  # BPF_JMP | BPF_JA
@@ -30,6 +31,7 @@ GO_ON: Final = 0x7FF0_4842
 OFFSET_NUMBER: Final = 0
 OFFSET_ARCHITECTURE: Final = 4
 X32_BIT: Final = 0x4000_0000
+_FARTHEST: Final = 255  # jt and jf are bytes
 MAX_INSTRUCTIONS: Final = 4096  # BPF_MAXINSNS
 
 AUDIT_ARCHITECTURES: Final = {"x86_64": 0xC000_003E, "aarch64": 0xC000_00B7}
@@ -77,6 +79,31 @@ def entry(machine: str) -> list[Instruction]:
         kill if machine == "x86_64" else no_call,
         no_call,
     ]
+
+
+def by_number(actions: Mapping[int, int], default: int) -> list[Instruction]:
+    """Give a binary search over system call numbers: the action of each, `default` for all others.
+
+    Neighbours with one action are one leaf, which makes the program short: the kernel compiles
+    it for each job, and walks it once for each number (about 200 us for 700 instructions).
+    """
+    starts: list[tuple[int, int]] = [(0, actions.get(0, default))]
+    for number in sorted({edge for known in actions for edge in (known, known + 1)}):
+        action = actions.get(number, default)
+        if number > 0 and action != starts[-1][1]:
+            starts.append((number, action))
+    return [Instruction(LD_WORD, 0, 0, OFFSET_NUMBER), *_search(starts)]
+
+
+def _search(starts: list[tuple[int, int]]) -> list[Instruction]:
+    if len(starts) == 1:
+        return [Instruction(RETURN, 0, 0, starts[0][1])]
+    middle = len(starts) // 2
+    below, above = _search(starts[:middle]), _search(starts[middle:])
+    if len(below) <= _FARTHEST:
+        return [Instruction(JUMP_AT_LEAST, len(below), 0, starts[middle][0]), *below, *above]
+    far = Instruction(JUMP, 0, 0, len(below))
+    return [Instruction(JUMP_AT_LEAST, 0, 1, starts[middle][0]), far, *below, *above]
 
 
 def retarget(program: list[Instruction], native: int, machine: str) -> list[Instruction]:

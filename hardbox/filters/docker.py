@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from hardbox.errors import ProfileError
-from hardbox.filters.model import MAX_ROWS, WORD, Compare, Row, nearest
+from hardbox.filters.floor import CALLS
+from hardbox.filters.model import MAX_ROWS, WORD, Compare, Row
+from hardbox.words import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,10 +37,21 @@ class _Draft:
     refuse: list[str] = field(default_factory=list)
     refuse_when: list[Row] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        return bool(self.allow or self.allow_when or self.refuse or self.refuse_when)
 
-def read(document: object, origin: str) -> dict[str, Any]:
+    def take_floor_out(self) -> set[str]:
+        """Drop what the floor of every filter refuses; gives the calls."""
+        found = {*self.allow, *(row.call for row in self.allow_when)} & CALLS.keys()
+        self.allow = [name for name in self.allow if name not in found]
+        self.allow_when = [row for row in self.allow_when if row.call not in found]
+        return found
+
+
+def read(document: object, origin: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Turn a JSON document into the tables of a filter file, ready for writing as TOML.
 
+    Gives with it the calls that the document allows and no filter may (`floor.py`): they are left out.
     Raises ProfileError HB460 for what a filter of ours cannot say.
     """
     if not isinstance(document, dict):
@@ -60,8 +73,11 @@ def read(document: object, origin: str) -> dict[str, Any]:
     for number, entry in enumerate(entries):
         _entry(entry, f"syscalls[{number}]", origin, drafts)
     _contradictions(drafts, origin)
-    groups = {_name(key): _table(key, draft) for key, draft in drafts.items()}
-    return {"summary": "Converted from Docker or OCI JSON.", "group": groups}
+    left_out: set[str] = set()
+    for draft in drafts.values():
+        left_out |= draft.take_floor_out()
+    groups = {_name(key): _table(key, draft) for key, draft in drafts.items() if draft}
+    return {"summary": "Converted from Docker or OCI JSON.", "group": groups}, tuple(sorted(left_out))
 
 
 def _entry(entry: Mapping[str, Any], where: str, origin: str, drafts: dict[tuple[str, int], _Draft]) -> None:
@@ -286,7 +302,7 @@ def _cube(fixed: Mapping[int, tuple[int, int]]) -> tuple[Compare, ...]:
 def _known(table: Mapping[str, Any], keys: Sequence[str], where: str, origin: str) -> None:
     for key in table:
         if key not in keys:
-            _no("unknown key", f"{where}.{key}".lstrip("."), origin, nearest(key, keys) or "remove it")
+            _no("unknown key", f"{where}.{key}".lstrip("."), origin, did_you_mean(key, keys) or "remove it")
 
 
 def _no(what: str, value: str, origin: str, instead: str) -> NoReturn:

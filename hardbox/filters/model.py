@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from hardbox.errors import ProfileError
+from hardbox.words import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -238,7 +239,7 @@ def _check_names(model: Filter, add: Sequence[str], refuse: Sequence[str]) -> No
                     f"filter {model.name} has no group {name}",
                     f"seccomp.{key} = {name}",
                     "",
-                    nearest(name, groups) or f"see: hardbox seccomp show {model.name}",
+                    did_you_mean(name, groups) or f"see: hardbox seccomp show {model.name}",
                 )
     for name in add:
         if not groups[name].addable:
@@ -253,14 +254,6 @@ def _check_names(model: Filter, add: Sequence[str], refuse: Sequence[str]) -> No
             )
         if name in refuse:
             _bad("HB456", f"group {name} is both added and refused", f"seccomp.add = {name}", "", "keep one")
-
-
-def nearest(name: str, names: Sequence[str] | Mapping[str, object] | frozenset[str]) -> str:
-    """Give a sentence with the nearest known name, "" if none is near."""
-    import difflib  # noqa: PLC0415 (only for messages)
-
-    near = difflib.get_close_matches(name, list(names), 1, 0.6)
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def _group(name: str, table: Mapping[str, Any], source: str) -> Group:
@@ -378,7 +371,7 @@ def _flag(table: Mapping[str, Any], key: str, source: str, where: str) -> bool:
 def _known(table: Mapping[str, Any], keys: Sequence[str], source: str, where: str) -> None:
     for key in table:
         if key not in keys:
-            instead = nearest(key, keys) or f"known here: {', '.join(keys)}"
+            instead = did_you_mean(key, keys) or f"known here: {', '.join(keys)}"
             _bad("HB452", f"unknown key `{key}`", f"{where}.{key}".lstrip("."), source, instead)
 
 

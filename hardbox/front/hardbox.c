@@ -13,12 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "seal.h"
+
 #ifndef HB_PYTHON
 #define HB_PYTHON "/usr/bin/python3"
 #endif
 
 #define EXIT_REFUSED 125
-#define ENTRY "from hardbox.cli.main import entry; raise SystemExit(entry())"
+#define ENTRY "from hardbox.cli.main import entry; raise SystemExit(entry('%s'))"
 
 static int refuse(const char *code, const char *what, const char *why, const char *instead)
 {
@@ -39,25 +41,39 @@ static int fill(int fd)
 	return open("/dev/null", O_RDWR) == fd ? 0 : -1;
 }
 
-/* The interpreter beside this program, as in a virtual environment, else the one that it
- * was built for. */
-static const char *interpreter(char *room, size_t size)
+/* Put the path of a program beside this one into `room`; 0 if there is none. */
+static int beside(const char *name, char *room, size_t size)
 {
-	static const char name[] = "/python3";
 	ssize_t length = readlink("/proc/self/exe", room, size - 1);
 
-	if (length > 0 && (size_t)length < size - sizeof(name)) {
-		room[length] = '\0';
+	if (length <= 0 || (size_t)length >= size - 1)
+		return 0;
+	room[length] = '\0';
 
-		char *slash = strrchr(room, '/');
+	char *slash = strrchr(room, '/');
 
-		if (slash != NULL && (size_t)(slash - room) + sizeof(name) <= size) {
-			memcpy(slash, name, sizeof(name));
-			if (access(room, X_OK) == 0)
-				return room;
-		}
-	}
-	return HB_PYTHON;
+	if (slash == NULL || (size_t)(slash - room) + strlen(name) + 2 > size)
+		return 0;
+	memcpy(slash + 1, name, strlen(name) + 1);
+	return access(room, X_OK) == 0;
+}
+
+/* A decision that still holds needs no Python. */
+static void launch_sealed(const struct hb_seal *seal, int argc, char **argv)
+{
+	char room[PATH_MAX];
+	char **words;
+
+	if (!beside("hardbox-launch", room, sizeof(room)) ||
+	    (words = calloc((size_t)argc + 4, sizeof(*words))) == NULL)
+		return;
+	words[0] = (char *)(uintptr_t) "hardbox-launch";
+	words[1] = (char *)(uintptr_t)seal->plan;
+	words[2] = (char *)(uintptr_t) "--";
+	for (int i = seal->command; i < argc; i++)
+		words[i - seal->command + 3] = argv[i];
+	(void)execv(room, words);
+	free(words);
 }
 
 int main(int argc, char **argv)
@@ -75,21 +91,32 @@ int main(int argc, char **argv)
 				      "redirect from a file, a pipe or /dev/null");
 	}
 	/* Ignored, the kernel would reap the launcher before its status is read. An interrupt
-	 * waits until the front can answer it (cli/main.py). */
+	 * waits until Python can answer it (cli/main.py). */
 	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || sigemptyset(&interrupt) < 0 ||
-	    sigaddset(&interrupt, SIGINT) < 0 || sigprocmask(SIG_BLOCK, &interrupt, NULL) < 0)
+	    sigaddset(&interrupt, SIGINT) < 0)
 		return EXIT_REFUSED;
 
-	char **words = calloc((size_t)argc + 5, sizeof(*words));
-	const char *python = interpreter(room, sizeof(room));
+	struct hb_seal seal;
 
+	seal_find(&seal, argc, argv);
+	if (seal.plan[0] != '\0')
+		launch_sealed(&seal, argc, argv);
+	if (sigprocmask(SIG_BLOCK, &interrupt, NULL) < 0)
+		return EXIT_REFUSED;
+
+	char code[sizeof(ENTRY) + HB_SEAL_HEX];
+	char **words = calloc((size_t)argc + 5, sizeof(*words));
+	/* As in a virtual environment, else the interpreter that this program was built for. */
+	const char *python = beside("python3", room, sizeof(room)) ? room : HB_PYTHON;
+
+	(void)snprintf(code, sizeof(code), ENTRY, seal.key);
 	if (words == NULL)
 		return refuse("HB000", "there is no memory", strerror(errno), "free some, and try again");
 	/* execv(3) takes char *const[]; the strings are not written to. */
 	words[0] = (char *)(uintptr_t)python;
 	words[1] = (char *)(uintptr_t)"-EP";
 	words[2] = (char *)(uintptr_t)"-c";
-	words[3] = (char *)(uintptr_t)ENTRY;
+	words[3] = code;
 	for (int i = 1; i < argc; i++)
 		words[i + 3] = argv[i];
 	(void)execv(python, words);

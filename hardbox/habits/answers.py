@@ -31,6 +31,7 @@ NAMESPACES: Final = {
     "mount": "host-mounts",
     "mnt": "host-mounts",
 }
+COMMAND_LINE: Final = "command line"
 HOST_WORDS: Final = ("host", "shared", "share", "keep", "inherit", "true", "yes", "1")
 OWN_WORDS: Final = ("", "none", "private", "new", "own", "unshare", "false", "no", "0", "auto", "default")
 
@@ -40,7 +41,7 @@ def fold(word: str) -> str:
     return word.strip().lower().replace("_", "-")
 
 
-def said_differently(typed: str, instead: str, origin: str = "command line") -> Usage:
+def said_differently(typed: str, instead: str, origin: str = COMMAND_LINE) -> Usage:
     """Make the answer to something that hardbox has under another name, or always."""
     return Usage("HB006", "hardbox says this differently", value=typed, origin=origin, instead=instead)
 
@@ -51,8 +52,9 @@ def namespace(rule: str, text: str, typed: str, origin: str) -> HardboxError:
     if word in HOST_WORDS or word.split(":", 1)[0] == "host":
         return refuse(rule, value=typed, origin=origin)
     if word in OWN_WORDS:
-        own = 'network.mode = "none" or "loopback"' if rule == "host-network" else "leave it out"
-        return said_differently(typed, f"{own}: the job always has a namespace of its own")
+        if rule != "host-network":
+            return said_differently(typed, "leave it out: the job always has a namespace of its own", origin)
+        return said_differently(typed, _own_network(origin), origin)
     if rule == "host-network" and word.split(":", 1)[0] in (
         "bridge",
         "slirp4netns",
@@ -60,9 +62,16 @@ def namespace(rule: str, text: str, typed: str, origin: str) -> HardboxError:
         "loopback",
         "lo",
     ):
-        return said_differently(typed, "--network none or --network loopback")
+        return said_differently(typed, _own_network(origin), origin)
     # container:x, ns:/path, pod:x, service:x, /proc/1/ns/net, a name or a process id: all are joins.
     return refuse("joined-namespace", value=typed, origin=origin)
+
+
+def _own_network(origin: str) -> str:
+    """Say how a network of its own is asked for, where the request came from."""
+    if origin.startswith("-") or origin == COMMAND_LINE:
+        return "--network none, or --network loopback: the job always has a network of its own"
+    return 'network.mode = "none" or "loopback": the job always has a network of its own'
 
 
 def capability(text: str, typed: str, origin: str) -> HardboxError:

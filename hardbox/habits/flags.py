@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hardbox.habits.answers import (
+    COMMAND_LINE,
     NAMESPACES,
     capability,
     fold,
@@ -22,7 +23,6 @@ from hardbox.rules import refuse
 if TYPE_CHECKING:
     from hardbox.errors import HardboxError
 
-_COMMAND_LINE: Final = "command line"
 # Flags that ask for one thing whatever their value.
 _FLAGS: Final = {
     "privileged": "privileged",
@@ -91,10 +91,11 @@ _BARE: Final = frozenset(
             "tty",
         ),
         *("interactive", "unshare-all", "die-with-parent", "new-session", "read-only", "clearenv", "detach"),
+        "init",
         *(word for word in _FLAGS if word.startswith(("share-", "disable-", "allow-", "host"))),
     )
 )
-# Said differently here: what to type instead.
+# Said differently here: what to type instead; "{DIR}" stands for the value that was typed.
 _SAME: Final = {
     "rm": "leave it out: nothing is kept after a run",
     "interactive": "leave it out: the job has the caller's stdin, stdout and stderr",
@@ -104,15 +105,24 @@ _SAME: Final = {
     "new-session": "leave it out: injecting into the terminal is always refused",
     "read-only": 'leave it out: the root is read-only unless filesystem.mode = "ephemeral"',
     "read-only-root": "leave it out: the root is read-only",
-    "tmpfs": 'scratch in a profile: [filesystem] scratch = { "/tmp" = "64M" }',
-    "workdir": "--workdir DIR",
-    "chdir": "--workdir DIR",
-    "setenv": "--env NAME=VALUE",
-    "memory-limit": "--memory SIZE",
-    "pids-limit": "--tasks N",
-    "cpus": "--set limits.cpu=N",
-    "time-limit": "--timeout TIME",
-    "ulimit": "the keys of [limits] in a profile, or --set limits.open_files=N",
+    "tmpfs": 'scratch in a profile: [filesystem] scratch = { "{/tmp}" = "64M" }',
+    "workdir": "--workdir {DIR}",
+    "chdir": "--workdir {DIR}",
+    "cwd": "--workdir {DIR}",
+    "setenv": "--env {NAME=VALUE}",
+    "env": "--env {NAME=VALUE}",
+    "env-file": "--env NAME for each variable that the job needs, or --env NAME=VALUE",
+    "memory-limit": "--memory {SIZE}",
+    "pids-limit": "--tasks {N}",
+    "cpus": "--set limits.cpu={N}",
+    "time-limit": "--timeout {TIME}",
+    "ulimit": "the keys of [limits] in a profile, or --set {limits.open_files=N}",
+    "shm-size": '--set \'filesystem.scratch={"/dev/shm" = "{SIZE}"}\'',
+    "init": "leave it out: the job always has an init, which reaps what it leaves",
+    "dns": "leave it out: a job has no network on which names could be looked up",
+    "platform": "leave it out: the job runs on this machine's own processor",
+    "pull": "leave it out: there are no images; the job has the host's own /usr, read-only",
+    "restart": "leave it out: a job runs once; repeat `hardbox run` in a script",
     "dev": "leave it out: the job has a minimal /dev",
     "proc": "leave it out: the job has its own /proc",
     "seccomp": "seccomp.filter in a profile",
@@ -121,17 +131,29 @@ _SAME: Final = {
     "clearenv": "leave it out: only the variables in [environment] reach the job",
     "name": "leave it out: runs have no names",
     "detach": "start it in the background: hardbox run -- COMMAND &",
-    "entrypoint": "name the program as the command: hardbox run -- PROGRAM ARG...",
-    "uid": "--set identity.user=1000",
-    "gid": "--set identity.group=1000",
+    "entrypoint": "name the program as the command: hardbox run -- {PROGRAM} ARG...",
+    "uid": "--set identity.user={1000}",
+    "gid": "--set identity.group={1000}",
     "volume": "--read SRC:DST or --write SRC:DST",
+}
+_ALIASES: Final = {
+    "memory": "memory-limit",
+    "mem": "memory-limit",
+    "timelimit": "time-limit",
+}
+# Names of docker's --ulimit, as setrlimit(2) has them.
+_ULIMITS: Final = {
+    "nofile": "limits.open_files",
+    "nproc": "limits.tasks",
+    "fsize": "limits.file_size",
+    "data": "limits.memory",
 }
 _SHORT: Final = {
     "v": "volume",
     "p": "publish",
     "P": "publish-all",
     "u": "user",
-    "e": "setenv",
+    "e": "env",
     "w": "workdir",
     "m": "memory-limit",
     "t": "tty",
@@ -153,9 +175,12 @@ _BINDS: Final = {
     "rw-bind": "--write",
     "ro-bind": "--read",
     "ro-bind-try": "--read",
+    "ro": "--read",
+    "rw": "--write",
     "bindmount-ro": "--read",
     "overlay-src": "--read",
 }
+_LONG: Final = 20
 _SHARED: Final = ("shared", "rshared", "slave", "rslave")
 
 
@@ -175,28 +200,66 @@ def flag(name: str, value: str | None) -> HardboxError | None:
     if found is not None:
         return found
     if word in _FLAGS:
-        return refuse(_FLAGS[word], value=typed, origin=_COMMAND_LINE)
-    return said_differently(typed, _SAME[word]) if word in _SAME else None
+        return refuse(_FLAGS[word], value=typed, origin=COMMAND_LINE)
+    word = _ALIASES.get(word, word)
+    return said_differently(typed, _filled(word, "" if bare else text)) if word in _SAME else None
+
+
+def _filled(word: str, text: str) -> str:
+    """Give what to type instead, with the value that was typed, in the spelling that hardbox reads."""
+    before, brace, rest = _SAME[word].rpartition("{")
+    if not brace:
+        return _SAME[word]
+    example, _, after = rest.partition("}")
+    return before + (_value(word, text) or example) + after
+
+
+def _value(word: str, text: str) -> str:
+    """Give a value of another tool as hardbox writes it, "" if it cannot be told."""
+    found = text
+    if word in ("memory-limit", "shm-size"):
+        found = _size(text)
+    elif word == "time-limit":
+        found = f"{text}s" if text.isdigit() else text
+    elif word == "cpus":
+        whole, _, part = text.partition(".")
+        more = part.strip("0") != ""
+        found = str(int(whole or "0") + more) if (whole + part).isdigit() and len(text) < _LONG else ""
+    elif word == "ulimit":
+        name, _, number = text.partition("=")
+        number = number.partition(":")[0]
+        found = f"{_ULIMITS[name]}={number}" if name in _ULIMITS and number.isdigit() else ""
+    elif word == "setenv" and text and "=" not in text:
+        found = f"{text}=VALUE"
+    elif word == "tmpfs":
+        found = text.partition(":")[0]
+    return found
+
+
+def _size(text: str) -> str:
+    """Give "256M" for docker's "256m", "256mb" or "256MiB"."""
+    number = text.upper().removesuffix("B").removesuffix("I")
+    return number if number.rstrip("KMGT").isdigit() and len(number) < _LONG else ""
 
 
 def _of_namespaces(word: str, text: str, typed: str) -> HardboxError | None:
     if word not in NAMESPACES or word in ("mount", "time"):
         return None
-    return namespace(NAMESPACES[word], text, typed, _COMMAND_LINE)
+    return namespace(NAMESPACES[word], text, typed, COMMAND_LINE)
 
 
 def _of_privileges(word: str, text: str, typed: str) -> HardboxError | None:
     lower = text.lower()
     if word in ("cap-add", "caps", "cap", "keep-cap", "caps-keep"):
-        return capability(text, typed, _COMMAND_LINE)
+        return capability(text, typed, COMMAND_LINE)
     if word in ("security-opt", "apparmor", "apparmor-profile", "selinux", "label"):
-        return security_option(text if word == "security-opt" else f"{word}={text}", typed, _COMMAND_LINE)
+        return security_option(text if word == "security-opt" else f"{word}={text}", typed, COMMAND_LINE)
     if word == "user" or (word in ("uid", "gid") and text):
         return _user(word, text, typed)
     if word == "seccomp" and lower in ("unconfined", "off", "none", "no", "false"):
-        return refuse("seccomp-unconfined", value=typed, origin=_COMMAND_LINE)
+        return refuse("seccomp-unconfined", value=typed, origin=COMMAND_LINE)
     if word == "no-new-privileges" and lower in ("false", "no", "0", "off"):
-        return refuse("new-privileges", value=typed, origin=_COMMAND_LINE)
+        return refuse("new-privileges", value=typed, origin=COMMAND_LINE)
     return None
 
 
@@ -218,17 +281,19 @@ def _user(word: str, text: str, typed: str) -> HardboxError:
     if word == "gid":
         user, group = "", user
     if is_zero(user):
-        return refuse("root-inside", value=typed, origin=_COMMAND_LINE)
+        return refuse("root-inside", value=typed, origin=COMMAND_LINE)
     if is_zero(group):
-        return refuse("root-group", value=typed, origin=_COMMAND_LINE)
-    return said_differently(typed, "--set identity.user=1000 --set identity.group=1000")
+        return refuse("root-group", value=typed, origin=COMMAND_LINE)
+    flags = [f"--set identity.user={user}"] if user.isdigit() else []
+    flags += [f"--set identity.group={group}"] if group.isdigit() else []
+    return said_differently(typed, " ".join(flags) or "--set identity.user=1000 --set identity.group=1000")
 
 
 def _bind(word: str, text: str, typed: str) -> HardboxError:
     """Answer a bind mount: by the rule of its source, else with the option that does it here."""
     source, dest, options = _bind_parts(word, text)
     if set(options) & set(_SHARED):
-        return refuse("shared-propagation", value=typed, origin=_COMMAND_LINE)
+        return refuse("shared-propagation", value=typed, origin=COMMAND_LINE)
     rest = ("ro", "readonly", "readonly=true", "ro=true")
     write = _BINDS[word] != "--read" and not set(options) & set(rest)
     found = ""
@@ -241,10 +306,10 @@ def _bind(word: str, text: str, typed: str) -> HardboxError:
     elif source in ("~", "$HOME", "${HOME}"):
         found = "whole-home"
     if found:
-        return refuse(found, value=typed, origin=_COMMAND_LINE)
+        return refuse(found, value=typed, origin=COMMAND_LINE)
     option = _BINDS[word] or ("--write" if write else "--read")
-    target = f"{source or 'SRC'}:{dest or 'DST'}"
-    return said_differently(typed, f"use --read or --write: {option} {target}")
+    target = f"{source or 'SRC'}:{dest or 'DST'}" if dest or word not in ("ro", "rw") else source or "SRC"
+    return said_differently(typed, f"{option} {target}")
 
 
 def _bind_parts(word: str, text: str) -> tuple[str, str, list[str]]:

@@ -21,18 +21,19 @@
 
 #include <linux/capability.h>
 #include <linux/filter.h>
-#include <linux/openat2.h>
 #include <linux/securebits.h>
 
+#include "io.h"
 #include "sys.h"
+
+/* As the kernel gives it to the first process (init/init_task.c). */
+#define TIMER_SLACK_NS 50000ul
 
 /* landlock(7): rights that a descriptor's own mode stands for. */
 #define LANDLOCK_WRITE_FILE (1ull << 1)
 #define LANDLOCK_READ_FILE (1ull << 2)
 #define LANDLOCK_TRUNCATE (1ull << 14)
 #define LANDLOCK_IOCTL_DEV (1ull << 15)
-
-#define SET_IDS_DROP_GROUPS 1u
 
 static int become(const struct hb_step *step)
 {
@@ -44,7 +45,7 @@ static int become(const struct hb_step *step)
 
 static int step_set_ids(const struct hb_step *step)
 {
-	if ((step->field[2].number & SET_IDS_DROP_GROUPS) != 0 && setgroups(0, NULL) < 0)
+	if ((step->field[2].number & HB_SET_IDS_DROP_GROUPS) != 0 && setgroups(0, NULL) < 0)
 		return -1;
 	return become(step);
 }
@@ -57,13 +58,7 @@ static int step_loopback_up(void)
 	if (fd < 0)
 		return -1;
 	request.ifr_flags = IFF_UP | IFF_RUNNING;
-
-	int result = ioctl(fd, SIOCSIFFLAGS, &request);
-	int saved = errno;
-
-	(void)close(fd);
-	errno = saved;
-	return result;
+	return closing(ioctl(fd, SIOCSIFFLAGS, &request), fd);
 }
 
 static int step_rlimit(const struct hb_step *step)
@@ -106,7 +101,8 @@ static int step_cpus(const struct hb_step *step)
 	return sched_setaffinity(0, sizeof(keep), &keep);
 }
 
-/* What a job would inherit from whoever called us, set to what it is at boot. */
+/* What a job would inherit from whoever called us, set to what it is at boot; a priority that
+ * is lower than usual stays. */
 static int step_normalise(void)
 {
 	struct sched_param plain = {0};
@@ -132,7 +128,8 @@ static int step_normalise(void)
 		return -1;
 	if (personality(PER_LINUX) < 0)
 		return -1;
-	return prctl(PR_SET_TIMERSLACK, 0, 0, 0, 0);
+	/* Not 0, which means what was inherited. */
+	return prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
 }
 
 static int step_landlock(struct hb_init *init, const struct hb_step *step)
@@ -147,19 +144,14 @@ static int step_landlock(struct hb_init *init, const struct hb_step *step)
 
 static int step_landlock_path(const struct hb_init *init, const struct hb_step *step)
 {
-	int fd = sys_openat2(AT_FDCWD, step->field[0].string, O_PATH,
-			     RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	int fd = open_host(step->field[0].string);
 
 	if (fd < 0)
 		return -1;
 
 	struct hb_landlock_path rule = {.allowed_access = step->field[1].number, .parent_fd = fd};
-	int result = sys_landlock_add(init->landlock, &rule);
-	int saved = errno;
 
-	(void)close(fd);
-	errno = saved;
-	return result;
+	return closing(sys_landlock_add(init->landlock, &rule), fd);
 }
 
 /* /dev/stdin and friends reopen what stands on descriptors 0-2; allow exactly the access

@@ -11,7 +11,6 @@
 #include <linux/capability.h>
 #include <linux/sched.h>
 
-#define SET_IDS_DROP_GROUPS 1u
 #define NAMESPACES_SIX                                                                           \
 	((uint64_t)CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |    \
 	 CLONE_NEWUTS)
@@ -97,7 +96,7 @@ static const char *identity(const struct hb_plan *plan)
 		return "there is no id map";
 	if (root && !leased)
 		return "root's sandboxes need a range of host ids of their own";
-	if ((leased || helped) && (number(plan, HB_SET_IDS, 2) & SET_IDS_DROP_GROUPS) == 0)
+	if ((leased || helped) && (number(plan, HB_SET_IDS, 2) & HB_SET_IDS_DROP_GROUPS) == 0)
 		return "the caller's groups would stay with the job";
 	for (const struct hb_step *step = plan->steps; step < plan->steps + plan->count; step++) {
 		if (step->kind != HB_MAP_UID && step->kind != HB_MAP_GID)
@@ -184,6 +183,8 @@ const char *plan_below_floor(const struct hb_plan *plan)
 	if ((flags & NAMESPACES_SIX) != NAMESPACES_SIX ||
 	    (flags & ~(NAMESPACES_SIX | CLONE_NEWCGROUP)) != 0)
 		return "the namespaces are not the six (and cgroup)";
+	if ((number(plan, HB_STDIO, 0) & ~(uint64_t)HB_STDIO_REOPEN_PIPES) != 0)
+		return "it lets in descriptors that no job may have";
 	if ((keep & ~CAPABILITIES_KNOWN) != 0 || number(plan, HB_DROP_BOUNDING_SET, 0) != keep)
 		return "it keeps a capability that no job may have";
 	for (uint32_t i = 0; i < plan->count && why == NULL; i++)

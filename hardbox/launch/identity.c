@@ -1,4 +1,5 @@
-/* Leases of host ids, id maps, and trees whose owner appears as the inside user.
+/* Leases of host ids, id maps, and trees whose owner appears as the inside user; and what else
+ * only the host side can write of init.
  *
  * Run by: the supervisor, on the host side. */
 #include "identity.h"
@@ -15,14 +16,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <linux/openat2.h>
-
+#include "io.h"
 #include "sys.h"
 
 #define MAP_TEXT_MAX 4096
 #define MAP_ROWS_MAX 32
-#define TREE_RECURSIVE 1u
-#define TREE_IDMAPPED 2u
 
 /* One lock file for the whole host, one byte for each range: the lock belongs to the open
  * file, which supervisor and init share, so it ends when the last of them does, however. */
@@ -129,12 +127,8 @@ static int proc_write(pid_t pid, const char *name, const char *text, size_t size
 	if (fd < 0)
 		return -1;
 
-	ssize_t done = write(fd, text, size);
-	int saved = errno;
-
-	(void)close(fd);
-	errno = saved;
-	return done == (ssize_t)size ? 0 : -1;
+	/* One write: the kernel takes an id map as a whole. */
+	return closing(write(fd, text, size) == (ssize_t)size ? 0 : -1, fd);
 }
 
 static int map_write(pid_t pid, const char *name, const struct map *map)
@@ -200,25 +194,44 @@ static int map_by_helper(pid_t pid, const char *helper, const struct map *map)
 	return -1;
 }
 
-int maps_write(const struct hb_plan *plan, const struct hb_lease *lease, pid_t pid, uint32_t *step)
+/* The map of one kind: directly, or by the helper of that field of the MAP_HELPERS step. */
+static int map_put(const struct hb_plan *plan, const struct hb_lease *lease, pid_t pid,
+		   enum hb_kind kind, uint32_t *step)
 {
 	const struct hb_step *helpers = plan_find(plan, HB_MAP_HELPERS);
-	struct map uids;
-	struct map gids;
+	int groups = kind == HB_MAP_GID;
+	struct map map;
 
-	if (map_collect(plan, lease, HB_MAP_GID, &gids, step) < 0)
+	if (map_collect(plan, lease, kind, &map, step) < 0)
 		return -1;
+	if (helpers != NULL) {
+		*step = (uint32_t)(helpers - plan->steps) + 1;
+		return map_by_helper(pid, helpers->field[groups ? 1 : 0].string, &map);
+	}
+	*step = (uint32_t)(plan_find(plan, kind) - plan->steps) + 1;
 	/* Without privilege the kernel wants setgroups(2) given up before a gid is mapped
 	 * (user_namespaces(7)). */
-	if (helpers == NULL && lease->fd < 0 && proc_write(pid, "setgroups", "deny", 4) < 0)
+	if (groups && lease->fd < 0 && proc_write(pid, "setgroups", "deny", 4) < 0)
 		return -1;
-	if (helpers != NULL ? map_by_helper(pid, helpers->field[1].string, &gids) < 0
-			    : map_write(pid, "gid_map", &gids) < 0)
+	return map_write(pid, groups ? "gid_map" : "uid_map", &map);
+}
+
+int maps_write(const struct hb_plan *plan, const struct hb_lease *lease, pid_t pid, uint32_t *step)
+{
+	return map_put(plan, lease, pid, HB_MAP_GID, step) < 0
+		   ? -1
+		   : map_put(plan, lease, pid, HB_MAP_UID, step);
+}
+
+int protection_lift(pid_t pid)
+{
+	char score;
+	int fd = proc_open(pid, "oom_score_adj", O_RDWR);
+
+	if (fd < 0)
 		return -1;
-	if (map_collect(plan, lease, HB_MAP_UID, &uids, step) < 0)
-		return -1;
-	return helpers != NULL ? map_by_helper(pid, helpers->field[0].string, &uids)
-			       : map_write(pid, "uid_map", &uids);
+	return closing(read(fd, &score, 1) == 1 && (score != '-' || pwrite(fd, "0", 1, 0) == 1) ? 0 : -1,
+		       fd);
 }
 
 /* A user namespace that exists only to carry an id map: disk owner -> host id of the job. */
@@ -251,26 +264,11 @@ static int idmap_namespace(uint32_t disk_uid, uint32_t uid, uint32_t disk_gid, u
 	return fd;
 }
 
-/* What the front end has looked at may have changed since: only a directory or a regular file,
- * and never through a symlink. */
-static int tree_source(const char *path)
-{
-	int source = sys_openat2(AT_FDCWD, path, O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
-	struct stat found;
-
-	if (source < 0 ||
-	    (fstat(source, &found) == 0 && (S_ISDIR(found.st_mode) || S_ISREG(found.st_mode))))
-		return source;
-	(void)close(source);
-	errno = ENOTSUP;
-	return -1;
-}
-
 int tree_open(const struct hb_step *step, const struct hb_lease *lease)
 {
 	uint64_t flags = step->field[1].number;
-	int recursive = (flags & TREE_RECURSIVE) != 0;
-	int source = tree_source(step->field[0].string);
+	int recursive = (flags & HB_TREE_RECURSIVE) != 0;
+	int source = open_source(step->field[0].string);
 	int tree = source < 0 ? -1
 			      : open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
 							  AT_EMPTY_PATH |
@@ -279,7 +277,7 @@ int tree_open(const struct hb_step *step, const struct hb_lease *lease)
 	uint32_t gid = 0;
 	int result = tree < 0 ? -1 : 0;
 
-	if (result == 0 && (flags & TREE_IDMAPPED) != 0) {
+	if (result == 0 && (flags & HB_TREE_IDMAPPED) != 0) {
 		struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP};
 		int ns = -1;
 
@@ -293,20 +291,8 @@ int tree_open(const struct hb_step *step, const struct hb_lease *lease)
 		result = ns < 0 ? -1
 				: mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u),
 						&attributes, sizeof(attributes));
-		if (ns >= 0) {
-			int saved = errno;
-
-			(void)close(ns);
-			errno = saved;
-		}
+		result = closing(result, ns);
 	}
-
-	int saved = errno;
-
-	if (source >= 0)
-		(void)close(source);
-	if (result < 0 && tree >= 0)
-		(void)close(tree);
-	errno = saved;
-	return result < 0 ? -1 : tree;
+	result = closing(result, source);
+	return result < 0 ? closing(-1, tree) : tree;
 }

@@ -17,8 +17,14 @@ struct hb_lease {
  * ranges are taken); *step is the 1-based step to blame. */
 int lease_take(const struct hb_plan *plan, struct hb_lease *lease, uint32_t *step);
 
-/* Write the id maps of process `pid`, directly or through newuidmap(1) and newgidmap(1). */
+/* Write the id maps of process `pid`, directly or through newuidmap(1) and newgidmap(1). 0, or
+ * -1 and errno; *step is the 1-based step to blame: the first row of the map, a row that is
+ * wrong by itself, or the step that names the helpers. */
 int maps_write(const struct hb_plan *plan, const struct hb_lease *lease, pid_t pid, uint32_t *step);
+
+/* A caller whom the kernel spares when memory runs out (sshd, a service manager) must not hand
+ * that on to the job. Raising the score needs no privilege. 0, or -1 and errno. */
+int protection_lift(pid_t pid);
 
 /* Clone the tree of a TREE step, idmapped; gives a descriptor, or -1 and errno. */
 int tree_open(const struct hb_step *step, const struct hb_lease *lease);

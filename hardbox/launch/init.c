@@ -103,12 +103,12 @@ static _Noreturn void job_main(const struct hb_command *command, const int keep[
 	for (int i = 0; i < KEPT; i++)
 		if (keep[i] >= 0 && keep[i] != socket && close(keep[i]) < 0)
 			_exit(EXIT_INIT_FAILED);
-	if (setsid() < 0 || sigemptyset(&none) < 0 || message_send(socket, &message) < 0 ||
-	    message_receive(socket, &message) != 1 || message.type != HB_GO)
+	if (setsid() < 0 || sigemptyset(&none) < 0 || message_send(socket, &message) < 0)
 		_exit(EXIT_INIT_FAILED);
-	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
-		_exit(EXIT_INIT_FAILED);
-	command_exec(command);
+	/* From here on an end without a word would be taken for the exec. */
+	if (message_receive(socket, &message) == 1 && message.type == HB_GO &&
+	    sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+		command_exec(command);
 	message = (struct hb_message){.type = HB_NO_EXEC, .value = errno};
 	(void)message_send(socket, &message);
 	_exit(EXIT_INIT_FAILED);

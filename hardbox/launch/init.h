@@ -6,8 +6,6 @@
 
 #include "plan.h"
 
-#define HB_TREES_MAX 256
-
 /* State that steps hand on to later steps; one per sandbox, on init's stack. */
 struct hb_init {
 	const struct hb_plan *plan;
@@ -19,8 +17,8 @@ struct hb_init {
 	uint32_t tree_count;
 };
 
-/* Execute one INSIDE step. 0, or -1 and errno; ENOSYS for a kind that is not theirs is
- * impossible by the switch in init.c. */
+/* Execute one INSIDE step. 0, or -1 and errno; EINVAL for a kind that is not theirs, which
+ * init.c does not give them. */
 int mount_step(struct hb_init *init, const struct hb_step *step);
 int drop_step(struct hb_init *init, const struct hb_step *step);
 

@@ -9,6 +9,9 @@
  *           DATA     collected while decoding: environment, arguments, search path
  *           INSIDE   done by init, in order, one after the other
  */
+#ifndef HB_KINDS_H
+#define HB_KINDS_H
+
 #define HB_KINDS(KIND)                                                                  \
 	KIND(1, HOST, "host", "us", OUTSIDE)                                            \
 	KIND(2, NAMESPACES, "namespaces", "q", OUTSIDE)                                 \
@@ -30,7 +33,7 @@
 	KIND(44, SYMLINK, "symlink", "ss", INSIDE)                                      \
 	KIND(45, WRITE_FILE, "write-file", "sub", INSIDE)                               \
 	KIND(46, BIND, "bind", "ssqu", INSIDE)                                          \
-	KIND(47, ATTACH, "attach", "usqu", INSIDE)                                      \
+	KIND(47, ATTACH, "attach", "usq", INSIDE)                                       \
 	KIND(48, DEVICE, "device", "ssuu", INSIDE)                                      \
 	KIND(49, TMPFS, "tmpfs", "sqquq", INSIDE)                                       \
 	KIND(50, STAGE, "stage", "sqq", INSIDE)                                         \
@@ -61,3 +64,12 @@
 	KIND(75, CLOSE_FDS, "close-fds", "", INSIDE)                                    \
 	KIND(76, SECCOMP, "seccomp", "b", INSIDE)                                       \
 	KIND(77, EXEC, "exec", "", INSIDE)
+
+/* Bits of the flags of a step (tests/unit/test_numbers.py compares them with the steps). */
+#define HB_STDIO_REOPEN_PIPES 1u /* the job may reopen pipes on 0-2, each in its direction */
+#define HB_TREE_RECURSIVE 1u
+#define HB_TREE_IDMAPPED 2u
+#define HB_BIND_RECURSIVE 1u
+#define HB_SET_IDS_DROP_GROUPS 1u
+
+#endif

@@ -1,6 +1,7 @@
 /* hardbox-launch: obeys a launch plan.
  *
- *   hardbox-launch FILE.plan [--] COMMAND ARG...    a sealed plan, from `hardbox compile`
+ *   hardbox-launch FILE.plan [[--] COMMAND ARG...]  a sealed plan, from `hardbox compile`;
+ *                                                   without COMMAND its own command
  *   hardbox-launch --plan-fd N [--status-fd M]      for hardbox itself
  *
  * Takes no option that changes what a plan says. Exit status as in docs/errors.md: the
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "init.h"
@@ -31,14 +33,15 @@ static int refuse(const char *what, const char *detail)
 
 static int usage(void)
 {
-	(void)fprintf(stderr, "usage: hardbox-launch FILE.plan [--] COMMAND [ARG...]\n"
+	(void)fprintf(stderr, "usage: hardbox-launch FILE.plan [[--] COMMAND [ARG...]]\n"
 			      "       hardbox-launch --version\n"
-			      "Makes a plan with: hardbox compile --profile NAME -o FILE.plan\n"
+			      "Runs COMMAND, or the plan's own command, as the plan says; it is made with\n"
+			      "  hardbox compile --profile NAME -o FILE.plan -- COMMAND [ARG...]\n"
 			      "  nothing was run\n");
 	return HB_EXIT_REFUSED;
 }
 
-/* Read all of `fd`, at most HB_PLAN_MAX bytes; the memory is the caller's for good. */
+/* Read all of `fd`, little more than HB_PLAN_MAX bytes; the memory is the caller's for good. */
 static unsigned char *read_plan(int fd, size_t *size)
 {
 	size_t room = 65536;
@@ -58,7 +61,7 @@ static unsigned char *read_plan(int fd, size_t *size)
 		*size += (size_t)got;
 		if (*size < room)
 			continue;
-		if (room >= HB_PLAN_MAX) {
+		if (room > HB_PLAN_MAX) {
 			errno = EFBIG;
 			break;
 		}
@@ -72,6 +75,16 @@ static unsigned char *read_plan(int fd, size_t *size)
 	}
 	free(bytes);
 	return NULL;
+}
+
+/* Whoever can write a plan decides what it does with the caller's rights. */
+static int trusted_plan(int fd)
+{
+	struct stat found;
+
+	return fstat(fd, &found) == 0 && S_ISREG(found.st_mode) &&
+	       (found.st_uid == geteuid() || found.st_uid == 0) &&
+	       (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 /* A descriptor number of our own caller: digits only, below 2^20. */
@@ -110,13 +123,17 @@ int main(int argc, char **argv)
 			status_fd = descriptor_number(argv[4]);
 		if (plan_fd < 0 || (argc == 5 && status_fd < 0) || plan_fd == status_fd)
 			return usage();
-	} else if (argc >= 3 && argv[1][0] != '-') {
-		command_line = argv + (strcmp(argv[2], "--") == 0 ? 3 : 2);
-		if (command_line[0] == NULL)
+	} else if (argc >= 2 && argv[1][0] != '-') {
+		if (argc > 2)
+			command_line = argv + (strcmp(argv[2], "--") == 0 ? 3 : 2);
+		if (command_line != NULL && command_line[0] == NULL)
 			return usage();
 		plan_fd = open(argv[1], O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 		if (plan_fd < 0)
 			return refuse(argv[1], strerror(errno));
+		if (!trusted_plan(plan_fd))
+			return refuse("others can change the plan",
+				      "it must be a file of yours or root's that only its owner can write");
 	} else {
 		return usage();
 	}

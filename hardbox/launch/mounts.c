@@ -19,8 +19,6 @@
 #include "place.h"
 #include "sys.h"
 
-#define BIND_RECURSIVE 1u
-
 /* Attach a clone of what `source` refers to. */
 static int attach_clone(const struct hb_init *init, int source, const char *dest, uint64_t set,
 			int recursive)
@@ -38,19 +36,11 @@ static int attach_clone(const struct hb_init *init, int source, const char *dest
 
 static int step_bind(const struct hb_init *init, const struct hb_step *step)
 {
-	int recursive = (step->field[3].number & BIND_RECURSIVE) != 0;
-	struct stat found;
-	int source = sys_openat2(AT_FDCWD, step->field[0].string, O_PATH,
-				 RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	int recursive = (step->field[3].number & HB_BIND_RECURSIVE) != 0;
+	int source = open_source(step->field[0].string);
 
 	if (source < 0)
 		return -1;
-	/* The front end has looked, but the path may have changed since: a socket would be a
-	 * service of the host. */
-	if (fstat(source, &found) < 0 || (!S_ISDIR(found.st_mode) && !S_ISREG(found.st_mode))) {
-		errno = ENOTSUP;
-		return closing(-1, source);
-	}
 	return closing(attach_clone(init, source, step->field[1].string, step->field[2].number,
 				    recursive),
 		       source);
@@ -73,8 +63,7 @@ static int step_attach(const struct hb_init *init, const struct hb_step *step)
 static int step_device(const struct hb_init *init, const struct hb_step *step)
 {
 	struct stat found;
-	int source = sys_openat2(AT_FDCWD, step->field[0].string, O_PATH,
-				 RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	int source = open_host(step->field[0].string);
 
 	if (source < 0)
 		return -1;
@@ -135,21 +124,6 @@ static int step_symlink(const struct hb_init *init, const struct hb_step *step)
 	return closing(symlinkat(step->field[0].string, parent, name), parent);
 }
 
-static int write_bytes(int fd, const unsigned char *bytes, size_t length)
-{
-	while (length > 0) {
-		ssize_t done = write(fd, bytes, length);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return -1;
-		bytes += done;
-		length -= (size_t)done;
-	}
-	return 0;
-}
-
 static int step_write_file(const struct hb_init *init, const struct hb_step *step)
 {
 	const char *name;
@@ -164,7 +138,7 @@ static int step_write_file(const struct hb_init *init, const struct hb_step *ste
 	if (file < 0)
 		return closing(-1, parent);
 
-	int result = write_bytes(file, step->field[2].bytes, step->field[2].length);
+	int result = write_whole(file, step->field[2].bytes, step->field[2].length);
 
 	if (result == 0)
 		result = fchmod(file, mode);
@@ -191,7 +165,9 @@ static int new_instance(const struct hb_init *init, const char *type, const char
 		return -1;
 	if (strcmp(type, "devpts") == 0 &&
 	    (fsconfig(fs, FSCONFIG_SET_STRING, "ptmxmode", "0666", 0) < 0 ||
-	     fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0620", 0) < 0))
+	     fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0620", 0) < 0 ||
+	     /* All instances share the host's number of terminals. */
+	     fsconfig(fs, FSCONFIG_SET_STRING, "max", "64", 0) < 0))
 		return closing(-1, fs);
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return closing(-1, fs);
@@ -209,15 +185,19 @@ static int step_sysctl(const struct hb_init *init, const struct hb_step *step)
 
 	if (file < 0)
 		return -1;
-	return closing(write_bytes(file, (const unsigned char *)step->field[1].string,
-				   step->field[1].length),
-		       file);
+	return closing(write_whole(file, step->field[1].string, step->field[1].length), file);
 }
 
 /* Cover `field 1` with `field 0`, both in the new root: /dev/null over a file, an empty
- * directory over a directory. */
+ * directory over a directory. What this kernel does not have needs no cover. */
 static int step_mask(const struct hb_init *init, const struct hb_step *step)
 {
+	int there = open_dest(init, step->field[1].string);
+
+	if (there < 0)
+		return errno == ENOENT ? 0 : -1;
+	(void)close(there);
+
 	int cover = open_dest(init, step->field[0].string);
 
 	if (cover < 0)

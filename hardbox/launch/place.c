@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <unistd.h>
 
 #include "sys.h"
 
@@ -42,16 +41,6 @@ int open_parent(const struct hb_init *init, const char *path, const char **name)
 	memcpy(parent, inside, length);
 	parent[length] = '\0';
 	return sys_openat2(init->root, parent, O_PATH | O_DIRECTORY, BENEATH);
-}
-
-int closing(int result, int fd)
-{
-	int saved = errno;
-
-	if (fd >= 0)
-		(void)close(fd);
-	errno = saved;
-	return result;
 }
 
 int set_attributes(int fd, uint64_t set, uint64_t clear, int recursive)

@@ -7,6 +7,7 @@
 #include <linux/openat2.h>
 
 #include "init.h"
+#include "io.h"
 
 #define BENEATH (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 
@@ -16,8 +17,6 @@ const char *relative(const char *path);
 int open_dest(const struct hb_init *init, const char *path);
 /* Open the parent directory of `path` in the new root and point *name at its last part. */
 int open_parent(const struct hb_init *init, const char *path, const char **name);
-/* Close and keep errno, so that a failed call's reason survives the clean-up. */
-int closing(int result, int fd);
 /* mount_setattr(2) on a descriptor; propagation becomes private. */
 int set_attributes(int fd, uint64_t set, uint64_t clear, int recursive);
 /* Move a detached mount to `dest` of the new root. */

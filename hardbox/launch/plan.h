@@ -2,7 +2,7 @@
  *
  * Used by: main.c, supervisor.c, init.c. Layout, all little-endian:
  *   magic[8] version:u32 total:u32 sha256[32] steps:u32 zero:u32   then `steps` records of
- *   kind:u16 zero:u16 length:u32 payload[length]
+ *   kind:u32 length:u32 payload[length]
  * Strings in a payload are length:u32, bytes, NUL; bytes are length:u32, bytes.
  */
 #ifndef HB_PLAN_H
@@ -16,10 +16,12 @@
 #define HB_PLAN_MAGIC "HBXPLAN\x01"
 #define HB_PLAN_VERSION 1u
 #define HB_PLAN_HEADER 56u
+/* What one launch can carry; hardbox/plan/ says so before it makes such a plan
+ * (tests/unit/test_numbers.py). */
 #define HB_PLAN_MAX (16u << 20)
 #define HB_STEPS_MAX 16384u
-#define HB_DATA_MAX 8192u
 #define HB_SEARCH_MAX 64u
+#define HB_TREES_MAX 256u
 #define HB_FIELDS_MAX 6u
 
 enum hb_kind {

@@ -78,6 +78,5 @@ void read_back_job(const struct launch *launch, pid_t pid)
 	read_back(launch, pid, "status");
 	read_back(launch, pid, "uid_map");
 	read_back(launch, pid, "gid_map");
-	read_back(launch, pid, "limits");
 	(void)record_write(launch->status_fd, HB_RECORD_READ, "pid", 4, &number, sizeof(number));
 }

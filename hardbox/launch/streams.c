@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -40,31 +42,49 @@ static int harmless_device(dev_t device)
 	}
 }
 
-/* Not a namespace, and not a writable file of /proc (the memory of a host process). */
+/* A memory file has no path, so no wall of paths stops the job from opening it anew for
+ * writing, or from executing it. */
+static int memory_file(int fd)
+{
+	char link[32];
+	char name[16];
+	ssize_t length = -1;
+
+	if (snprintf(link, sizeof(link), "/proc/self/fd/%d", fd) > 0)
+		length = readlink(link, name, sizeof(name));
+	return length < 7 || memcmp(name, "/memfd:", 7) == 0;
+}
+
+/* Not a namespace, not a memory file, not a writable file of /proc (a host process's memory). */
 static int harmless_file(int fd, int mode)
 {
 	struct statfs system;
 
-	if (fstatfs(fd, &system) < 0 || system.f_type == NSFS_MAGIC)
+	if (fstatfs(fd, &system) < 0 || system.f_type == NSFS_MAGIC ||
+	    (system.f_type == TMPFS_MAGIC && memory_file(fd)))
 		return 0;
 	return system.f_type != PROC_SUPER_MAGIC || (mode & O_ACCMODE) == O_RDONLY;
 }
 
-/* An unnamed AF_UNIX pair, as shells of other languages use instead of a pipe. */
+/* An unnamed pair of AF_UNIX streams, as other languages use instead of a pipe. Datagram
+ * sockets could be connected anew, to a service of the host. */
 static int unnamed_pair(int fd)
 {
 	struct sockaddr_un name = {0};
+	int type = 0;
+	socklen_t size = sizeof(type);
 	socklen_t own = sizeof(name);
 	socklen_t peer = sizeof(name);
 
-	if (getsockname(fd, (struct sockaddr *)&name, &own) < 0 || name.sun_family != AF_UNIX ||
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM ||
+	    getsockname(fd, (struct sockaddr *)&name, &own) < 0 || name.sun_family != AF_UNIX ||
 	    getpeername(fd, (struct sockaddr *)&name, &peer) < 0)
 		return 0;
 	return own == offsetof(struct sockaddr_un, sun_path) &&
 	       peer == offsetof(struct sockaddr_un, sun_path);
 }
 
-static int check(int fd, uint64_t allowed)
+static int check(int fd)
 {
 	struct stat found;
 	int mode = fcntl(fd, F_GETFL);
@@ -87,22 +107,21 @@ static int check(int fd, uint64_t allowed)
 	if ((mode & O_PATH) == 0 &&
 	    ((S_ISREG(found.st_mode) && harmless_file(fd, mode)) || S_ISFIFO(found.st_mode) ||
 	     (S_ISCHR(found.st_mode) && harmless_device(found.st_rdev)) ||
-	     (S_ISSOCK(found.st_mode) &&
-	      ((allowed & HB_STDIO_SOCKETS) != 0 || unnamed_pair(fd)))))
+	     (S_ISSOCK(found.st_mode) && unnamed_pair(fd))))
 		return 0;
 	errno = ENOTSUP;
 	return -1;
 }
 
-int streams_check(uint64_t allowed)
+int streams_check(void)
 {
 	for (int fd = 0; fd < 3; fd++)
-		if (check(fd, allowed) < 0)
+		if (check(fd) < 0)
 			return -1;
 	return 0;
 }
 
-int streams_give(uint32_t uid, uint32_t gid)
+int streams_reopen(void)
 {
 	for (int fd = 0; fd < 3; fd++) {
 		struct stat found;
@@ -110,8 +129,15 @@ int streams_give(uint32_t uid, uint32_t gid)
 
 		if (fstat(fd, &found) < 0 || fstatfs(fd, &where) < 0)
 			return -1;
-		/* A named pipe stands in the caller's tree and stays whose it is. */
-		if (S_ISFIFO(found.st_mode) && where.f_type == PIPEFS_MAGIC && fchown(fd, uid, gid) < 0)
+		/* A named pipe stands in the caller's tree and stays as it is. */
+		if (!S_ISFIFO(found.st_mode) || where.f_type != PIPEFS_MAGIC)
+			continue;
+
+		mode_t others = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY ? 0222 : 0444;
+
+		/* Others may do what the job does with it, and nothing else: not being the owner,
+		 * the job cannot change that. */
+		if (fchmod(fd, (found.st_mode & 0777) | others) < 0)
 			return -1;
 	}
 	return 0;

@@ -4,16 +4,12 @@
 
 #include <stdint.h>
 
-/* Bits of the STDIO step. */
-#define HB_STDIO_SOCKETS 1u /* sockets with a name or a network address too, not only pairs */
-#define HB_STDIO_GIVE_PIPES 2u /* pipes on 0-2 become the job's, who is another host user */
-
 /* Check 0-2, and put /dev/null where one is closed. 0, or -1 and errno: EISDIR for a
- * directory, ENOTSUP for a device, socket or O_PATH descriptor that is not let in. */
-int streams_check(uint64_t allowed);
+ * directory, ENOTSUP for a device, socket, memory file or O_PATH descriptor that is not let in. */
+int streams_check(void);
 
-/* Make the job the owner of every anonymous pipe on 0-2, so that it can reopen /dev/stdin
- * as any program outside can. 0, or -1 and errno. */
-int streams_give(uint32_t uid, uint32_t gid);
+/* Let the job, who is another user of the host than root, reopen the anonymous pipes on 0-2
+ * (/dev/stdin), each in its own direction only. 0, or -1 and errno. */
+int streams_reopen(void);
 
 #endif

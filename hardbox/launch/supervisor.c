@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "identity.h"
+#include "io.h"
 #include "launch.h"
 #include "streams.h"
 #include "sys.h"
@@ -40,6 +41,18 @@ static int blame(struct launch *launch, uint32_t step, int error)
 		launch->failed_step = step;
 	}
 	return -1;
+}
+
+/* The same while init is prepared. What init said last counts for more than that it is gone. */
+static int blame_init(struct launch *launch, uint32_t step, int error)
+{
+	struct pollfd event = {.fd = launch->control, .events = POLLIN};
+	struct hb_message message;
+
+	if (poll(&event, 1, 0) == 1 && message_receive(launch->control, &message) == 1 &&
+	    message.type == HB_FAILED)
+		(void)blame(launch, message.step, message.value);
+	return blame(launch, step, error);
 }
 
 static uint32_t index_of(const struct hb_plan *plan, enum hb_kind kind)
@@ -72,16 +85,16 @@ static int check_status(const struct launch *launch)
 
 static int make_signals(struct launch *launch)
 {
-	static const int forwarded[] = {SIGINT,	 SIGTERM, SIGHUP,  SIGQUIT,
-					SIGUSR1, SIGUSR2, SIGWINCH};
+	static const int forwarded[] = {HB_FORWARDED};
 	sigset_t set;
 
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
 		(void)sigaddset(&set, forwarded[i]);
-	/* An ignored SIGCHLD, inherited from the caller, would lose the exit status. */
+	/* An ignored SIGCHLD, inherited from the caller, would lose the exit status. A write that
+	 * fails is told as an error, not by our death. */
 	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
-	    sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+	    signal(SIGXFSZ, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return blame(launch, 0, errno);
 	launch->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return launch->signals < 0 ? blame(launch, 0, errno) : 0;
@@ -114,39 +127,18 @@ static int make_init(struct launch *launch, const struct hb_command *command, in
 	return 0;
 }
 
-/* A caller whom the kernel spares when memory runs out (sshd, a service manager) must not
- * hand that on to the job. Raising the score needs no privilege. */
-static int lift_protection(pid_t pid)
-{
-	char path[64];
-	char score;
-	int length = snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
-	int fd = length < 0 || (size_t)length >= sizeof(path) ? -1
-							       : open(path, O_RDWR | O_CLOEXEC);
-
-	if (fd < 0)
-		return -1;
-
-	int result = read(fd, &score, 1) == 1 && (score != '-' || pwrite(fd, "0", 1, 0) == 1) ? 0 : -1;
-	int saved = errno;
-
-	(void)close(fd);
-	errno = saved;
-	return result;
-}
-
 static int prepare_init(struct launch *launch, const struct hb_lease *lease)
 {
 	struct hb_message go = {.type = HB_GO};
 	uint32_t step = 0;
 
 	read_back_namespaces(launch);
-	if (lift_protection(launch->init) < 0)
-		return blame(launch, 0, errno);
+	if (protection_lift(launch->init) < 0)
+		return blame_init(launch, 0, errno);
 	if (maps_write(launch->plan, lease, launch->init, &step) < 0)
-		return blame(launch, step, errno);
+		return blame_init(launch, step, errno);
 	if (message_send(launch->control, &go) < 0)
-		return blame(launch, 0, errno);
+		return blame_init(launch, 0, errno);
 	for (uint32_t i = 0; i < launch->plan->count; i++) {
 		if (launch->plan->steps[i].kind != HB_TREE)
 			continue;
@@ -154,22 +146,19 @@ static int prepare_init(struct launch *launch, const struct hb_lease *lease)
 		int tree = tree_open(&launch->plan->steps[i], lease);
 
 		if (tree < 0)
-			return blame(launch, i + 1, errno);
-
-		int sent = descriptor_send(launch->control, tree);
-		int saved = errno;
-
-		(void)close(tree);
-		if (sent < 0)
-			return blame(launch, i + 1, saved);
+			return blame_init(launch, i + 1, errno);
+		if (closing(descriptor_send(launch->control, tree), tree) < 0)
+			return blame_init(launch, i + 1, errno);
 	}
 	return 0;
 }
 
 static void kill_all(const struct launch *launch)
 {
-	/* ESRCH: already gone. Killing pid 1 ends its whole pid namespace. */
-	(void)sys_pidfd_send_signal(launch->pidfd, SIGKILL);
+	/* ESRCH: already gone. Killing pid 1 ends its whole pid namespace. Where a filter of an
+	 * outer container knows no pidfds: init is our child, whose number is its own until we wait. */
+	if (sys_pidfd_send_signal(launch->pidfd, SIGKILL) < 0 && errno != ESRCH)
+		(void)kill(launch->init, SIGKILL);
 }
 
 /* A time that is `ms` milliseconds later; one beyond the clock's range is its end. */
@@ -331,21 +320,6 @@ static int wait_init(const struct launch *launch, struct rusage *usage)
 	return status;
 }
 
-/* Root's pipes belong to root, with mode 0600; the job is another user of the host. */
-static int give_pipes(struct launch *launch, const struct hb_lease *lease)
-{
-	const struct hb_field *ids = plan_find(launch->plan, HB_SET_IDS)->field;
-	uint64_t flags = plan_find(launch->plan, HB_STDIO)->field[0].number;
-
-	if ((flags & HB_STDIO_GIVE_PIPES) == 0)
-		return 0;
-	if (lease->fd < 0 || ids[0].number >= lease->size || ids[1].number >= lease->size)
-		return blame(launch, index_of(launch->plan, HB_STDIO), ERANGE);
-	if (streams_give(lease->base + (uint32_t)ids[0].number, lease->base + (uint32_t)ids[1].number) < 0)
-		return blame(launch, index_of(launch->plan, HB_STDIO), errno);
-	return 0;
-}
-
 int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd)
 {
 	struct launch launch = {.plan = plan,
@@ -366,7 +340,12 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 	}
 	if (check_host(&launch) < 0 || make_signals(&launch) < 0)
 		return report_failure(&launch);
-	if (streams_check(plan_find(plan, HB_STDIO)->field[0].number) < 0) {
+	if (streams_check() < 0) {
+		(void)blame(&launch, index_of(plan, HB_STDIO), errno);
+		return report_failure(&launch);
+	}
+	if ((plan_find(plan, HB_STDIO)->field[0].number & HB_STDIO_REOPEN_PIPES) != 0 &&
+	    streams_reopen() < 0) {
 		(void)blame(&launch, index_of(plan, HB_STDIO), errno);
 		return report_failure(&launch);
 	}
@@ -374,8 +353,6 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 		(void)blame(&launch, step, errno);
 		return report_failure(&launch);
 	}
-	if (give_pipes(&launch, &lease) < 0)
-		return report_failure(&launch);
 	if (make_init(&launch, command, lease.fd) < 0)
 		return report_failure(&launch);
 	if (prepare_init(&launch, &lease) < 0)
@@ -385,6 +362,9 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 
 	int init_status = wait_init(&launch, &usage);
 
+	/* Told to go, and no word of a failed exec: nobody can say any more that nothing was run. */
+	if (launch.hello && launch.no_exec == 0 && launch.failed == 0)
+		launch.started = 1;
 	/* Init dead without a word: killed from outside (out of memory, an operator), or by
 	 * us. Before the exec that is a failed set-up, after it the job's death. */
 	if (!launch.started && launch.no_exec == 0)

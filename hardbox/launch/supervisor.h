@@ -2,6 +2,8 @@
 #ifndef HB_SUPERVISOR_H
 #define HB_SUPERVISOR_H
 
+#include <signal.h>
+
 #include "init.h"
 #include "plan.h"
 
@@ -9,6 +11,10 @@
 #define HB_EXIT_REFUSED 125
 #define HB_EXIT_CANNOT_EXECUTE 126
 #define HB_EXIT_NOT_FOUND 127
+#define HB_EXIT_SIGNAL_BASE 128
+
+/* Signals that are handed on to the job. */
+#define HB_FORWARDED SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH
 
 /* Launch, watch until everything inside has ended, and give the exit status.
  * status_fd: where records go (see wire.h), or -1: failures are told on stderr. */

@@ -7,6 +7,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "io.h"
+
 int message_send(int socket, const struct hb_message *message)
 {
 	ssize_t sent;
@@ -29,9 +31,11 @@ static int receive(int socket, struct hb_message *message, void *control, size_t
 	header->msg_iovlen = 1;
 	header->msg_control = control;
 	header->msg_controllen = control_size;
+	/* ECONNRESET, said once: the other end closed with something unread. What it had written
+	 * before still waits. */
 	do
 		got = recvmsg(socket, header, MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
+	while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got <= 0)
 		return (int)got;
 	if (got != (ssize_t)sizeof(*message)) {
@@ -120,23 +124,6 @@ int descriptor_receive(int socket)
 	}
 	memcpy(&descriptor, CMSG_DATA(part), sizeof(descriptor));
 	return descriptor;
-}
-
-static int write_whole(int fd, const void *data, size_t size)
-{
-	const char *at = data;
-
-	while (size > 0) {
-		ssize_t done = write(fd, at, size);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return -1;
-		at += done;
-		size -= (size_t)done;
-	}
-	return 0;
 }
 
 int record_write(int fd, enum hb_record_type type, const void *head, size_t head_size,

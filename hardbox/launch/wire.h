@@ -28,9 +28,9 @@ struct hb_message {
 };
 
 enum hb_record_type {
-	HB_RECORD_FAILED = 1, /* u32 step (1-based; 0: none), i32 errno, then text */
+	HB_RECORD_FAILED = 1, /* u32 step (1-based; 0: none in particular), i32 errno */
 	HB_RECORD_READ = 2,   /* name NUL bytes: a file of /proc as it was */
-	HB_RECORD_STARTED = 3, /* u64 ns since the supervisor began, u32 host pid */
+	HB_RECORD_STARTED = 3, /* u64 ns since the supervisor began */
 	HB_RECORD_NO_EXEC = 4, /* i32 errno */
 	HB_RECORD_ENDED = 5,   /* i32 wait status, u32 cause, u64 wall ns, user us, system us, max RSS KiB */
 };

@@ -12,7 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hardbox.errors import HostUnfit
+from hardbox.errors import HostUnfit, Usage
+from hardbox.places import within
 from hardbox.plan import steps as s
 from hardbox.plan.root import outside_trees, root_steps
 from hardbox.plan.walls import drop_steps, identity_steps, landlock_steps, visible
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
 
     from hardbox.filters import CompiledFilter
     from hardbox.host import HostFacts
-    from hardbox.plan.trees import PathFact
     from hardbox.policy import Policy
+    from hardbox.refusals.disk import PathFact
 
+# The format, and what one launch can carry, as plan.h has it (tests/unit/test_numbers.py).
 MAGIC: Final = b"HBXPLAN\x01"
 VERSION: Final = 1
+HEADER: Final = struct.Struct("<8sII32sII")
+SIZE_MAX: Final = 16 << 20
+STEPS_MAX: Final = 16384
+SEARCH_MAX: Final = 64
+TREES_MAX: Final = 256
 _SIX_NAMESPACES: Final = 0x10000000 | 0x00020000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000
 _CGROUP_NAMESPACE: Final = 0x02000000
 _DEFAULT_PATH: Final = "/usr/bin:/bin"
@@ -58,18 +65,11 @@ class LaunchPlan:
     policy_digest: str
 
     def encode(self) -> bytes:
-        """Give the bytes that hardbox-launch takes (plan.h)."""
+        """Give the bytes that hardbox-launch takes (plan.h). Raises Usage HB010 if they are too many."""
         body = b"".join(step.encode() for step in self.steps)
-        head = struct.pack(
-            "<8sII32sII",
-            MAGIC,
-            VERSION,
-            56 + len(body),
-            hashlib.sha256(body).digest(),
-            len(self.steps),
-            0,
-        )
-        return head + body
+        size = HEADER.size + len(body)
+        _carry(size, SIZE_MAX, "bytes in all", "give long arguments and values in a file: --read FILE")
+        return HEADER.pack(MAGIC, VERSION, size, hashlib.sha256(body).digest(), len(self.steps), 0) + body
 
     def digest(self) -> str:
         """SHA-256 (hex) over the encoded plan."""
@@ -82,6 +82,18 @@ class LaunchPlan:
         )
 
 
+def no_such_network(mode: str, origin: str) -> HostUnfit:
+    """Make the error for a network mode that this version lacks."""
+    return HostUnfit(
+        "HB530",
+        f'network mode "{mode}" is not in this version',
+        value=f'network.mode = "{mode}"',
+        origin=origin,
+        why="without its broker the job would have no network, or all of it",
+        instead='network.mode = "none" or "loopback": hardbox run --network none ...',
+    )
+
+
 def build(
     policy: Policy,
     facts: HostFacts,
@@ -89,16 +101,9 @@ def build(
     compiled: CompiledFilter,
     command: Command,
 ) -> LaunchPlan:
-    """Make the plan. Raises HostUnfit, Refused or ProfileError; starts nothing."""
+    """Make the plan. Raises HostUnfit, Refused, ProfileError or Usage; starts nothing."""
     if policy.network.mode not in ("none", "loopback"):
-        raise HostUnfit(
-            "HB530",
-            f'network mode "{policy.network.mode}" is not in this version',
-            value=f'network.mode = "{policy.network.mode}"',
-            origin=policy.origin("network.mode"),
-            why="without its broker the job would have no network, or all of it",
-            instead='network.mode = "none" or "loopback": hardbox run --network none ...',
-        )
+        raise no_such_network(policy.network.mode, policy.origin("network.mode"))
     trees = outside_trees(policy, facts, paths)
     kinds = tuple("dir" if tree.flags & s.RECURSIVE else "file" for tree in trees)
     root = root_steps(policy, facts, paths)
@@ -106,12 +111,12 @@ def build(
     flags = _SIX_NAMESPACES | (_CGROUP_NAMESPACE if facts.cgroup_namespaces else 0)
     single = policy.identity.ids == "single"
     become = s.Become(policy.identity.user, policy.identity.group) if single else s.Become(0, 0)
-    return LaunchPlan(
+    plan = LaunchPlan(
         steps=(
             s.Host(facts.uid, facts.kernel),
             s.Namespaces(flags),
             *identity_steps(policy, facts),
-            s.Stdio(s.GIVE_PIPES if facts.uid == 0 else 0),
+            s.Stdio(s.REOPEN_PIPES if facts.uid == 0 else 0),
             s.Wall(policy.limits.wall, policy.limits.grace),
             *trees,
             *_data(policy, command),
@@ -124,6 +129,29 @@ def build(
         policy_name=policy.name,
         policy_digest=policy.digest,
     )
+    _check_counts(plan)
+    return plan
+
+
+def _check_counts(plan: LaunchPlan) -> None:
+    """Refuse what the launcher would refuse, in words that help."""
+    searched = sum(isinstance(step, s.Search) for step in plan.steps)
+    cloned = sum(isinstance(step, s.Tree) for step in plan.steps)
+    one_above = "show one directory above them: --read DIRECTORY"
+    _carry(searched, SEARCH_MAX, "directories in PATH", "a shorter PATH: --env PATH=/usr/bin:/bin")
+    _carry(cloned, TREES_MAX, "trees of the host", one_above)
+    _carry(len(plan.steps), STEPS_MAX, "steps, of which each argument is one", "xargs(1), or a file of names")
+
+
+def _carry(count: int, most: int, what: str, instead: str) -> None:
+    if count > most:
+        raise Usage(
+            "HB010",
+            f"more than one launch can carry: {count} {what}",
+            value=f"{count} {what}",
+            why=f"a plan has room for {most}",
+            instead=instead,
+        )
 
 
 def _data(policy: Policy, command: Command) -> tuple[s.Step, ...]:
@@ -142,7 +170,7 @@ def _workdir(policy: Policy, command: Command) -> str:
     if command.workdir is not None:
         return command.workdir
     for bind in (*policy.filesystem.write, *policy.filesystem.read):
-        if command.cwd == bind.source or command.cwd.startswith(bind.source + "/"):
+        if within(command.cwd, bind.source):
             return posixpath.join(bind.dest, command.cwd[len(bind.source) + 1 :]).rstrip("/") or "/"
     home = policy.environment.set.get("HOME", "")
     return home if home in policy.filesystem.scratch else "/"

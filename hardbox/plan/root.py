@@ -10,16 +10,18 @@ import posixpath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hardbox.errors import ProfileError
+from hardbox.places import within
 from hardbox.plan import steps as s
-from hardbox.plan.trees import MISSING, TOP_LEVEL, root_prefix
+from hardbox.plan.trees import TOP_LEVEL
+from hardbox.refusals.disk import MISSING, root_prefix
 from hardbox.rules import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hardbox.host import HostFacts
-    from hardbox.plan.trees import PathFact
     from hardbox.policy import Bind, Policy
+    from hardbox.refusals.disk import PathFact
 
 # Attached over this directory while the root is filled: it exists on every host, and no
 # source may lie below it. A proc mount stays visible to the kernel's own check.
@@ -45,11 +47,43 @@ DEVICE_LINKS: Final = (
 )
 # What /proc would tell of the host beyond what programs need (moby's masked paths and more).
 MASKED_FILES: Final = (
-    *("config.gz", "interrupts", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys", "kmsg"),
-    *("kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "pagetypeinfo", "sched_debug", "slabinfo"),
-    *("sysrq-trigger", "timer_list", "timer_stats", "vmallocinfo"),
+    *(
+        "buddyinfo",
+        "cmdline",
+        "config.gz",
+        "diskstats",
+        "interrupts",
+        "iomem",
+        "ioports",
+        "kallsyms",
+        "kcore",
+        "key-users",
+        "keys",
+        "kmsg",
+    ),
+    *(
+        "kpagecgroup",
+        "kpagecount",
+        "kpageflags",
+        "latency_stats",
+        "locks",
+        "mdstat",
+        "modules",
+        "pagetypeinfo",
+        "partitions",
+        "sched_debug",
+        "slabinfo",
+    ),
+    *("swaps", "sysrq-trigger", "timer_list", "timer_stats", "vmallocinfo", "zoneinfo"),
 )
-MASKED_DIRS: Final = ("acpi", "asound", "scsi")
+MASKED_DIRS: Final = ("acpi", "asound", "bus", "driver", "fs", "irq", "scsi")
+# Limits of the job's user namespace, which the kernel counts for the caller's host user too:
+# no namespaces inside, and what inotify may take.
+OWN_LIMITS: Final = (
+    ("max_user_namespaces", "0"),
+    ("max_inotify_instances", "64"),
+    ("max_inotify_watches", "16384"),
+)
 _SHARED_MODE: Final = 0o1777
 _SHARED_PLACES: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108 (paths inside the sandbox)
 
@@ -83,7 +117,7 @@ class _Builder:
 
     def target(self, path: str, kind: str) -> None:
         """Make the place that something of this kind is attached to."""
-        if path in self.made or any(path.startswith(tree + "/") for tree in self.trees):
+        if path in self.made or any(path != tree and within(path, tree) for tree in self.trees):
             return
         if kind == "dir":
             self.directory(path)
@@ -102,10 +136,13 @@ def outside_trees(policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact
     if facts.uid != 0:
         return ()
     user, group = policy.identity.user, policy.identity.group
-    trees: list[s.Tree] = []
-    for path in _shown(policy, paths) if root_prefix(policy) else ():
-        found = paths[root_prefix(policy) + path]
-        trees.append(s.Tree(found.real, s.RECURSIVE, 0, 0, 0, 0))
+    prefix = root_prefix(policy, paths)
+    shown = _shown(policy, paths) if prefix else ()
+    # Not where its symlinks lead: a root directory is hostile, and has none above what is shown.
+    trees = [
+        s.Tree(prefix + path, s.RECURSIVE if paths[prefix + path].kind == "dir" else 0, 0, 0, 0, 0)
+        for path in shown
+    ]
     for bind in _binds(policy):
         found = paths[bind.source]
         flags = s.IDMAPPED | (s.RECURSIVE if found.kind == "dir" else 0)
@@ -117,24 +154,6 @@ def root_steps(policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact]) 
     """Give the steps that build the root and enter it."""
     files = policy.filesystem
     ephemeral = files.mode == "ephemeral"
-    if ephemeral and files.exec == "shown":
-        raise ProfileError(
-            "HB430",
-            "an ephemeral root cannot keep what is written from being executed",
-            value='filesystem.exec = "shown"',
-            origin=policy.origin("filesystem.exec"),
-            why="a writable layer over /usr is one mount: noexec would forbid all of /usr",
-            instead='filesystem.exec = "anywhere", or filesystem.mode = "read-only"',
-        )
-    if ephemeral and files.changes == 0:
-        raise ProfileError(
-            "HB432",
-            "an ephemeral root has no room for what is changed",
-            value="filesystem.changes = 0",
-            origin=policy.origin("filesystem.changes"),
-            why="its changes live in memory, and that needs a bound",
-            instead='filesystem.changes = "256M"',
-        )
     build = _Builder(tuple(bind.dest for bind in _binds(policy)))
     size = max(ROOT_SIZE, files.changes) if ephemeral else ROOT_SIZE
     build.add(s.Private(), s.NewRoot(ASSEMBLY_POINT, size, 65536))
@@ -149,7 +168,7 @@ def root_steps(policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact]) 
         build.target(place.dest, place.kind)
         build.add(place.step)
     _devices(build)
-    _proc(build, facts)
+    _proc(build)
     if not ephemeral:
         build.add(s.Attributes("/", s.RDONLY | s.NOSUID | s.NODEV, 0, 0))
     build.add(s.PivotRoot())
@@ -162,7 +181,7 @@ def _binds(policy: Policy) -> Iterable[Bind]:
 
 def _shown(policy: Policy, paths: Mapping[str, PathFact]) -> tuple[str, ...]:
     """Give the shown paths that are there: directories and files, by their own name."""
-    prefix = root_prefix(policy)
+    prefix = root_prefix(policy, paths)
     extra = (
         name
         for name in TOP_LEVEL
@@ -174,14 +193,14 @@ def _shown(policy: Policy, paths: Mapping[str, PathFact]) -> tuple[str, ...]:
 
 def _show(build: _Builder, policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact]) -> int:
     """Show the root's directories read-only; gives the number of tree slots used."""
-    prefix = root_prefix(policy)
+    prefix = root_prefix(policy, paths)
     readonly = s.RDONLY | s.NOSUID | s.NODEV
     slot = 0
     for path in _shown(policy, paths):
         found = paths[prefix + path]
         build.target(path, found.kind)
         if prefix and facts.uid == 0:
-            build.add(s.Attach(slot, path, readonly, s.RECURSIVE))
+            build.add(s.Attach(slot, path, readonly))
             slot += 1
         else:
             # A root directory's own path may not contain symlinks: it is hostile.
@@ -222,7 +241,7 @@ def _generated(build: _Builder, policy: Policy) -> None:
 
 
 def _overlays(build: _Builder, policy: Policy, paths: Mapping[str, PathFact]) -> None:
-    prefix = root_prefix(policy)
+    prefix = root_prefix(policy, paths)
     directories = [p for p in _shown(policy, paths) if paths[prefix + p].kind == "dir"]
     if not directories:
         return
@@ -239,11 +258,11 @@ def _own_trees(
     for bind in _binds(policy):
         found = paths[bind.source]
         if found.kind not in ("dir", "file"):
-            # refusals.py has looked before; here it has changed since.
+            # refusals/ says it better; this stands behind it, for a policy that it has not seen.
             raise refuse("unusable-source", value=bind.source)
         attributes = s.NOSUID | s.NODEV | (noexec if bind in policy.filesystem.write else s.RDONLY)
         if facts.uid == 0:
-            yield _Place(bind.dest, found.kind, s.Attach(slot, bind.dest, attributes, 0))
+            yield _Place(bind.dest, found.kind, s.Attach(slot, bind.dest, attributes))
             slot += 1
         else:
             flags = s.RECURSIVE if found.kind == "dir" else 0
@@ -263,7 +282,7 @@ def _no_ghosts(policy: Policy, paths: Mapping[str, PathFact], attached: Iterable
     """Refuse a place inside a tree of the host where nothing is: making it would change the host."""
     for bind in _binds(policy):
         for place in attached:
-            if place.dest.startswith(bind.dest + "/"):
+            if place.dest != bind.dest and within(place.dest, bind.dest):
                 there = paths.get(bind.source + place.dest[len(bind.dest) :])
                 if there is None or there.kind != place.kind:
                     raise ProfileError(
@@ -285,14 +304,10 @@ def _devices(build: _Builder) -> None:
     build.add(s.Devpts("/dev/pts"))
 
 
-def _proc(build: _Builder, facts: HostFacts) -> None:
+def _proc(build: _Builder) -> None:
     build.directory("/proc", 0o555)
     build.directory(EMPTY)
-    build.add(s.Proc("/proc"), s.Sysctl("/proc/sys/user/max_user_namespaces", "0"))
-    for name in MASKED_FILES:
-        if name in facts.proc_entries:
-            build.add(s.Mask("/dev/null", f"/proc/{name}"))
-    for name in MASKED_DIRS:
-        if name in facts.proc_entries:
-            build.add(s.Mask(EMPTY, f"/proc/{name}"))
+    build.add(s.Proc("/proc"), *(s.Sysctl(f"/proc/sys/user/{name}", value) for name, value in OWN_LIMITS))
+    build.add(*(s.Mask("/dev/null", f"/proc/{name}") for name in MASKED_FILES))
+    build.add(*(s.Mask(EMPTY, f"/proc/{name}") for name in MASKED_DIRS))
     build.add(s.Attributes("/proc", s.RDONLY | s.NOSUID | s.NODEV | s.NOEXEC, 0, 0))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox.errors import HostUnfit
 from hardbox.host import LEASE_SIZE
 from hardbox.plan import steps as s
-from hardbox.policy import CAPABILITIES, UNLIMITED
+from hardbox.policy import CAPABILITIES
 
 if TYPE_CHECKING:
     from hardbox.host import HostFacts
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 LEASE_FILE: Final = "/run/hardbox.ids"
 _RLIMIT_CPU, _RLIMIT_FSIZE, _RLIMIT_DATA, _RLIMIT_CORE = 0, 1, 2, 4
-_RLIMIT_NPROC, _RLIMIT_NOFILE, _RLIMIT_MEMLOCK, _RLIMIT_MSGQUEUE = 6, 7, 8, 12
+_RLIMIT_NPROC, _RLIMIT_NOFILE, _RLIMIT_MEMLOCK, _RLIMIT_SIGPENDING, _RLIMIT_MSGQUEUE = 6, 7, 8, 11, 12
+# Timers and queued signals are counted for the host user too.
+_SIGPENDING: Final = 1024
 _MEMLOCK: Final = 65536
 _MSGQUEUE: Final = 819200
 
 # landlock(7), access rights on files and the ABI that brought them.
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 MAKE_CHAR, MAKE_BLOCK = 1 << 6, 1 << 11
-REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15
 _FILE_ONLY: Final = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 _NETWORK_ABI, _SCOPE_ABI = 4, 6
 _BIND_CONNECT_TCP: Final = 3
@@ -79,7 +81,7 @@ def _range_maps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
     return tuple(steps)
 
 
-def limit_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
+def limit_steps(policy: Policy) -> tuple[s.Step, ...]:
     """Give the limits of every process; init counts as one task of its own."""
     limits = policy.limits
     rows = (
@@ -87,15 +89,13 @@ def limit_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
         (_RLIMIT_FSIZE, limits.file_size),
         (_RLIMIT_DATA, limits.memory),
         (_RLIMIT_CORE, 0),
-        (_RLIMIT_NPROC, limits.tasks + 1 if limits.tasks < UNLIMITED else UNLIMITED),
+        (_RLIMIT_NPROC, limits.tasks + 1),
         (_RLIMIT_NOFILE, limits.open_files),
         (_RLIMIT_MEMLOCK, _MEMLOCK),
+        (_RLIMIT_SIGPENDING, _SIGPENDING),
         (_RLIMIT_MSGQUEUE, _MSGQUEUE),
     )
-    steps: list[s.Step] = [s.Rlimit(which, value, value) for which, value in rows if value < UNLIMITED]
-    if limits.cpu < len(facts.cpus):
-        steps.append(s.Cpus(limits.cpu))
-    return tuple(steps)
+    return (*(s.Rlimit(which, value, value) for which, value in rows), s.Cpus(limits.cpu))
 
 
 def _writable(policy: Policy, everything: int) -> int:
@@ -185,7 +185,7 @@ def drop_steps(
     steps: list[s.Step] = [s.Hostname(policy.identity.hostname)]
     if policy.network.mode == "loopback":
         steps.append(s.LoopbackUp())
-    steps += [s.Keyring(), s.Normalise(), *limit_steps(policy, facts), s.NoNewPrivs(), *landlock]
+    steps += [s.Keyring(), s.Normalise(), *limit_steps(policy), s.NoNewPrivs(), *landlock]
     steps += [
         s.Securebits(),
         s.DropBoundingSet(keep),

@@ -13,7 +13,6 @@ from typing import Final
 from hardbox.host import LANDLOCK_CREATE_RULESET
 
 # linux/sched.h
-CLONE_NEWTIME: Final = 0x00000080
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWCGROUP: Final = 0x02000000
 CLONE_NEWUTS: Final = 0x04000000
@@ -23,7 +22,6 @@ CLONE_NEWPID: Final = 0x20000000
 CLONE_NEWNET: Final = 0x40000000
 CLONE_INTO_CGROUP: Final = 0x200000000
 # linux/mount.h
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 0x40000
 OPEN_TREE_CLONE: Final = 1
@@ -40,7 +38,6 @@ AT_FDCWD: Final = -100
 AT_EMPTY_PATH: Final = 0x1000
 AT_RECURSIVE: Final = 0x8000
 # linux/openat2.h
-RESOLVE_BENEATH: Final = 0x08
 # linux/prctl.h
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_GET_NO_NEW_PRIVS: Final = 39

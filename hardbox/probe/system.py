@@ -69,8 +69,8 @@ def libseccomp(version: tuple[int, int, int] | None) -> Check:
         )
     found = (
         f"{said}, before 2.6.1: {_ADVISORY} may weaken filters that compare one argument more than once,"
-        " unless the distribution has backported the fix; hardbox writes one comparison per argument and"
-        " checks the compiled program"
+        " unless the distribution has backported the fix; hardbox compares each argument once in a rule and"
+        " compiles programs of one action each"
     )
     fix = "nothing is needed for hardbox; 2.6.1 for other programs"
     return Check("libseccomp", ok=True, found=found, why=why, fix=fix, required=True)

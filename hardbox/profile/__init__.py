@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from hardbox import data
+from hardbox import data, files
 from hardbox.errors import HardboxError, ProfileError, Refused
 from hardbox.policy import (
     Bind,
@@ -20,12 +20,11 @@ from hardbox.policy import (
     Identity,
     Limits,
     Network,
-    Origin,
     Policy,
     Seccomp,
 )
 from hardbox.profile import layers, merge, schema, sources
-from hardbox.profile.spots import nearest
+from hardbox.words import hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +52,21 @@ class Setting:
     append: bool = False
 
 
+class Inspection(NamedTuple):
+    """What was found in a profile.
+
+    policy:   None if there is a problem.
+    problems: everything that is wrong, parents' first.
+    own:      what the file itself says; None if the chain could not be read.
+    parent:   what it extends, resolved; None if it extends nothing.
+    """
+
+    policy: Policy | None
+    problems: list[HardboxError]
+    own: Layer | None = None
+    parent: State | None = None
+
+
 def shipped() -> tuple[str, ...]:
     """Give the names of the profiles that ship."""
     return data.names("profiles")
@@ -70,39 +84,41 @@ def load(
     reasons:      dotted key -> reason (--loosen), as the [loosen] table of a profile.
     Raises ProfileError or Refused (docs/errors.md, HB4xx and HB1xx-HB3xx).
     """
-    policy, problems = inspect(name_or_path, settings, reasons)
-    if problems:
+    found = inspect(name_or_path, settings, reasons)
+    if found.policy is None:
         # A request for what is never shared says more than a misspelt key beside it.
-        raise next((p for p in problems if isinstance(p, Refused)), problems[0])
-    return cast("Policy", policy)
+        raise next((p for p in found.problems if isinstance(p, Refused)), found.problems[0])
+    return found.policy
 
 
 def inspect(
     name_or_path: str,
     settings: Sequence[Setting] = (),
     reasons: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[Policy | None, list[HardboxError]]:
-    """Load as `load` does, but collect every problem; the Policy is None if there is one."""
-    problems: list[HardboxError] = []
+) -> Inspection:
+    """Load as `load` does, but collect every problem."""
     try:
-        chain = read_chain(name_or_path)
+        own, *parents = _read_chain(name_or_path)
     except HardboxError as error:
-        return None, [error]
-    if chain[-1].extends is None and "extends" in chain[-1].origins:
+        return Inspection(None, [error])
+    last = (own, *parents)[-1]
+    if last.extends is None and "extends" in last.origins:
         # Its parent is not known, so nothing can be said about what is weaker.
-        return None, chain[-1].problems
-    state: State | None = None
-    for layer in reversed(chain):
-        state = merge.put(state, layer)
+        return Inspection(None, last.problems)
+    problems: list[HardboxError] = []
+    parent: State | None = None
+    for layer in reversed(parents):
+        parent = merge.put(parent, layer)
         problems += layer.problems
-    if state is not None and (settings or reasons):
+    state = merge.put(parent, own)
+    problems += own.problems
+    if settings or reasons:
         state = _command_line(state, settings, reasons, problems)
-    if problems or state is None:
-        return None, problems
-    return _policy(_name(name_or_path), state), []
+    policy = None if problems else _policy(_name(name_or_path), state)
+    return Inspection(policy, problems, own, parent)
 
 
-def read_chain(name_or_path: str) -> list[Layer]:
+def _read_chain(name_or_path: str) -> list[Layer]:
     """Read a profile and those that it extends, child first. Raises HardboxError."""
     chain: list[Layer] = []
     seen: set[tuple[int, int]] = set()
@@ -124,7 +140,7 @@ def read_chain(name_or_path: str) -> list[Layer]:
             )
         seen.add(found.key)
         home = os.path.dirname(found.place)
-        layer = layers.from_table(found.table, source, home)
+        layer = layers.from_table(found.table, source, home, found.way)
         chain.append(layer)
         if layer.extends is None:
             return chain
@@ -142,7 +158,7 @@ def _locate(name: str, home: str, origin: str) -> tuple[str, bool]:
             "there is no such profile",
             value=f'"{name}"',
             origin=origin or "--profile",
-            instead=nearest(name, names) + f" A file is named with its path: ./{name or 'NAME'}.toml",
+            instead=hint(name, names) + f" A file is named with its path: ./{name or 'NAME'}.toml",
         )
     return data.path("profiles", name), True
 
@@ -238,7 +254,14 @@ def _policy(name: str, state: State) -> Policy:
         origins=MappingProxyType(state.origins),
         sources=state.sources,
         digest=_digest(state, loosen),
+        files=_files(state),
     )
+
+
+def _files(state: State) -> tuple[str, ...]:
+    """Give the paths that decide the policy, those of a filter file among them."""
+    name = cast("str", state.values["seccomp.filter"])
+    return tuple(dict.fromkeys((*state.files, *(files.way(name) if "/" in name else ()))))
 
 
 def _digest(state: State, loosen: Mapping[str, str]) -> str:
@@ -268,4 +291,4 @@ def flat(policy: Policy) -> dict[str, object]:
     return found
 
 
-__all__ = ["Origin", "Setting", "flat", "inspect", "load", "read_chain", "shipped"]
+__all__ = ["Inspection", "Setting", "flat", "inspect", "load", "shipped"]

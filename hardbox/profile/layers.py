@@ -12,7 +12,8 @@ from hardbox import rules
 from hardbox.errors import HardboxError
 from hardbox.policy import OPTIONAL, Origin
 from hardbox.profile import schema
-from hardbox.profile.spots import Spot, nearest
+from hardbox.profile.spots import Spot
+from hardbox.words import hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ class Layer:
 
     source:   the file as it was named, a shipped name, or "command line".
     home:     the file's directory, from which a filter file's relative path starts.
+    way:      every name that decides which file this is; () for what ships and the command line.
     values:   dotted key -> canonical value.
     refuse:   rule name -> ids of its own, or None where it is lifted.
     optional: protection -> reason.
@@ -38,13 +40,25 @@ class Layer:
     """
 
     __slots__ = (
-        *("extends", "home", "optional", "origins", "problems", "reasons", "refuse", "source", "values"),
+        *(
+            "extends",
+            "home",
+            "optional",
+            "origins",
+            "problems",
+            "reasons",
+            "refuse",
+            "source",
+            "values",
+            "way",
+        ),
     )
 
-    def __init__(self, source: str, home: str = "") -> None:
+    def __init__(self, source: str, home: str = "", way: tuple[str, ...] = ()) -> None:
         """Start empty."""
         self.source = source
         self.home = home
+        self.way = way
         self.extends: str | None = None
         self.values: dict[str, object] = {}
         self.refuse: dict[str, tuple[str, ...] | None] = {}
@@ -66,9 +80,9 @@ class Layer:
             return None
 
 
-def from_table(table: dict[str, object], source: str, home: str) -> Layer:
+def from_table(table: dict[str, object], source: str, home: str, way: tuple[str, ...] = ()) -> Layer:
     """Check a whole TOML document."""
-    layer = Layer(source, home)
+    layer = Layer(source, home, way)
     for name, value in table.items():
         if name in schema.TABLES or name in ("refuse", "loosen", "optional"):
             if isinstance(value, dict):
@@ -111,7 +125,7 @@ def add(layer: Layer, key: str, value: object, flag: str = "", folder: str = "")
 
 def _refuse(layer: Layer, spot: Spot, name: str) -> None:
     if name not in rules.RULES:
-        error = spot.error("HB424", f'there is no rule "{name}"', instead=nearest(name, rules.RULES))
+        error = spot.error("HB424", f'there is no rule "{name}"', instead=hint(name, rules.RULES))
         layer.problems.append(error)
         return
     rule = rules.RULES[name]
@@ -182,7 +196,7 @@ def add_reason(layer: Layer, key: str, value: object, flag: str) -> None:
     spot = layer.spot(f"loosen.{key}", value, flag)
     known = (*schema.READERS, *(f"refuse.{name}" for name in rules.RULES))
     if key not in known:
-        found = spot.error("HB419", "a reason is given for an unknown key", instead=nearest(key, known))
+        found = spot.error("HB419", "a reason is given for an unknown key", instead=hint(key, known))
         layer.problems.append(found)
         return
     read = layer.attempt(reason, spot)
@@ -192,7 +206,7 @@ def add_reason(layer: Layer, key: str, value: object, flag: str) -> None:
 
 def _optional(layer: Layer, spot: Spot, name: str) -> None:
     if name not in OPTIONAL:
-        error = spot.error("HB426", f'"{name}" is no optional protection', instead=nearest(name, OPTIONAL))
+        error = spot.error("HB426", f'"{name}" is no optional protection', instead=hint(name, OPTIONAL))
         layer.problems.append(error)
         return
     read = layer.attempt(reason, spot)
@@ -218,4 +232,4 @@ def _unknown(spot: Spot) -> HardboxError:
         names = [key for key in schema.READERS if key.startswith(f"{table}.")]
     else:
         names = [*schema.READERS, *schema.TABLES, *SPECIAL]
-    return spot.error("HB407", f'there is no key "{spot.key}"', instead=nearest(spot.key, names))
+    return spot.error("HB407", f'there is no key "{spot.key}"', instead=hint(spot.key, names))

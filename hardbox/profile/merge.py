@@ -70,9 +70,10 @@ class State:
     values:   dotted key -> canonical value, complete.
     refuse:   rule name -> ids; a lifted rule is absent.
     loosened: dotted key -> (reason, the value that it was weaker than).
+    files:    absolute paths that decide which files the layers come from.
     """
 
-    __slots__ = ("loosened", "optional", "origins", "refuse", "sources", "values")
+    __slots__ = ("files", "loosened", "optional", "origins", "refuse", "sources", "values")
 
     def __init__(self) -> None:
         """Start from the defaults, with every rule in force."""
@@ -82,6 +83,7 @@ class State:
         self.optional: dict[str, str] = {}
         self.origins: dict[str, Origin] = {}
         self.sources: tuple[str, ...] = ()
+        self.files: tuple[str, ...] = ()
 
     def copy(self) -> State:
         """Give a State that shares nothing that is changed in place."""
@@ -92,6 +94,7 @@ class State:
         other.optional = dict(self.optional)
         other.origins = dict(self.origins)
         other.sources = self.sources
+        other.files = self.files
         return other
 
 
@@ -136,6 +139,7 @@ def put(parent: State | None, layer: Layer, added: Mapping[str, object] = Mappin
     state.origins.update(layer.origins)
     if layer.source != COMMAND_LINE:
         state.sources = (layer.source, *state.sources)
+    state.files = (*layer.way, *state.files)
     _agree(layer, state)
     return state
 
@@ -270,6 +274,17 @@ def _agree(layer: Layer, state: State) -> None:
                 value='filesystem.mode = "ephemeral"',
                 origin=str(state.origins.get("filesystem.mode", "")),
                 instead='filesystem.changes = "64M"',
+            )
+        )
+    if state.values["filesystem.mode"] == "ephemeral" and state.values["filesystem.exec"] == "shown":
+        layer.problems.append(
+            ProfileError(
+                "HB430",
+                "an ephemeral root cannot keep what is written from being executed",
+                value='filesystem.exec = "shown"',
+                origin=str(state.origins.get("filesystem.exec", layer.source)),
+                why="a writable layer over /usr is one mount: noexec would forbid all of /usr",
+                instead='filesystem.exec = "anywhere", or filesystem.mode = "read-only"',
             )
         )
     places: dict[str, str] = {}

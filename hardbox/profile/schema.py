@@ -16,12 +16,15 @@ from hardbox.policy import (
     FILTER_ORDER,
     GRANT_MODES,
     ID_MODES,
+    MOST_CPUS,
+    MOST_ID,
     NETWORK_MODES,
     ROOT_MODES,
     Bind,
 )
 from hardbox.profile import units
-from hardbox.profile.spots import Spot, nearest
+from hardbox.profile.spots import Spot
+from hardbox.words import hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +37,6 @@ MOST_COMPONENT: Final = 255
 # MAX_ARG_STRLEN of execve(2), which a variable with its name must fit into.
 MOST_VALUE: Final = 131071
 MOST_SUMMARY: Final = 400
-MOST_ID: Final = 65534
 # A year: far below the 292 years at which nanoseconds leave 64 bits.
 LONGEST: Final = 366 * 86_400_000
 # Names by which the C library and the loader are steered. Passing them would let an accident
@@ -84,7 +86,7 @@ def _one_of(names: tuple[str, ...]) -> Reader:
     def read(spot: Spot) -> str:
         value = text(spot)
         if value not in names:
-            raise spot.error("HB409", f"{spot.key} has no such choice", instead=nearest(value, names))
+            raise spot.error("HB409", f"{spot.key} has no such choice", instead=hint(value, names))
         return value
 
     return read
@@ -249,7 +251,7 @@ def _capability(spot: Spot) -> str:
     if name not in CAPABILITIES:
         # "ALL" is a habit; a slip of the pen is no request for a powerful capability.
         make = spot.error if name == "ALL" else spot.misspelt
-        raise make("HB414", "there is no such capability", instead=nearest(name, CAPABILITIES))
+        raise make("HB414", "there is no such capability", instead=hint(name, CAPABILITIES))
     return name
 
 
@@ -258,7 +260,7 @@ def _filter(spot: Spot) -> str:
     if value in FILTER_ORDER:
         return value
     if "/" not in value and not value.endswith(".toml"):
-        raise spot.error("HB409", "there is no such filter", instead=nearest(value, FILTER_ORDER))
+        raise spot.error("HB409", "there is no such filter", instead=hint(value, FILTER_ORDER))
     return path(_part(spot, value))
 
 
@@ -331,7 +333,7 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "seccomp.refuse": _each(_group),
         "limits.memory": _unit(units.size, 1 << 20),
         "limits.tasks": _count(1, 4194304),
-        "limits.cpu": _count(1, 1024),
+        "limits.cpu": _count(1, MOST_CPUS),
         "limits.cpu_time": _unit(units.duration, 1, LONGEST // 1000, 1000),
         "limits.wall": _unit(units.duration, 1, LONGEST),
         "limits.grace": _unit(units.duration, 1, LONGEST),

@@ -8,11 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardbox.errors import HardboxError, ProfileError
-from hardbox.toml_text import SHOWN, toml
+from hardbox.toml_text import toml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from hardbox.policy import Origin
 
 
@@ -51,12 +49,3 @@ class Spot:
             why=why,
             instead=instead,
         )
-
-
-def nearest(word: str, names: Iterable[str]) -> str:
-    """Give 'did you mean "x"?' with the nearest valid name, or the whole list if none is near."""
-    import difflib  # noqa: PLC0415 (only when something is wrong; imports re)
-
-    known = sorted(names)
-    found = difflib.get_close_matches(word[:SHOWN], known, 1, 0.6)
-    return f'did you mean "{found[0]}"?' if found else "one of: " + ", ".join(known)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hardbox.policy import UNLIMITED
+from hardbox.policy import MOST_CPUS, MOST_ID, UNLIMITED
 from hardbox.rules import refuse
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from hardbox.host import HostFacts
     from hardbox.policy import Policy
 
-_MOST_ID: Final = 65534
-_MOST_CPUS: Final = 1024
 # Field of [limits] -> an example of a number that is large and still one.
 _LIMITS: Final = {
     "memory": '"8G"',
@@ -40,7 +38,7 @@ def check_ids(policy: Policy, facts: HostFacts) -> Iterator[Refused]:
         value, origin = f"identity.{key} = {number}", policy.origin(f"identity.{key}")
         if number == 0:
             yield refuse(root, value=value, origin=origin)
-        elif not 0 < number <= _MOST_ID:
+        elif not 0 < number <= MOST_ID:
             yield refuse("id-out-of-range", value=value, origin=origin)
     yield from _host_root(policy, facts)
 
@@ -80,7 +78,7 @@ def check_limits(policy: Policy) -> Iterator[Refused]:
                 origin=policy.origin(key),
                 instead=f"give a number, a large one if need be: {key} = {example}",
             )
-        elif number <= 0 or (name == "cpu" and number > _MOST_CPUS):
+        elif number <= 0 or (name == "cpu" and number > MOST_CPUS):
             yield refuse(
                 "limit-out-of-range",
                 value=f"{key} = {number}",

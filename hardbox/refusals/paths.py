@@ -17,15 +17,16 @@ from hardbox.places import (
     normal,
     within,
 )
+from hardbox.refusals.disk import root_of, root_prefix
 from hardbox.rules import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from hardbox.errors import Refused
     from hardbox.host import HostFacts
     from hardbox.policy import Policy
-    from hardbox.refusals.disk import Disk
+    from hardbox.refusals.disk import Disk, PathFact
 
 # Directories that may have a second name by a bind mount.
 _ALIASED: Final = ("/", "/etc", "/root", "/home", "/boot", "/run", "/var", "/var/lib", "/usr")
@@ -42,6 +43,7 @@ class Source(NamedTuple):
     write: the job would be able to change it.
     shown: one of the root's own directories. Those keep their owners, so root's secrets in them stay
            closed to the job; what the caller binds appears as the job's own.
+    redirect: a symlink on the way that a job could have put there.
     """
 
     key: str
@@ -50,6 +52,7 @@ class Source(NamedTuple):
     kind: str
     write: bool = False
     shown: bool = False
+    redirect: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,25 +60,28 @@ class Source(NamedTuple):
         return tuple(dict.fromkeys((normal(self.path), self.real)))
 
 
-def sources(policy: Policy, disk: Disk) -> tuple[Source, ...]:
+def sources(policy: Policy, paths: Mapping[str, PathFact]) -> tuple[Source, ...]:
     """Give every host path that the policy asks for."""
     files = policy.filesystem
-    root = files.root.partition(":")[2] if files.root.startswith("dir:") else ""
-    wanted = [("filesystem.read", bind.source, False, False) for bind in files.read]
-    wanted += [("filesystem.write", bind.source, True, False) for bind in files.write]
-    if root:
-        wanted.append(("filesystem.root", root, False, False))
-    wanted += [("filesystem.show", (root + path) if root else path, False, True) for path in files.show]
-    return tuple(
-        Source(key, path, normal(disk.real(path)), disk.kind(path), write, shown)
-        for key, path, write, shown in wanted
+    root, prefix = root_of(policy), root_prefix(policy, paths)
+
+    def source(key: str, path: str, fact: PathFact, *, write: bool = False, shown: bool = False) -> Source:
+        return Source(key, path, normal(fact.real), fact.kind, write, shown, fact.redirect)
+
+    return (
+        *(source("filesystem.read", bind.source, paths[bind.source]) for bind in files.read),
+        *(source("filesystem.write", bind.source, paths[bind.source], write=True) for bind in files.write),
+        *((source("filesystem.root", root, paths[root]),) if root else ()),
+        *(source("filesystem.show", root + path, paths[prefix + path], shown=True) for path in files.show),
     )
 
 
-def check_paths(policy: Policy, facts: HostFacts, disk: Disk) -> Iterator[Refused]:
+def check_paths(
+    policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact], disk: Disk
+) -> Iterator[Refused]:
     """Give every refusal about paths, in the order of the policy's own lists."""
-    wanted = sources(policy, disk)
-    yield from _root(policy, disk)
+    wanted = sources(policy, paths)
+    yield from _root(policy, paths)
     if wanted:
         home = disk.home(facts.uid)
         own = _own(policy, facts, disk)
@@ -85,6 +91,7 @@ def check_paths(policy: Policy, facts: HostFacts, disk: Disk) -> Iterator[Refuse
             yield from _guarded(policy, source, home, disk)
             yield from _mounted(policy, source, kernel)
             if not source.shown:
+                yield from _redirected(policy, source)
                 yield from _kind(policy, source)
                 yield from _held(policy, source, disk)
                 yield from _swapped(policy, source, swaps)
@@ -137,7 +144,13 @@ def _mounted(policy: Policy, source: Source, kernel: tuple[tuple[str, str], ...]
             return
 
 
-_KIND_RULES: Final = {"socket": "unix-sockets", "device": "host-devices", "fifo": "unusable-source"}
+def _redirected(policy: Policy, source: Source) -> Iterator[Refused]:
+    if source.redirect:
+        what = f"a path is asked for that the symlink {source.redirect} redirects to {source.real}"
+        yield _refuse(policy, source, "redirected-source", what=what)
+
+
+_KIND_RULES: Final = {"socket": "unix-sockets", "device": "host-devices"}
 
 
 def _kind(policy: Policy, source: Source) -> Iterator[Refused]:
@@ -149,6 +162,14 @@ def _kind(policy: Policy, source: Source) -> Iterator[Refused]:
             "unusable-source",
             what="a path is asked for that does not exist, or that you may not reach",
             why="what is not there cannot be shown, and nothing is made up in its place",
+        )
+    elif source.kind == "link":
+        yield _refuse(
+            policy,
+            source,
+            "unusable-source",
+            what="a path is asked for that is being changed: where it led has become a symlink",
+            why="what is shown has to be what was looked at",
         )
     elif source.kind == "fifo":
         yield _refuse(
@@ -172,16 +193,20 @@ def _held(policy: Policy, source: Source, disk: Disk) -> Iterator[Refused]:
                 policy, source, "unix-sockets", what=f"a directory is asked for in which {socket} stands"
             )
             return
+    if not any("socket-directories" in guards(name) for name in source.names):
+        found = disk.survey(source.real, write=source.write)
+        for kind, words in (("socket", "the UNIX socket"), ("fifo", "the named pipe")):
+            if kind in found:
+                what = f"a directory is asked for that holds {words} {found[kind]}"
+                yield _refuse(policy, source, "socket-directories", what=what)
+                break
+        if "privileged" in found:
+            what = (
+                f"a writable tree is asked for that holds {found['privileged']}, which runs with more rights"
+            )
+            yield _refuse(policy, source, "privileged-files", what=what)
     entries = disk.entries(source.real)
-    sockets = sorted(name for name, is_socket in entries.items() if is_socket)
-    if sockets and not any("socket-directories" in guards(name) for name in source.names):
-        yield _refuse(
-            policy,
-            source,
-            "socket-directories",
-            what=f"a directory is asked for that holds the UNIX socket {sockets[0]}",
-        )
-    keys = sorted(KEY_NAMES & entries.keys())
+    keys = sorted(KEY_NAMES & entries)
     if keys:
         yield _refuse(policy, source, "credentials", what=f"a directory is asked for that holds {keys[0]}")
     secret = holds_etc_secret(source.real)
@@ -200,10 +225,9 @@ def _swapped(policy: Policy, source: Source, swaps: tuple[str, ...]) -> Iterator
 
 def _own(policy: Policy, facts: HostFacts, disk: Disk) -> tuple[str, ...]:
     """Give the paths that decide how the next run is held."""
-    profiles = (source for source in policy.sources if source.startswith("/"))
     return tuple(
         dict.fromkeys(
-            normal(path) for given in (*facts.own_paths, *profiles) for path in (given, disk.real(given))
+            normal(path) for given in (*facts.own_paths, *policy.files) for path in (given, disk.real(given))
         )
     )
 
@@ -217,7 +241,7 @@ def _own_files(policy: Policy, source: Source, own: tuple[str, ...]) -> Iterator
             return
 
 
-def _root(policy: Policy, disk: Disk) -> Iterator[Refused]:
+def _root(policy: Policy, paths: Mapping[str, PathFact]) -> Iterator[Refused]:
     """Refuse a root that is none."""
     root = policy.filesystem.root
     kind, _, path = root.partition(":")
@@ -228,9 +252,9 @@ def _root(policy: Policy, disk: Disk) -> Iterator[Refused]:
         what = 'a root is asked for that is neither "host" nor "dir:/path"'
     elif not path.startswith("/"):
         what = "a root is asked for by a path that is not absolute"
-    elif disk.kind(path) == "missing":
+    elif paths[path].kind == "missing":
         what = "a root is asked for that does not exist, or that you may not reach"
-    elif disk.kind(path) != "dir":
+    elif paths[path].kind != "dir":
         what = "a root is asked for that is not a directory"
     if what:
         yield refuse(

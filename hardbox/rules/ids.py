@@ -51,6 +51,7 @@ IDS: Final = (
         "a job without a limit is asked for",
         "one job could take all memory, processes, time or disk of the host",
         'give a number, a large one if need be: limits.memory = "8G"',
+        "no value of hardbox means that there is no limit",
     ),
     Rule(
         "limit-out-of-range",

@@ -206,6 +206,23 @@ PATHS: Final = (
         "the launcher needs a directory to build the root from",
     ),
     Rule(
+        "privileged-files",
+        "HB224",
+        ("PSS-restricted-allowPrivilegeEscalation", "CIS-5.26", "800-190-4.5.5"),
+        "a writable tree is asked for that holds a file with set-ID bits or capabilities",
+        "what the job writes into such a file runs outside with that file's privilege",
+        "take the bits off (chmod ug-s, setcap -r), or give the job a copy without them",
+    ),
+    Rule(
+        "redirected-source",
+        "HB225",
+        ("800-190-4.5.5",),
+        "a path is asked for that a symlink redirects",
+        "an earlier job may have put the symlink there, to lead this one elsewhere",
+        "name what it leads to",
+        "naming what it leads to does the same",
+    ),
+    Rule(
         "writable-profile",
         "HB230",
         ("800-190-4.4.3", "800-190-4.4.5", "800-190-4.5.5"),

@@ -5,114 +5,46 @@ Run by: pytest.
 
 from __future__ import annotations
 
+import json
 import os
-import tempfile
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attack import batch, ledger, world
-from attack.check import CALLER, ROOT, THROWAWAY, Check, Facts, Outcome, Verdict, judge
-from attack.corpus import CHECKS
+from attack import ledger
+from hardbox.verify import runner
+from hardbox.verify.check import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from support.callers import Caller
     from support.installed import Installed
 
-    from attack.world import Canaries
-
-
-@dataclass
-class Controls:
-    """The whole corpus without a sandbox, by one caller.
-
-    changed: what the controls did to their canaries: the proof that damage is seen.
-    """
-
-    facts: Facts
-    outcomes: dict[str, dict[str, Outcome]]
-    changed: set[str] = field(default_factory=set)
-
-    def of(self, check: Check) -> dict[str, Outcome]:
-        """Give the outcomes of one attempt, by place."""
-        return {where: done[check.id] for where, done in self.outcomes.items() if check.id in done}
-
-
-@dataclass
-class Arena:
-    """The whole corpus inside the sandbox, by one caller, and what the host was before and after."""
-
-    controls: Controls
-    facts: Facts
-    outcomes: dict[str, Outcome]
-    before: dict[str, str]
-    after: dict[str, str]
-
-    def verdict(self, check: Check) -> Verdict:
-        """Judge one attack."""
-        return judge(check, self.controls.of(check), self.outcomes[check.id], self.controls.facts, self.facts)
+VERIFY_SECONDS = 240
 
 
 @pytest.fixture(scope="session")
 def probes(base: str) -> str:
-    """The directory of the compiled probes."""
+    """The directory of the probes: the installed ones, which is what users have."""
     folder = os.path.join(base, "probes")
     os.mkdir(folder)
-    os.chmod(folder, 0o755)
-    batch.build(folder)
+    runner.lay_out(folder)
     return folder
 
 
-def _own_folder(caller: Caller) -> str:
-    folder = tempfile.mkdtemp(dir=caller.home)
-    os.chown(folder, caller.uid, caller.gid)
-    return folder
-
-
-def _pairs(watched: Canaries, slave: str, **more: str) -> dict[str, str]:
-    return {**watched.places(), "pts": slave, **more}
-
-
-@pytest.fixture(scope="session")
-def controls(caller: Caller, base: str, probes: str) -> Iterator[Controls]:
-    """Every attempt outside."""
-    watched = world.canaries(caller, base)
-    master, slave = os.openpty()
-    scratch = _own_folder(caller)
-    facts = world.host_facts(
-        caller, watched, {"probe": probes, "scratch": scratch, "pts": os.ttyname(slave), "base": base}
-    )
-    before = world.observe(watched)
-    outcomes = {
-        where: batch.outside(where, caller, CHECKS, probes, {**facts.places, "scratch": _own_folder(caller)})
-        for where in (CALLER, THROWAWAY, ROOT)
-        if where != ROOT or os.geteuid() == 0
-    }
-    after = world.observe(watched)
-    yield Controls(facts, outcomes, {name for name in before if before[name] != after[name]})
-    os.close(master)
-    os.close(slave)
-    watched.remove()
+def run_verify(caller: Caller, program: Installed, *words: str) -> dict[str, Any]:
+    """Run `hardbox verify --json` as a caller; gives its document."""
+    done = caller.run(program.hardbox, "verify", "--json", *words, timeout=VERIFY_SECONDS)
+    assert done.returncode in (0, 1), done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
 
 
 @pytest.fixture(scope="session")
-def arena(caller: Caller, program: Installed, base: str, probes: str, controls: Controls) -> Iterator[Arena]:
-    """Every attempt inside."""
-    watched = world.canaries(caller, base)
-    places = {
-        "probe": batch.INSIDE_PROBES,
-        "scratch": "/tmp",
-        "pts": controls.facts.places["pts"],
-        "base": base,
-    }
-    facts = world.host_facts(caller, watched, places)
-    before = world.observe(watched)
-    outcomes = batch.inside(caller, program, CHECKS, probes, facts.places)
-    yield Arena(controls, facts, outcomes, before, world.observe(watched))
-    watched.remove()
+def found(caller: Caller, program: Installed) -> dict[str, Any]:
+    """What `hardbox verify` says of the strict profile."""
+    return run_verify(caller, program)
 
 
 @pytest.fixture

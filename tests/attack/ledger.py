@@ -8,27 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hardbox.verify.check import CLASSES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-TITLES: Final = {
-    "A": "files",
-    "B": "/proc and /sys",
-    "C": "devices",
-    "D": "descriptors",
-    "E": "processes",
-    "F": "IPC",
-    "G": "names and time",
-    "H": "network",
-    "I": "user namespace, ids",
-    "J": "capabilities",
-    "K": "system calls",
-    "L": "terminal",
-    "M": "mounts",
-    "N": "resources",
-    "O": "environment",
-    "P": "policy",
-}
+TITLES: Final = {letter: title for letter, (_name, title) in CLASSES.items()}
 PROPERTY: Final = "attack"
 WORDS: Final = ("held", "vacuous", "escaped")
 

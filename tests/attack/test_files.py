@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attack import batch
-from attack.check import Verdict
+from hardbox.verify.check import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

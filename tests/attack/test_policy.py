@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attack.corpus import flags, profiles
+from attack import flags
+from hardbox.verify.corpus import profiles
 
 if TYPE_CHECKING:
     import subprocess

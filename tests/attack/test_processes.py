@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attack import batch, world
+from attack import batch
+from hardbox.verify.world import alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ def marked(mark: str) -> list[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         # The probe itself: not the launcher's command line, which also names the mark.
-        if words[0].endswith(b"probe64") and mark.encode() in words and world.alive(int(name)):
+        if words[0].endswith(b"probe64") and mark.encode() in words and alive(int(name)):
             found.append(int(name))
     return found
 
@@ -130,7 +131,7 @@ def test_killed_launcher(
     assert started.stdout is not None
     started.stdout.close()
     started.wait(timeout=20)
-    others = [pid for pid in victims[1:] if world.alive(pid)]
+    others = [pid for pid in victims[1:] if alive(pid)]
     gave = f"{len(left)} processes of the job live on" if not ended else f"left: {others}" if others else ""
     settle(f"E5-kill-{('front', 'launcher', 'init')[whom]}", gave, _linger_outside(caller, probes, mark))
 
@@ -150,17 +151,17 @@ def test_daemon(caller: Caller, program: Installed, probes: str, mark: str, sett
 
 def test_kill_everybody(caller: Caller, program: Installed, base: str, probes: str, settle: Settle) -> None:
     """E1: kill(-1, 9) and a walk over all numbers reach nobody outside."""
-    watched = world.canaries(caller, base)
+    watched = batch.canaries(caller, base)
     try:
         for words in (("kill-everybody", "9"), ("kill-range", "1", "40000", "9")):
             boxed = caller.run(*batch.sandbox(program, probes), "/probe/probe64", "one", *words, timeout=60)
-            alive = world.alive(watched.process.pid)
+            living = alive(watched.process.pid)
             # Outside, in a process namespace of its own: a sleeping sibling is reached.
             attempt = " ".join(words).replace("40000", "400")
             script = f'sleep 5 & "{probes}/probe64" one {attempt}; wait $!; test $? = 137'
             bare = caller.run(*batch.OWN_NAMESPACES, "/bin/sh", "-c", script, timeout=60)
             live = "outside: a sibling was reached" if bare.returncode == 0 else ""
-            gave = "" if alive else "the canary is dead"
+            gave = "" if living else "the canary is dead"
             settle(
                 f"E1-{words[0]}", gave or ("" if boxed.returncode < 126 else f"exit {boxed.returncode}"), live
             )

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 HERE = Path(__file__).parent
 LAUNCH = HERE.parents[1] / "hardbox" / "launch"
 CORPUS = HERE / "corpus"
-CORPUS_MAX = 200 << 10
-SECONDS = int(os.environ.get("HARDBOX_FUZZ_SECONDS", "20"))
+CORPUS_MAX = 512 << 10
+SECONDS = int(os.environ.get("HARDBOX_FUZZ_SECONDS", "40"))
 LONG_SECONDS = 600  # from here on, what was found stays in the corpus
 SOURCES = ("plan.c", "floor.c", "sha256.c", "command.c")
 FLAGS = ("-std=c17", "-D_GNU_SOURCE", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-omit-frame-pointer")
@@ -78,13 +79,16 @@ def test_every_seed_is_decoded_or_refused_without_a_report(fuzzer: Path, seeds: 
     assert done.stderr.count("Executed ") == len(inputs)
 
 
-def test_a_bounded_pass_finds_no_crash(fuzzer: Path, seeds: Path, tmp_path: Path) -> None:
+def test_a_bounded_pass_finds_no_crash(
+    fuzzer: Path, seeds: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     done = _run(
         fuzzer, f"-max_total_time={SECONDS}", "-max_len=20000", str(tmp_path), str(CORPUS), str(seeds)
     )
 
     assert done.returncode == 0, done.stderr[-4000:]
     assert "DONE" in done.stderr
+    record_property("fuzz", f"plan decoder: {done.stderr.splitlines()[-1]}")
     assert not list(fuzzer.parent.glob("crash-*"))
     if SECONDS >= LONG_SECONDS:
         assert _run(fuzzer, "-merge=1", str(CORPUS), str(tmp_path)).returncode == 0

@@ -30,7 +30,9 @@ FORM: Final = re.compile(
     r"  nothing was run\n"
 )
 LAUNCHER_FORM: Final = re.compile(
-    r"hardbox-launch: (?:refused|set-up failed) \[HB60[12]\]: [^\n]+\n  nothing was run\n"
+    r"hardbox(?:-launch)?: (?:refused|set-up failed) \[HB60[123]\]: [^\n]+\n"
+    r"(?:  (?:why    |instead) [^\n]+\n)*"
+    r"  nothing was run\n"
 )
 CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 

@@ -43,7 +43,7 @@ def find(base: str) -> Installed:
         if not os.access(path, os.X_OK):
             message = f"{path} is not installed: run `make build` first"
             raise RuntimeError(message)
-    return own if _reachable(sys.prefix) else _copy(own, os.path.join(base, "venv"))
+    return own if _reachable(sys.prefix) else copy(own, os.path.join(base, "venv"))
 
 
 def _reachable(path: str) -> bool:
@@ -54,15 +54,15 @@ def _reachable(path: str) -> bool:
     return True
 
 
-def _copy(own: Installed, prefix: str) -> Installed:
+def copy(own: Installed, prefix: str) -> Installed:
     """Copy what hardbox needs at run time; a venv finds itself by its place."""
     os.makedirs(os.path.join(prefix, "bin"))
     shutil.copy(os.path.join(own.prefix, "pyvenv.cfg"), prefix)
     os.symlink(os.path.realpath(own.python), os.path.join(prefix, "bin", "python3"))
     for program in (own.hardbox, own.launch):  # hardbox finds the interpreter beside itself
         shutil.copy(program, os.path.join(prefix, "bin"))
-    packages = sysconfig.get_path("purelib")
-    inside = os.path.join(prefix, os.path.relpath(packages, own.prefix))
+    folder = os.path.relpath(sysconfig.get_path("purelib"), sys.prefix)
+    packages, inside = os.path.join(own.prefix, folder), os.path.join(prefix, folder)
     for name in os.listdir(packages):
         if name.partition("-")[0] in (
             "hardbox",

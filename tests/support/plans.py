@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from hardbox import plan as planning
 from hardbox.host import HostFacts, IdRange
-from hardbox.plan.trees import PathFact
 from hardbox.policy import Bind, Environment, Filesystem, Identity, Limits, Network, Policy
+from hardbox.refusals import PathFact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 # BPF_RET | BPF_K with SECCOMP_RET_ALLOW: a program that the kernel takes.
 ALLOW_ALL: Final = struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000)
 FILTER: Final = cast("CompiledFilter", SimpleNamespace(bpf=ALLOW_ALL, digest="", rules=None))
-_PROC: Final = frozenset(("acpi", "cmdline", "kcore", "keys", "meminfo", "self", "stat", "sysrq-trigger"))
 _LINKS: Final = MappingProxyType(
     {"/bin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib64", "/sbin": "usr/sbin"}
 )
@@ -39,9 +38,6 @@ USER: Final = HostFacts(
     subgid=(IdRange(200000, 65536),),
     newuidmap="/usr/bin/newuidmap",
     newgidmap="/usr/bin/newgidmap",
-    proc_entries=_PROC,
-    root_links=_LINKS,
-    root_dirs=frozenset(("/etc", "/proc", "/usr")),
 )
 ROOT: Final = HostFacts(
     uid=0,
@@ -50,9 +46,6 @@ ROOT: Final = HostFacts(
     kernel="6.1.0-made-up",
     landlock_abi=2,
     cpus=(0, 1, 2, 3),
-    proc_entries=_PROC,
-    root_links=_LINKS,
-    root_dirs=frozenset(("/etc", "/proc", "/usr")),
 )
 
 
@@ -78,7 +71,16 @@ def policy(
             exec="anywhere" if mode == "ephemeral" else "shown",
         ),
         network=Network(network),
-        limits=Limits(memory=1 << 29, tasks=64, cpu=1, cpu_time=60, wall=10000, grace=500, open_files=256),
+        limits=Limits(
+            memory=1 << 29,
+            tasks=64,
+            cpu=1,
+            cpu_time=60,
+            wall=10000,
+            grace=500,
+            file_size=1 << 20,
+            open_files=256,
+        ),
         environment=Environment(("LANG",), MappingProxyType({"PATH": "/usr/bin:/bin", "HOME": "/home/box"})),
     )
 
@@ -86,7 +88,8 @@ def policy(
 def paths(wanted: Policy) -> Mapping[str, PathFact]:
     """Give made-up facts for every path of a policy: directories, and links into /usr."""
     prefix = wanted.filesystem.root.partition(":")[2]
-    found = {
+    found = {prefix: PathFact("dir", prefix)} if prefix else {}
+    found |= {
         prefix + path: PathFact("file" if "." in posixpath.basename(path) else "dir", prefix + path)
         for path in wanted.filesystem.show
     }

@@ -107,6 +107,8 @@ def test_help_and_version_work_everywhere(hardbox: Hardbox) -> None:
         ("seccomp", "--help"),
         ("explain", "--help"),
         ("run", "--help", "--", "x"),
+        ("help", "run"),
+        ("help", "explain"),
     ):
         done = hardbox(*words)
         assert faults.ran(done), words

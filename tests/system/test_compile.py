@@ -62,6 +62,19 @@ def test_a_compiled_plan_runs_any_command(
     faults.ran(hardbox("compile", "-o", good, "--", "true"))  # over the old one
 
 
+def test_a_compiled_plan_runs_its_own_command(
+    hardbox: Hardbox, caller: Caller, program: Installed, place: str
+) -> None:
+    good = f"{place}/own.plan"
+    faults.ran(hardbox("compile", "-o", good, "--", "echo", "-n", "of the plan"))
+    faults.ran(caller.run(program.launch, good), "of the plan")
+    faults.ran(caller.run(program.launch, good, "echo", "another"), "another\n")
+    for words in ((), (good, "--"), ("--no-such",)):
+        done = caller.run(program.launch, *words)
+        assert done.returncode == 125
+        assert "hardbox compile --profile NAME -o FILE.plan -- COMMAND" in done.stderr
+
+
 def test_an_empty_marker_runs_only_with_the_good_plan(
     caller: Caller, program: Installed, place: str, plan: bytes, tree: str
 ) -> None:
@@ -175,7 +188,7 @@ def test_a_plan_of_another_user_is_refused(
         "true",
     )
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    faults.launcher_refusal(done, "host")
+    faults.launcher_refusal(done, "the plan was made for uid")
 
 
 def test_the_plan_holds_no_secret_of_the_caller(hardbox: Hardbox, place: str) -> None:

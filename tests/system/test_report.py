@@ -241,14 +241,29 @@ def test_a_report_in_the_jobs_own_tree_is_refused(hardbox: Hardbox, caller: Call
     os.symlink(f"{tree}/target", f"{place}/report-link")
     file = faults.own(caller, f"{place}/file")
     for path in (f"{tree}/r.json", f"{tree}/deep/r.json", f"{place}/link/r.json", f"{place}/report-link"):
-        for source in (tree, f"{place}/link"):
-            done = hardbox("run", "--report", path, "--write", f"{source}:/w", "--", "touch", "/w/ran")
-            faults.refusal(done, "HB608")
+        done = hardbox("run", "--report", path, "--write", f"{tree}:/w", "--", "touch", "/w/ran")
+        faults.refusal(done, "HB608")
     faults.refusal(hardbox("run", "--report", file, "--write", f"{file}:/f", "--", "true"), "HB608")
     faults.refusal(hardbox("run", "--report", "r.json", "--write", ".:/w", "--", "true", cwd=tree), "HB608")
     assert faults.listing(tree) == {"deep"}
     # Beside it is fine, though its name begins with the tree's.
     faults.ran(hardbox("run", "--report", f"{tree}.json", "--write", f"{tree}:/w", "--", "true"))
+
+
+def test_a_report_never_follows_a_symlink(hardbox: Hardbox, caller: Caller, place: str) -> None:
+    """An earlier job may have put it there."""
+    tree = faults.own_dir(caller, f"{place}/w")
+    victim = faults.own(caller, f"{place}/victim", "untouched\n")
+    os.symlink(victim, f"{tree}/r.json")
+    os.symlink(place, f"{tree}/up")
+    for path in (f"{tree}/r.json", f"{tree}/up/r.json"):
+        for more in ((), ("--network", "host"), ("--read", f"{tree}:/r")):
+            done = hardbox("run", "--report", path, *more, "--", "true")
+            assert done.returncode == 125, (path, more, done)
+            assert "HB604" in done.stderr, (path, more, done)
+    with open(victim, encoding="utf-8") as file:
+        assert file.read() == "untouched\n"
+    assert not os.path.exists(f"{place}/r.json")
 
 
 def test_a_full_disk_does_not_hide_the_jobs_status(hardbox: Hardbox) -> None:

@@ -222,14 +222,24 @@ def test_a_socket_pair_is_a_pipe(caller: Caller, program: Installed) -> None:
         assert here.recv(100) == b"back\n"
 
 
-def test_a_fifo_and_a_memory_file_serve_as_stdin(caller: Caller, program: Installed) -> None:
+@pytest.mark.parametrize("target", [0, 1, 2])
+def test_a_memory_file_is_refused(caller: Caller, program: Installed, target: int) -> None:
+    """It has no path: the job could open it anew for writing, and execute what it wrote."""
     memory = os.memfd_create("x")
     try:
-        os.write(memory, b"memory")
-        os.lseek(memory, 0, os.SEEK_SET)
-        faults.ran(run_with(caller, program, "cat", stdin=memory), "memory")
+        done = subprocess.run(
+            [*caller.prefix, program.hardbox, "run", "--", "true"],
+            stdin=memory if target == 0 else subprocess.DEVNULL,
+            stdout=memory if target == 1 else subprocess.PIPE,
+            stderr=memory if target == 2 else subprocess.PIPE,
+            env=caller.environment(),
+            check=False,
+        )
+        said = done.stderr if target != 2 else os.pread(memory, 4096, 0)
     finally:
         os.close(memory)
+    assert done.returncode == 125
+    assert b"[HB210]" in said
 
 
 def test_dev_stdin_and_stdout_can_be_opened_again(caller: Caller, program: Installed, place: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from unit import bpf_interpreter
 
 from hardbox.filters import bpf
@@ -53,3 +55,34 @@ def test_packing_and_unpacking_are_inverse() -> None:
 def test_a_program_without_a_check_of_the_architecture_is_refused() -> None:
     with pytest.raises(ValueError, match="architecture"):
         bpf.retarget([ret(0), ret(0)], 1, "x86_64")
+
+
+NUMBERS = st.dictionaries(st.integers(0, 60), st.sampled_from([0x50001, bpf.RET_ALLOW, bpf.RET_KILL_PROCESS]))
+
+
+def answer(program: list[Instruction], number: int) -> int:
+    loaded = bpf_interpreter.load(bpf.pack(program))
+    return bpf_interpreter.run(loaded, bpf_interpreter.data(number, 0, (0,) * 6))
+
+
+@given(NUMBERS)
+def test_a_search_gives_each_number_its_action_and_all_others_the_default(actions: dict[int, int]) -> None:
+    program = bpf.by_number(actions, 0x50026)
+
+    for number in (*range(70), 2**30, 2**31, 2**32 - 1):
+        assert answer(program, number) == actions.get(number, 0x50026)
+
+
+def test_a_search_reaches_further_than_a_jump() -> None:
+    actions = {number: 0x50001 + number % 2 for number in range(1000)}
+    program = bpf.by_number(actions, bpf.RET_KILL_PROCESS)
+
+    assert any(step.code == bpf.JUMP for step in program)
+    for number in range(1001):
+        assert answer(program, number) == actions.get(number, bpf.RET_KILL_PROCESS)
+
+
+def test_neighbours_with_one_action_are_one_leaf() -> None:
+    program = bpf.by_number(dict.fromkeys(range(100), bpf.RET_ALLOW), 0x50026)
+
+    assert len(program) == 4

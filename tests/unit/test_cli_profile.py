@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hardbox import profile, rules
+from hardbox import files, profile, rules
 from hardbox.cli.profile import main
 from hardbox.errors import HardboxError, Usage
 from hardbox.profile import schema
@@ -108,6 +108,30 @@ def test_diff_of_rules_and_optional_protections(folder: Path, capsys: pytest.Cap
     assert out.count("weaker") == 2
     assert main(["diff", name, "strict"]) == 1
     assert capsys.readouterr().out.count("stricter") == 2
+
+
+def test_lint_reads_each_file_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = write(folder, 'extends = "strict"\n[limits]\ntasks = 8')
+    read = files.read
+    seen: list[str] = []
+
+    def counting(path: str, *arguments: object, **options: object) -> files.Found:
+        seen.append(path)
+        return read(path, *arguments, **options)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(files, "read", counting)
+    assert main(["lint", name]) == 0
+    assert "summary is missing" in capsys.readouterr().out
+    assert len(seen) == len(set(seen)) == 2
+
+
+def test_an_unknown_word_is_an_unknown_word() -> None:
+    with pytest.raises(Usage) as caught:
+        main(["lsit"])
+    assert caught.value.code == "HB001"
+    assert caught.value.instead == 'did you mean "list"?'
 
 
 def test_lint_tells_all_problems(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ def _sources() -> list[Path]:
         *PACKAGE.rglob("*.py"),
         *(CHECKOUT / "hardbox").rglob("*.py"),
         *(CHECKOUT / "hardbox/launch").glob("*.[ch]"),
+        *(CHECKOUT / "hardbox/front").glob("*.[ch]"),
     }
     return sorted(path for path in found if path.name != "codes.py")
 

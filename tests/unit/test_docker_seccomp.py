@@ -12,9 +12,10 @@ import pytest
 
 from hardbox import filters
 from hardbox.cli import seccomp
-from hardbox.errors import ProfileError, Usage
+from hardbox.errors import ProfileError, SetupFailed, Usage
 from hardbox.filters import docker as docker_seccomp
 from hardbox.filters import model as filter_model
+from hardbox.policy import Seccomp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,7 @@ def test_a_shipped_filter_as_json_allows_the_same(name: str) -> None:
     assert {"clone3", "openat2"} <= refused
 
 
-def test_a_docker_like_profile_becomes_a_filter(tmp_path: Path) -> None:
+def test_a_docker_like_profile_becomes_a_filter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "in.json"
     source.write_text(json.dumps(DOCUMENT))
     source.chmod(0o644)
@@ -77,7 +78,9 @@ def test_a_docker_like_profile_becomes_a_filter(tmp_path: Path) -> None:
     }
     assert {key: filter_model.answer(rules, *key) for key in asked} == asked
     kept = filter_model.effective(model, keep=("SYS_CHROOT",))
-    assert filter_model.answer(kept, "chroot", nothing) == 0
+    assert filter_model.answer(kept, "chroot", nothing) == 38
+    assert "left out, no filter may allow them: chroot" in capsys.readouterr().out
+    assert filters.compile_filter(Seccomp(str(target)), keep=("SYS_CHROOT",), machine="x86_64").bpf
     back = tmp_path / "back.json"
     assert seccomp.main(["convert", str(target), "-o", str(back)]) == 0
     third = tmp_path / "third.toml"
@@ -125,8 +128,9 @@ def test_what_cannot_be_said_is_an_error(where: tuple[Any, ...], value: object, 
 def test_an_output_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     target.write_text("mine")
-    with pytest.raises(Usage):
+    with pytest.raises(SetupFailed) as caught:
         seccomp.main(["convert", "strict", "-o", str(target)])
+    assert caught.value.code == "HB606"
     assert target.read_text() == "mine"
     with pytest.raises(Usage):
         seccomp.main(["convert", "strict", "-o", str(tmp_path / "out.txt")])

@@ -76,7 +76,12 @@ def test_how_a_rule_is_lifted(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("HB1033", "HB103"),
         ("host-netwrok", "host-network"),
-        ("HB999", "hardbox explain"),
+        ("HB999", "hardbox explain HB103; "),
+        ("HB140", "hardbox explain HB103; "),
+        ("256", "hardbox explain HB103; "),
+        ("limits.memory", "docs/profiles.md"),
+        ("limits", "docs/profiles.md"),
+        ("strict", "hardbox profile show strict"),
         ("", "hardbox explain"),
     ],
 )
@@ -85,6 +90,29 @@ def test_an_unknown_word_gets_the_nearest(word: str, near: str) -> None:
         main([word])
     assert caught.value.code == "HB020"
     assert near in caught.value.instead
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        ("0", "the command's own status"),
+        ("3", "the command's own status"),
+        ("124", "time limit"),
+        ("125", "nothing was run"),
+        ("126", "cannot be executed"),
+        ("127", "not found"),
+        ("128+N", "signal N"),
+        ("137", "SIGKILL ended the command"),
+        ("153", "limits.file_size"),
+        ("152", "limits.cpu_time"),
+        ("255", "the command's own status"),
+    ],
+)
+def test_an_exit_status_is_explained(status: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([status]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"exit status {status}: ")
+    assert says in out
 
 
 @pytest.mark.parametrize("argv", [[], ["HB103", "HB104"]])
@@ -118,6 +146,8 @@ def test_a_report_in_plain_words(tmp_path: Path, capsys: pytest.CaptureFixture[s
             {"outcome": "signaled", "signal": 9, "exit_code": 137},
             ["signal 9 ended", "signal N ended the command"],
         ),
+        ({"outcome": "signaled", "signal": 25, "exit_code": 153}, ["SIGXFSZ", "limits.file_size"]),
+        ({"outcome": "signaled", "signal": None}, ["signal None"]),
         ({"outcome": "not-found", "exit_code": 127}, ["does not exist inside", "127: "]),
         ({"outcome": "not-executable", "exit_code": 126}, ["cannot be executed inside", "126: "]),
         ({"outcome": "lost", "exit_code": 137}, ["killed from outside"]),

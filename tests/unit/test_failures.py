@@ -88,6 +88,14 @@ def test_a_signal_before_the_start_is_an_interruption() -> None:
     assert failures.set_up_failed(PLAN, Failure(0, errno.EINTR)).code == "HB603"
 
 
+def test_an_init_that_fell_silent_is_told_with_its_likely_cause() -> None:
+    found = failures.set_up_failed(PLAN, Failure(0, errno.ECHILD))
+
+    assert found.code == "HB602"
+    assert "filter" in found.why
+    assert "extends" in found.instead
+
+
 def test_every_cause_is_for_a_kind_that_exists() -> None:
     kinds = {kind.kind for kind in s.KINDS.values()}
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from unit import bpf_interpreter, filter_oracle
 
 from hardbox import cache, filters
-from hardbox.errors import HardboxError, HostUnfit, ProfileError
+from hardbox.errors import HardboxError, HostUnfit, ProfileError, Refused
 from hardbox.filters import model as filter_model
 from hardbox.filters.model import Compare, Row, Rules
 from hardbox.filters.syscall_names import NEWER
@@ -117,22 +117,48 @@ def test_a_file_that_cannot_be_trusted_is_refused(tmp_path: Path) -> None:
     path = own_file(tmp_path)
     (tmp_path / "folder.toml").mkdir()
     os.mkfifo(tmp_path / "fifo.toml")
+    (tmp_path / "large.toml").write_bytes(b"#" * ((1 << 20) + 1))
+    (tmp_path / "large.toml").chmod(0o644)
     cases = [
         ("HB450", "no-such"),
-        ("HB450", "../strict"),
-        ("HB450", str(tmp_path / "none.toml")),
+        ("HB402", "../strict"),
+        ("HB402", str(tmp_path / "none.toml")),
         ("HB450", ""),
+        ("HB403", str(tmp_path / "folder.toml")),
+        ("HB403", str(tmp_path / "fifo.toml")),
+        ("HB402", str(tmp_path / "a\0b.toml")),
+        ("HB404", str(tmp_path / "large.toml")),
     ]
-    cases += [("HB454", str(tmp_path / "folder.toml")), ("HB454", str(tmp_path / "fifo.toml"))]
-    cases += [("HB450", str(tmp_path / "a\0b.toml"))]
     for mode in (0o666, 0o664):
-        shared = own_file(tmp_path)
-        shared.chmod(mode)
-        cases += [("HB454", str(path))]
-        for code, name in cases:
-            with pytest.raises(ProfileError) as caught:
+        path.chmod(mode)
+        for code, name in [*cases, ("HB230", str(path))]:
+            with pytest.raises(HardboxError) as caught:
                 filters.compile_filter(Seccomp(name), machine="x86_64")
-            assert caught.value.code == code
+            assert caught.value.code == code, name
+            assert "filter" in caught.value.what
+
+
+def test_the_way_to_a_filter_is_looked_at_as_that_to_a_profile(tmp_path: Path) -> None:
+    path = own_file(tmp_path)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "link.toml").symlink_to(path)
+    wanted = Seccomp(str(tmp_path / "open" / "link.toml"))
+    assert filters.compile_filter(wanted, machine="x86_64").bpf
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(Refused) as caught:
+        filters.compile_filter(wanted, machine="x86_64")
+    assert caught.value.code == "HB230"
+    assert caught.value.what == "the way to the filter can be changed by others"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_symlink_of_another_on_the_way_to_a_filter_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / "link.toml"
+    link.symlink_to(own_file(tmp_path))
+    os.lchown(link, 12345, 12345)
+    with pytest.raises(Refused) as caught:
+        filters.compile_filter(Seccomp(str(link)), machine="x86_64")
+    assert caught.value.code == "HB230"
 
 
 def test_the_second_run_takes_the_entry_and_imports_no_compiler(own_cache: Path) -> None:
@@ -222,9 +248,9 @@ def test_without_a_place_for_the_cache_filters_still_compile(monkeypatch: pytest
 
 
 def test_the_cache_does_not_grow_without_end(own_cache: Path) -> None:
-    for number in range(200):
+    for number in range(cache.MOST_ENTRIES + 10):
         cache.put(f"{number:064x}", b"x" * 8)
-    assert 0 < len(list(own_cache.iterdir())) <= 64
+    assert 0 < len(list(own_cache.iterdir())) <= cache.MOST_ENTRIES
 
 
 def test_a_changed_file_is_compiled_anew(tmp_path: Path) -> None:

@@ -118,7 +118,39 @@ def test_host_in_any_spelling(word: str, value: str) -> None:
         ("--mount", "type=bind,source=/src,target=/work,readonly", "--read /src:/work"),
         ("--ro-bind", "/src", "--read /src:DST"),
         ("--bind", "/src", "--write /src:DST"),
-        ("--net", "none", "network.mode"),
+        ("--net", "none", "--network none"),
+        ("--net", "slirp4netns", "--network none"),
+        ("-m", "256m", "--memory 256M"),
+        ("--memory-limit", "256MiB", "--memory 256M"),
+        ("-m", "lots", "--memory SIZE"),
+        ("-e", "K=V", "--env K=V"),
+        ("-e", "K", "--env K"),
+        ("--setenv", "K", "--env K=VALUE"),
+        ("-w", "/src", "--workdir /src"),
+        ("--chdir", "/src", "--workdir /src"),
+        ("--cwd", "/src", "--workdir /src"),
+        ("--pids-limit", "7", "--tasks 7"),
+        ("--cpus", "1.5", "--set limits.cpu=2"),
+        ("--cpus", "2", "--set limits.cpu=2"),
+        ("--cpus", "two", "--set limits.cpu=N"),
+        ("--time-limit", "30", "--timeout 30s"),
+        ("--ulimit", "nofile=64:64", "--set limits.open_files=64"),
+        ("--ulimit", "stack=1", "--set limits.open_files=N"),
+        ("--user", "1001", "--set identity.user=1001"),
+        ("--user", "1001:7", "--set identity.user=1001 --set identity.group=7"),
+        ("--user", "joe", "--set identity.user=1000"),
+        ("--uid", "5", "--set identity.user=5"),
+        ("--shm-size", "64m", '"/dev/shm" = "64M"'),
+        ("--tmpfs", "/run/x:size=5m", '"/run/x" = "64M"'),
+        ("--ro", "/src", "--read /src"),
+        ("--rw", "/src", "--write /src"),
+        ("--init", "ls", "leave it out"),
+        ("--dns", "192.0.2.1", "leave it out"),
+        ("--platform", "linux/arm64", "leave it out"),
+        ("--pull", "always", "leave it out"),
+        ("--restart", "always", "leave it out"),
+        ("--env-file", "x.env", "--env NAME"),
+        ("--entrypoint", "sh", "hardbox run -- sh"),
         ("--pid", "private", "leave it out"),
         ("--user", "1000:1000", "identity.user"),
         ("--rm", None, "leave it out"),
@@ -137,6 +169,13 @@ def test_what_is_allowed_is_answered_with_hardboxs_own_word(
     answer = habits.flag(name, value)
     assert isinstance(answer, Usage)
     assert instead in answer.instead
+    assert "{" not in answer.instead.partition("scratch")[0]
+
+
+def test_a_profile_is_answered_in_the_words_of_profiles() -> None:
+    answer = habits.key("network.mode", "private", "ci.toml")
+    assert answer is not None
+    assert answer.instead.startswith("network.mode = ")
 
 
 @pytest.mark.parametrize("name", ["--frobnicate", "-x", "--pidx", "--privilege", "--", "-", "--set"])

@@ -5,18 +5,25 @@ Run by: pytest. HARDBOX_GOLDEN=write rewrites tests/unit/golden; read the differ
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support import plans
 
 from hardbox import plan as planning
 from hardbox import profile
-from hardbox.errors import HostUnfit
+from hardbox.errors import HostUnfit, Usage
 from hardbox.plan import steps as s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hardbox.plan import LaunchPlan
 
 GOLDEN = Path(__file__).parent / "golden"
 SAMPLES = plans.samples()
@@ -158,3 +165,45 @@ def test_a_fixed_variable_is_not_taken_from_the_caller() -> None:
 
     assert passed == {"LANG"}
     assert not fixed & passed
+
+
+def trees(count: int) -> LaunchPlan:
+    return plans.build(plans.policy(write=[f"/made/up/{number}" for number in range(count)]), plans.ROOT)
+
+
+def search(count: int) -> LaunchPlan:
+    wanted = plans.policy()
+    fixed = {**wanted.environment.set, "PATH": ":".join(f"/{number}" for number in range(count))}
+    environment = dataclasses.replace(wanted.environment, set=fixed)
+    return plans.build(dataclasses.replace(wanted, environment=environment), plans.USER)
+
+
+def arguments(*argv: str) -> LaunchPlan:
+    return plans.build(plans.policy(), plans.USER, argv)
+
+
+def test_as_much_as_one_launch_can_carry_is_planned() -> None:
+    room = planning.STEPS_MAX - len(arguments().steps)
+
+    assert search(planning.SEARCH_MAX).encode()
+    assert trees(planning.TREES_MAX).encode()
+    assert len(arguments(*["x"] * room).steps) == planning.STEPS_MAX
+
+
+@pytest.mark.parametrize(
+    ("what", "make"),
+    [
+        ("65 directories in PATH", lambda: search(planning.SEARCH_MAX + 1)),
+        ("257 trees of the host", lambda: trees(planning.TREES_MAX + 1)),
+        ("steps", lambda: arguments(*["x"] * planning.STEPS_MAX)),
+        ("bytes", lambda: arguments("x" * planning.SIZE_MAX).encode()),
+    ],
+    ids=("search", "trees", "steps", "bytes"),
+)
+def test_more_than_one_launch_can_carry_is_refused(what: str, make: Callable[[], object]) -> None:
+    with pytest.raises(Usage, match="more than one launch can carry") as caught:
+        make()
+
+    assert caught.value.code == "HB010"
+    assert what in caught.value.value
+    assert caught.value.instead

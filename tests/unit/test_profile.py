@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from support.profile_files import REASON, code, refused, write
 
-from hardbox import profile
+from hardbox import files, profile
 from hardbox.errors import Refused
-from hardbox.profile import sources
 
 
 @pytest.fixture
@@ -124,10 +123,10 @@ def test_only_root_and_the_caller_may_own_it(
     monkeypatch.setattr(os, "geteuid", lambda: caller)
     found = os.stat_result((kind | 0o755, 1, 1, 1, owner, owner, 1, 0, 0, 0))
     if good:
-        sources.only_mine(found, "/x.toml", "")
+        files.only_mine(found, "/x.toml", "profile")
         return
     with pytest.raises(Refused) as caught:
-        sources.only_mine(found, "/x.toml", "")
+        files.only_mine(found, "/x.toml", "profile")
     assert caught.value.code == "HB230"
 
 
@@ -154,6 +153,65 @@ def test_a_filter_file_is_found_beside_its_profile(folder: Path) -> None:
     assert policy.seccomp.filter == str(Path.cwd() / "sub" / "own.toml")
     child = write(folder, 'extends = "sub/ci.toml"', "child.toml")
     assert profile.load(child).seccomp.filter == policy.seccomp.filter
+
+
+@pytest.mark.parametrize(
+    "name", ["./ci.toml", "ci.toml", "./sub/../ci.toml", "sub/back/ci.toml", "{here}/ci.toml"]
+)
+def test_a_policy_names_the_file_that_it_comes_from(folder: Path, name: str) -> None:
+    (folder / "sub").mkdir(mode=0o755)
+    (folder / "sub" / "back").symlink_to("..")
+    write(folder, 'extends = "strict"')
+    found = profile.load(name.format(here=folder)).files
+    assert str(folder / "ci.toml") in found
+    assert all(path.startswith("/") for path in found)
+    assert (str(folder / "sub" / "back") in found) == ("back" in name)
+
+
+def test_a_policy_names_relative_parents_symlinks_and_filter_files(folder: Path) -> None:
+    (folder / "sub").mkdir(mode=0o755)
+    write(folder, 'extends = "strict"', "parent.toml")
+    (folder / "real.toml").write_text('extends = "strict"\n')
+    (folder / "link.toml").symlink_to("filter.toml")
+    reason = f'loosen = {{ "seccomp.filter" = "{REASON}" }}'
+    text = f'extends = "../parent.toml"\nseccomp.filter = "../link.toml"\n{reason}'
+    write(folder / "sub", text, "child.toml")
+    (folder / "way.toml").symlink_to("sub/child.toml")
+    names = ("way.toml", "sub/child.toml", "parent.toml", "link.toml", "filter.toml")
+    assert set(profile.load("way.toml").files) == {str(folder / name) for name in names}
+    assert profile.load("strict").files == ()
+
+
+def test_an_ephemeral_root_that_forbids_executing_what_is_written_does_not_load(folder: Path) -> None:
+    """A contradiction of the file itself: `profile lint` tells it, and not only the run."""
+    reasons = f'[loosen]\n"filesystem.mode" = "{REASON}"\n"filesystem.changes" = "{REASON}"\n'
+    files_ = '[filesystem]\nmode = "ephemeral"\nchanges = "1M"\n'
+    name = write(folder, f'extends = "strict"\n{files_}{reasons}')
+    assert refused(name).code == "HB430"
+    assert [problem.code for problem in profile.inspect(name).problems] == ["HB430"]
+    name = write(
+        folder, f'extends = "strict"\n{files_}exec = "anywhere"\n{reasons}"filesystem.exec" = "{REASON}"\n'
+    )
+    assert profile.load(name).filesystem.mode == "ephemeral"
+
+
+def test_an_inspection_tells_what_the_file_says_and_what_it_extends(folder: Path) -> None:
+    write(folder, 'extends = "strict"\n[limits]\ntasks = 32', "parent.toml")
+    found = profile.inspect(write(folder, 'extends = "parent.toml"\n[limits]\ncpu_time = "1s"', "child.toml"))
+    assert found.policy is not None
+    assert found.own is not None
+    assert found.parent is not None
+    assert found.own.values == {"limits.cpu_time": 1}
+    assert found.parent.values["limits.tasks"] == 32
+    assert [os.path.basename(name) for name in found.parent.sources] == ["parent.toml", "strict"]
+
+
+def test_where_the_files_are_does_not_change_the_digest(folder: Path) -> None:
+    write(folder, 'extends = "strict"', "a.toml")
+    write(folder, 'extends = "strict"', "b.toml")
+    first, second = profile.load("a.toml"), profile.load("b.toml")
+    assert first.files != second.files
+    assert first.digest == second.digest
 
 
 def test_circles_and_long_chains_end(folder: Path) -> None:

@@ -67,12 +67,12 @@ def test_any_bytes_end_in_a_policy_or_an_error(content: bytes) -> None:
         path = Path(place) / "any.toml"
         path.write_bytes(content)
         path.chmod(0o600)
-        policy, problems = profile.inspect(str(path))
+        policy, problems, *_ = profile.inspect(str(path))
     assert (policy is None) == bool(problems)
 
 
 @PATIENT
 @given(_inner.map("limits.{}".format) | _keys | st.text(), _anything, st.booleans())
 def test_any_setting_ends_in_a_policy_or_an_error(key: str, value: object, append: bool) -> None:  # noqa: FBT001 (drawn)
-    policy, problems = profile.inspect("strict", [Setting(key, value, "--set x", append)], {key: REASON})
+    policy, problems, *_ = profile.inspect("strict", [Setting(key, value, "--set x", append)], {key: REASON})
     assert (policy is None) == bool(problems)

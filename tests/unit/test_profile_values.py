@@ -165,7 +165,7 @@ def test_the_weaker_value_names_both_origins_and_the_line_to_add(folder: Path) -
 
 def test_all_problems_are_found_at_once(folder: Path) -> None:
     path = write(folder, 'extends = "strict"\na = 1\n[limits]\ntasks = 0\nmemory = "1T"')
-    policy, problems = profile.inspect(path)
+    policy, problems, *_ = profile.inspect(path)
     assert policy is None
     assert sorted(problem.code for problem in problems) == ["HB407", "HB410", "HB417"]
 

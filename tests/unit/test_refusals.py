@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardbox import refusals
+from hardbox import profile, refusals
 from hardbox.errors import Refused
 from hardbox.host import HostFacts, IdRange
+from hardbox.plan.trees import look_all
 from hardbox.policy import UNLIMITED, Bind, Filesystem, Limits, Origin, Policy
 from hardbox.rules import BY_CODE, RULES
 
@@ -32,7 +33,8 @@ FINE = Policy(
     limits=LIMITS,
     refuse=MappingProxyType({rule.name: rule.ids for rule in RULES.values()}),
     origins=MappingProxyType({"filesystem.read": Origin("command line", "--read")}),
-    sources=("/home/me/ci.toml", "strict"),
+    sources=("ci.toml", "strict"),
+    files=("/home/me/ci.toml",),
 )
 
 
@@ -47,6 +49,8 @@ class FakeDisk(refusals.Disk):
         self.mounted: tuple[tuple[str, str], ...] = ()
         self.swapped: tuple[str, ...] = ()
         self.twins: dict[str, str] = {}
+        self.privileged = ""
+        self.redirects: dict[str, str] = {}
 
     def real(self, path: str) -> str:
         plain = "/" + os.path.normpath("/" + path).lstrip("/")
@@ -54,6 +58,9 @@ class FakeDisk(refusals.Disk):
             if plain == link or plain.startswith(link + "/"):
                 return target + plain[len(link) :]
         return plain
+
+    def look(self, path: str) -> refusals.PathFact:
+        return refusals.PathFact(self.kind(path), self.real(path))
 
     def kind(self, path: str) -> str:
         return self.kinds.get(
@@ -66,8 +73,16 @@ class FakeDisk(refusals.Disk):
     def same(self, path: str, other: str) -> bool:
         return self.twins.get(path) == other
 
-    def entries(self, path: str) -> dict[str, bool]:
-        return self.names.get(path, {})
+    def entries(self, path: str) -> frozenset[str]:
+        return frozenset(self.names.get(path, {}))
+
+    def survey(self, top: str, *, write: bool) -> dict[str, str]:
+        sockets = [name for name, is_socket in self.names.get(top, {}).items() if is_socket]
+        found = {"socket": f"{top}/{sockets[0]}"} if sockets else {}
+        return found | ({"privileged": f"{top}/{self.privileged}"} if write and self.privileged else {})
+
+    def walk(self, path: str) -> tuple[str, str]:
+        return self.redirects.get(path, ""), self.real(path)
 
     def home(self, uid: int) -> str:
         return "/root" if uid == 0 else "/home/me"
@@ -92,12 +107,20 @@ def _write(path: str, dest: str = "/out") -> Policy:
 
 
 def _names(policy: Policy, disk: refusals.Disk | None = None, facts: HostFacts = FACTS) -> list[str]:
-    return [BY_CODE[refused.code].name for refused in refusals.broken(policy, facts, disk or FakeDisk())]
+    return [BY_CODE[refused.code].name for refused in _broken(policy, disk or FakeDisk(), facts)]
+
+
+def _broken(policy: Policy, disk: refusals.Disk, facts: HostFacts = FACTS) -> tuple[Refused, ...]:
+    return refusals.broken(policy, facts, look_all(policy, disk), disk)
+
+
+def _check(policy: Policy, disk: refusals.Disk) -> None:
+    refusals.check(policy, FACTS, look_all(policy, disk), disk)
 
 
 def test_a_plain_policy_breaks_no_rule() -> None:
     assert _names(FINE) == []
-    refusals.check(FINE, FACTS, FakeDisk())
+    _check(FINE, FakeDisk())
 
 
 FORBIDDEN_TO_READ = [
@@ -219,6 +242,36 @@ def test_what_may_not_be_changed(path: str, rule: str) -> None:
     assert rule in _names(_write(path))
     assert rule in _names(_write(path + "/"))
     assert rule in _names(_write("/srv/x"), FakeDisk(links={"/srv/x": path}))
+
+
+@pytest.mark.parametrize("path", ["/srv/ci", "/srv/ci/own-filter.toml", "/srv/ci/link.toml", "/srv"])
+def test_files_that_decide_the_policy_may_not_be_changed(path: str) -> None:
+    policy = replace(
+        _write(path), files=("/srv/ci/link.toml", "/srv/ci/own-filter.toml"), sources=("./x.toml",)
+    )
+    assert _names(policy) == ["own-files"]
+    assert _names(replace(policy, filesystem=_read(path).filesystem)) == []
+
+
+@pytest.mark.parametrize("name", ["./x.toml", "x.toml", "../here/x.toml", "child.toml", "link.toml"])
+def test_a_profile_in_the_tree_that_the_job_may_change_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the profile is named, and also where only its parent, or a symlink to it, is in the tree."""
+    here, away = tmp_path / "here", tmp_path / "away"
+    for folder in (tmp_path, here, away):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+    monkeypatch.chdir(here)
+    (here / "x.toml").write_text('extends = "strict"\n')
+    (away / "child.toml").write_text('extends = "../here/x.toml"\n')
+    (away / "plain.toml").write_text('extends = "strict"\n')
+    (here / "link.toml").symlink_to("../away/plain.toml")
+    for file in (here / "x.toml", away / "child.toml", away / "plain.toml"):
+        file.chmod(0o644)
+    path = str(away / "child.toml") if name == "child.toml" else name
+    policy = profile.load(path, [profile.Setting("filesystem.write", [str(here)], "--write", append=True)])
+    assert "own-files" in _names(policy, refusals.Disk(), HERE)
 
 
 @pytest.mark.parametrize(
@@ -534,17 +587,17 @@ def test_lifting_one_rule_leaves_the_others() -> None:
 
 def test_check_raises_the_first_of_all_and_the_order_is_stable() -> None:
     policy = replace(_read("/etc"), limits=Limits())
-    every = refusals.broken(policy, FACTS, FakeDisk())
-    assert [one.code for one in every] == [one.code for one in refusals.broken(policy, FACTS, FakeDisk())]
+    every = _broken(policy, FakeDisk())
+    assert [one.code for one in every] == [one.code for one in _broken(policy, FakeDisk())]
     assert len(every) == 8
     with pytest.raises(Refused) as caught:
-        refusals.check(policy, FACTS, FakeDisk())
+        _check(policy, FakeDisk())
     assert caught.value.render() == every[0].render()
 
 
 def test_the_message_names_value_origin_and_what_the_path_leads_to() -> None:
     with pytest.raises(Refused) as caught:
-        refusals.check(_read("/srv/innocent"), FACTS, FakeDisk(links={"/srv/innocent": "/etc"}))
+        _check(_read("/srv/innocent"), FakeDisk(links={"/srv/innocent": "/etc"}))
     assert caught.value.render() == (
         "hardbox: refused [HB202]: the host's /etc, or a part of it that is not for everybody, is asked for\n"
         '  value    filesystem.read = "/srv/innocent" (leads to /etc)        (--read)\n'
@@ -603,3 +656,45 @@ def test_the_real_disk_reads_mounts_and_homes() -> None:
     assert disk.home(0) == os.path.realpath("/root")
     assert disk.kind("/dev/null") == "device"
     assert disk.kind("/\0") == "missing"
+
+
+def test_a_writable_tree_with_a_privileged_file_is_refused() -> None:
+    disk = FakeDisk()
+    disk.privileged = "bin/helper"
+    assert "privileged-files" in _names(_write("/srv/x"), disk)
+    assert "privileged-files" not in _names(_read("/srv/x"), disk)
+
+
+def test_a_redirected_path_is_refused() -> None:
+    disk = FakeDisk()
+    disk.redirects = {"/srv/x/out": "/srv/x/out"}
+    assert "redirected-source" in _names(_write("/srv/x/out"), disk)
+    assert "redirected-source" in _names(_read("/srv/x/out"), disk)
+    assert "redirected-source" not in _names(_write("/srv/x/in"), disk)
+
+
+def test_a_tree_is_looked_through_to_the_bottom(tmp_path: Path) -> None:
+    deep = tmp_path / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    (deep / "plain").write_text("")
+    disk = refusals.Disk()
+    assert disk.survey(str(tmp_path), write=True) == {}
+    os.mkfifo(deep / "pipe")
+    with socket.socket(socket.AF_UNIX) as service:
+        service.bind(str(deep / "s"))
+    (deep / "tool").write_text("")
+    (deep / "tool").chmod(0o2755)
+    (deep / "link").symlink_to("/usr/bin/su")
+    found = {"fifo": str(deep / "pipe"), "socket": str(deep / "s")}
+    assert disk.survey(str(tmp_path), write=False) == found
+    assert disk.survey(str(tmp_path), write=True) == {**found, "privileged": str(deep / "tool")}
+
+
+def test_a_symlink_counts_wherever_it_stands_in_the_path(tmp_path: Path) -> None:
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    disk = refusals.Disk()
+    assert disk.walk(f"{tmp_path}/link")[0] == f"{tmp_path}/link"
+    assert disk.walk(f"{tmp_path}/link/sub")[0] == f"{tmp_path}/link"
+    assert disk.walk(f"{tmp_path}/real/sub") == ("", f"{tmp_path}/real/sub")
+    assert disk.walk("/bin/sh") == ("", os.path.realpath("/bin/sh"))  # the system's own

@@ -11,8 +11,8 @@ from support import plans
 from hardbox.errors import ProfileError, Refused
 from hardbox.plan import root
 from hardbox.plan import steps as s
-from hardbox.plan.trees import PathFact
 from hardbox.policy import Bind
+from hardbox.refusals import PathFact
 
 SAMPLES = plans.samples()
 LOCKED = s.NOSUID | s.NODEV
@@ -74,10 +74,10 @@ def test_no_memory_is_without_a_bound(name: str) -> None:
             assert step.inodes > 0
 
 
-def test_masks_are_only_for_what_this_host_has() -> None:
+def test_masks_cover_what_tells_of_the_host() -> None:
     masked = {step.path for step in SAMPLES["user"].steps if isinstance(step, s.Mask)}
 
-    assert masked == {"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/sysrq-trigger"}
+    assert {"/proc/acpi", "/proc/kallsyms", "/proc/kcore", "/proc/keys", "/proc/sysrq-trigger"} <= masked
 
 
 def test_scratch_and_written_trees_are_not_executable_where_only_shown_files_are() -> None:
@@ -90,7 +90,7 @@ def test_roots_trees_are_cloned_outside_with_the_owner_on_disk() -> None:
     plan = SAMPLES["root-write"]
 
     assert s.Tree("/made/up", s.IDMAPPED | s.RECURSIVE, 1234, 1234, 1000, 1000) in plan.steps
-    assert s.Attach(0, "/made/up", LOCKED | s.NOEXEC, 0) in plan.steps
+    assert s.Attach(0, "/made/up", LOCKED | s.NOEXEC) in plan.steps
 
 
 def test_the_paths_of_a_root_directory_are_not_resolved_on_the_host() -> None:
@@ -124,13 +124,26 @@ def test_a_written_file_is_attached_to_a_file() -> None:
     assert s.BindMount("/made/up.txt", "/made/up.txt", LOCKED | s.NOEXEC, 0) in steps
 
 
-def test_an_ephemeral_root_that_forbids_executing_what_is_written_is_refused() -> None:
-    wanted = plans.policy(mode="ephemeral")
-    wanted = replace(wanted, filesystem=replace(wanted.filesystem, exec="shown"))
+def test_roots_trees_of_a_root_directory_are_not_where_its_symlinks_lead() -> None:
+    wanted = plans.policy(root="dir:/nonexistent/root")
+    found = dict(plans.paths(wanted))
+    found["/nonexistent/root/etc/alternatives"] = PathFact("dir", "/srv/of-others/alternatives")
 
-    with pytest.raises(ProfileError) as caught:
-        root.root_steps(wanted, plans.USER, plans.paths(wanted))
-    assert caught.value.code == "HB430"
+    trees = root.outside_trees(wanted, plans.ROOT, found)
+
+    assert [tree.source for tree in trees] == ["/nonexistent/root/usr", "/nonexistent/root/etc/alternatives"]
+
+
+def test_where_a_root_directory_is_was_decided_before() -> None:
+    """The name of the root may have become a symlink to elsewhere since it was looked at."""
+    wanted = plans.policy(root="dir:/nonexistent/root")
+    moved = {path.replace("/nonexistent/root", "/moved"): fact for path, fact in plans.paths(wanted).items()}
+    found = {**moved, "/nonexistent/root": PathFact("dir", "/moved")}
+
+    steps = root.root_steps(wanted, plans.USER, found)
+
+    sources = {step.source for step in steps if isinstance(step, s.BindMount)}
+    assert sources == {"/moved/usr", "/moved/etc/alternatives"}
 
 
 NESTED = (Bind("/made/below", "/in/below"), Bind("/made/up", "/in"))

@@ -14,7 +14,7 @@ from hardbox.errors import HostUnfit
 from hardbox.host import IdRange
 from hardbox.plan import steps as s
 from hardbox.plan import walls
-from hardbox.policy import CAPABILITIES, UNLIMITED, Limits, Seccomp
+from hardbox.policy import CAPABILITIES, Limits, Seccomp
 
 X86_64 = 0xC000003E
 ALLOW = 0x7FFF0000
@@ -125,20 +125,14 @@ def test_a_range_without_its_means_is_refused(lacking: dict[str, object]) -> Non
     assert caught.value.code == "HB520"
 
 
-def test_limits_leave_room_for_init_and_skip_what_is_unlimited() -> None:
-    wanted = replace(plans.policy(), limits=Limits(tasks=64, cpu=2))
-    steps = walls.limit_steps(wanted, plans.USER)
+def test_every_limit_is_a_step_and_leaves_room_for_init() -> None:
+    limits = Limits(memory=1, tasks=64, cpu=2, cpu_time=3, file_size=4, open_files=5)
+    steps = walls.limit_steps(replace(plans.policy(), limits=limits))
 
-    assert s.Rlimit(6, 65, 65) in steps
-    assert s.Cpus(2) in steps
-    assert not any(isinstance(step, s.Rlimit) and step.soft >= UNLIMITED for step in steps)
-    assert s.Rlimit(4, 0, 0) in steps
-
-
-def test_as_many_cpus_as_there_are_need_no_step() -> None:
-    wanted = replace(plans.policy(), limits=Limits(cpu=4))
-
-    assert not any(isinstance(step, s.Cpus) for step in walls.limit_steps(wanted, plans.USER))
+    rlimits = {step.resource: step.soft for step in steps if isinstance(step, s.Rlimit)}
+    assert rlimits.items() >= {0: 3, 1: 4, 2: 1, 4: 0, 6: 65, 7: 5, 8: 65536, 12: 819200}.items()
+    assert all(step.soft == step.hard for step in steps if isinstance(step, s.Rlimit))
+    assert steps[-1] == s.Cpus(2)
 
 
 def test_no_landlock_is_an_error_unless_the_profile_accepts_it() -> None:

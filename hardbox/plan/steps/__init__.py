@@ -60,9 +60,9 @@ from hardbox.plan.steps.drop import (
     SetIds,
 )
 from hardbox.plan.steps.outside import (
-    GIVE_PIPES,
     IDMAPPED,
     RECURSIVE,
+    REOPEN_PIPES,
     Arg,
     Env,
     Host,
@@ -80,7 +80,6 @@ from hardbox.plan.steps.outside import (
 
 __all__ = [
     "DROP_GROUPS",
-    "GIVE_PIPES",
     "IDMAPPED",
     "KINDS",
     "NODEV",
@@ -88,6 +87,7 @@ __all__ = [
     "NOSUID",
     "RDONLY",
     "RECURSIVE",
+    "REOPEN_PIPES",
     "RLIMIT_NAMES",
     "Arg",
     "Attach",

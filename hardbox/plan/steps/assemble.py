@@ -90,13 +90,12 @@ class BindMount(Step, number=46, kind="bind", layout="ssqu"):
         return f"{self.source} at {self.dest} ({attribute_words(self.attributes)})"
 
 
-class Attach(Step, number=47, kind="attach", layout="usqu"):
+class Attach(Step, number=47, kind="attach", layout="usq"):
     """Tree number `slot` of the supervisor, attached in the new root."""
 
     slot: int
     dest: str
     attributes: int
-    flags: int
 
     def describe(self) -> str:  # noqa: D102
         return f"tree {self.slot} at {self.dest} ({attribute_words(self.attributes)})"
@@ -193,7 +192,7 @@ class Mask(Step, number=56, kind="mask", layout="ss"):
     path: str
 
     def describe(self) -> str:  # noqa: D102
-        return f"{self.path} (covered by {self.cover})"
+        return f"{self.path} (covered by {self.cover} where it exists)"
 
 
 class Attributes(Step, number=57, kind="attributes", layout="sqqu"):

@@ -6,6 +6,7 @@ from typing import Final
 
 from hardbox.plan.steps.base import Step
 
+# A bit of the flags of SetIds, as kinds.h has it (tests/unit/test_numbers.py).
 DROP_GROUPS: Final = 1
 RLIMIT_NAMES: Final = {
     0: "cpu seconds per process",
@@ -60,14 +61,14 @@ class Cpus(Step, number=63, kind="cpus", layout="u"):
     count: int
 
     def describe(self) -> str:  # noqa: D102
-        return f"run on {self.count} CPU{'s' if self.count != 1 else ''} only"
+        return f"run on at most {self.count} CPU{'s' if self.count != 1 else ''}"
 
 
 class Normalise(Step, number=64, kind="normalise", layout=""):
-    """Umask, signals, scheduling, personality: as at boot."""
+    """Umask, signals, personality as at boot; no scheduling or I/O priority above it."""
 
     def describe(self) -> str:  # noqa: D102
-        return "umask 022, default signals, scheduling, personality and timer slack"
+        return "umask 022, default signals, personality and timer slack; no higher priority than usual"
 
 
 class Chdir(Step, number=65, kind="chdir", layout="s"):

@@ -6,9 +6,11 @@ from typing import ClassVar, Final
 
 from hardbox.plan.steps.base import Step
 
+# Bits of flags, as kinds.h has them (tests/unit/test_numbers.py): of Tree and BindMount, of
+# Tree, of Stdio.
 RECURSIVE: Final = 1
 IDMAPPED: Final = 2
-GIVE_PIPES: Final = 2
+REOPEN_PIPES: Final = 1
 
 
 class Host(Step, number=1, kind="host", layout="us"):
@@ -94,7 +96,7 @@ class Stdio(Step, number=7, kind="stdio", layout="u"):
 
     def describe(self) -> str:  # noqa: D102
         kinds = "files, pipes, socket pairs, terminals or null-like devices"
-        given = "; pipes become the job's" if self.allowed & GIVE_PIPES else ""
+        given = "; the job may reopen pipes in their direction" if self.allowed & REOPEN_PIPES else ""
         return f"pass descriptors 0-2 if they are {kinds}{given}"
 
 

@@ -1,0 +1,35 @@
+"""What a run is weaker by than its profile, or its profile than it could be: never silent.
+
+Run by: cli/run.py, cli/plan.py and cli/compile.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from hardbox.errors import printable
+from hardbox.report import absent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hardbox.api import Prepared
+
+
+def say(prepared: Prepared) -> None:
+    """Print it on stderr, one line each."""
+    for line in lines(prepared):
+        print(printable(f"hardbox: {line}"), file=sys.stderr)
+
+
+def lines(prepared: Prepared) -> Iterator[str]:
+    """Say what the command line loosens, and which optional protection this host lacks.
+
+    What a profile loosens against its parent stands in `hardbox profile show` and in the report.
+    """
+    for key, reason in prepared.policy.loosen.items():
+        if prepared.policy.origin(key).startswith("-"):
+            yield f"loosened {key}: {reason}"
+    for name, reason in absent(prepared.policy, prepared.plan).items():
+        yield f"without {name}, which this host lacks and the profile accepts: {reason}"

@@ -1,0 +1,1 @@
+"""The corpus under other launchers.  Run by: `make compare`."""

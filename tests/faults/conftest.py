@@ -1,0 +1,87 @@
+"""Fixtures of the fault tests, and the count at the end.  Run by: pytest."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from support import faults
+
+from faults import trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.callers import Caller
+    from support.installed import Installed
+
+    from faults.trace import Ground
+
+_COUNT = "faults"
+# The tests' own, and the file that holds the leases of ids, which stays.
+_KNOWN = ("hardbox-tests-", "hardbox-canary-", "hardbox-verify-", "hardbox-compare-", "hardbox.ids")
+
+
+@pytest.fixture(scope="session")
+def tool(base: str) -> str:
+    """The tracer."""
+    return trace.build_tool(base)
+
+
+def _traces_of_use() -> set[str]:
+    """Name what a launch might leave on the host: files of ours, and control groups."""
+    found = set()
+    for folder in ("/tmp", "/var/tmp", "/dev/shm", "/run"):
+        found |= {
+            f"{folder}/{name}"
+            for name in os.listdir(folder)
+            if name.startswith("hardbox") and not name.startswith(_KNOWN)
+        }
+    for folder, folders, _ in os.walk("/sys/fs/cgroup"):
+        found |= {f"{folder}/{name}" for name in folders if "hardbox" in name}
+    return found
+
+
+@pytest.fixture
+def ground(caller: Caller, program: Installed, tool: str, place: str) -> Iterator[Ground]:
+    """A plan, a tracer, a canary; afterwards nothing is left of whatever was done."""
+    faults.adopt_orphans()
+    before = faults.children()
+    traces = _traces_of_use()
+    own = set(os.listdir("/proc/self/fd"))
+    made = trace.make_ground(caller, program, tool, place)
+    yield made
+    try:
+        faults.eventually(lambda: not faults.orphans(before), "all processes of the test have ended")
+    finally:
+        faults.end(faults.orphans(before))
+    assert not list(made.left())
+    assert _traces_of_use() <= traces
+    assert set(os.listdir("/proc/self/fd")) == own
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest, caller: Caller) -> Callable[[str], None]:
+    """Enter a line into the count at the end."""
+
+    def note(line: str) -> None:
+        # A property of the test's report: it reaches the summary from parallel workers too.
+        request.node.user_properties.append((_COUNT, f"{caller.name}: {line}"))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the counts."""
+    lines = [
+        line
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, line in getattr(report, "user_properties", ())
+        if name == _COUNT and report.when == "call"
+    ]
+    if lines:
+        terminalreporter.section("set-up faults")
+        for line in lines:
+            terminalreporter.write_line(line)

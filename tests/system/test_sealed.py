@@ -1,0 +1,246 @@
+"""The second `hardbox run` of the same request does without Python, and only then."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from support import faults, installed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.callers import Caller
+    from support.installed import Installed
+
+
+class Kept:
+    """hardbox with a cache folder of its own, so that what is sealed can be seen.
+
+    Root's folder is fixed, so root's hardbox runs in a mount namespace with another /var/cache.
+    """
+
+    def __init__(self, caller: Caller, program: Installed, place: str, inside: int | None) -> None:
+        self.program = program
+        self.home = faults.own_dir(caller, f"{place}/cache-home")
+        enter = () if inside is None else ("nsenter", "-m", "-t", str(inside), "--")
+        self.caller = replace(caller, prefix=(*enter, *caller.prefix))
+        self.folder = f"{self.home}/hardbox" if inside is None else f"/proc/{inside}/root/var/cache/hardbox"
+
+    def __call__(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run `hardbox WORDS...`."""
+        return self.caller.run(self.program.hardbox, *words, env={"XDG_CACHE_HOME": self.home, **env})
+
+    def python_was_needed(self, *words: str, **env: str) -> bool:
+        """Run it under strace and see whether an interpreter was started."""
+        traced = self.caller.run(
+            *("strace", "-f", "-e", "trace=execve", self.program.hardbox, *words),
+            env={"XDG_CACHE_HOME": self.home, **env},
+        )
+        return "/python3" in traced.stderr
+
+    def seals(self) -> list[str]:
+        """Give the paths of all seals."""
+        found = os.listdir(self.folder) if os.path.isdir(self.folder) else []
+        return [os.path.join(self.folder, name) for name in found if name.endswith(".seal")]
+
+
+@pytest.fixture
+def kept(caller: Caller, program: Installed, place: str) -> Iterator[Kept]:
+    own = installed.copy(program, os.path.join(place, "venv"))
+    if caller.uid != 0:
+        yield Kept(caller, own, place, None)
+        return
+    script = "mount -t tmpfs none /var/cache && echo ready && exec sleep 600"
+    with subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "ready\n"
+        yield Kept(caller, own, place, holder.pid)
+        holder.kill()
+
+
+PLAIN = ("run", "--profile", "strict", "--timeout", "1s", "--")
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (("sh", "-c", "echo out; echo err >&2; exit 7"), 7),
+        (("no-such-command",), 127),
+        (("./no-such-command",), 127),
+        (("./here.sh",), 127),
+        (("here.sh",), 127),
+        (("dd", "if=/dev/zero", "of=/tmp/big", "bs=1M", "count=100", "status=none"), 153),
+        (("no-such\x1b[31m\n\udcff\u00e9\u0085",), 127),
+        (("/etc",), 126),
+        (("sh", "-c", "kill -9 $$"), 137),
+        (("sleep", "60"), 124),
+    ],
+)
+def test_both_ways_say_the_same(kept: Kept, command: tuple[str, ...], status: int) -> None:
+    faults.own(kept.caller, f"{kept.caller.home}/here.sh", "#!/bin/sh\n", 0o755)
+    first = kept(*PLAIN, *command)
+    assert len(kept.seals()) == 1
+    second = kept(*PLAIN, *command)
+    assert (first.returncode, second.returncode) == (status, status)
+    assert first.stdout == second.stdout
+    assert re.sub(r"after [\d.]+ s", "after S s", first.stderr) == re.sub(
+        r"after [\d.]+ s", "after S s", second.stderr
+    )
+    assert not kept.python_was_needed(*PLAIN, *command)
+
+
+def test_a_refused_stream_is_told_in_the_same_words(kept: Kept, place: str) -> None:
+    kept(*PLAIN, "true")
+    said = []
+    for words in ((), ("env", "HARDBOX_NO_CACHE=1")):
+        with socket.socket(socket.AF_UNIX) as named:
+            path = os.path.join(place, f"socket-{len(words)}")
+            named.bind(path)
+            named.listen()
+            with socket.socket(socket.AF_UNIX) as end:
+                end.connect(path)
+                done = kept.caller.run(
+                    *(*words, kept.program.hardbox, *PLAIN, "true"),
+                    stdin=end.fileno(),
+                    env={"XDG_CACHE_HOME": kept.home},
+                )
+        said.append((done.returncode, done.stderr))
+    assert said[0] == said[1]
+    assert said[0][0] == 125
+    assert "[HB210]" in said[0][1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--report", "{place}/r.json", "--", "true"),
+        ("run", "--read", "{place}", "--", "true"),
+        ("run", "--write", "{place}/w", "--", "true"),
+        ("run", "--quiet", "--", "true"),
+        ("run", "--env", "A=b", "--", "true"),
+        ("run", "--set", "limits.tasks=5", "--", "true"),
+        ("run", "--memory", "1G", "--loosen", "limits.memory=this one needs more", "--", "true"),
+        ("run", "--profile", "{place}/own.toml", "--", "true"),
+    ],
+)
+def test_what_is_not_plain_is_never_sealed(kept: Kept, place: str, words: tuple[str, ...]) -> None:
+    faults.own_dir(kept.caller, f"{place}/w")
+    faults.own(kept.caller, f"{place}/own.toml", 'extends = "strict"\n')
+    done = kept(*(word.format(place=place) for word in words))
+    assert done.returncode == 0, done.stderr
+    assert kept.seals() == []
+
+
+def test_a_refusal_is_never_sealed(kept: Kept) -> None:
+    for _ in range(2):
+        assert kept("run", "--network", "host", "--", "true").returncode == 125
+    assert kept.seals() == []
+
+
+def test_each_request_has_its_own(kept: Kept) -> None:
+    requests = (
+        ("run", "--"),
+        ("run", "--profile", "build", "--"),
+        ("run", "--profile=build", "--tasks", "9", "--"),
+    )
+    for words in requests:
+        kept(*words, "true")
+    assert len(kept.seals()) == len(requests)
+    assert (
+        kept("run", "--profile", "build", "--", "sh", "-c", "ulimit -u").stdout
+        == kept("run", "--profile", "build", "--", "sh", "-c", "ulimit -u", HARDBOX_NO_CACHE="1").stdout
+    )
+
+
+def test_a_changed_profile_counts_at_once(kept: Kept) -> None:
+    asks = ("run", "--", "sh", "-c", "ulimit -n")
+    before = kept(*asks).stdout
+    assert not kept.python_was_needed(*asks)
+    for folder, _, names in os.walk(kept.program.prefix):
+        if "strict.toml" in names and folder.endswith("profiles"):
+            path = os.path.join(folder, "strict.toml")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    changed = text.replace("open_files = 256", "open_files = 99")
+    assert changed != text
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(changed)
+    assert (before, kept(*asks).stdout) == ("256\n", "99\n")
+
+
+@pytest.mark.parametrize("name", ["hardbox-launch", "hardbox"])
+def test_another_build_decides_anew(kept: Kept, name: str) -> None:
+    kept("run", "--", "true")
+    assert not kept.python_was_needed("run", "--", "true")
+    os.utime(os.path.join(kept.program.prefix, "bin", name))
+    assert kept.python_was_needed("run", "--", "true")
+
+
+def test_another_mount_table_decides_anew(kept: Kept) -> None:
+    kept("run", "--", "true")
+    how = ("unshare", "-m") if kept.caller.uid == 0 else ("unshare", "-Urm")
+    script = 'mount -t tmpfs none /mnt && exec strace -f -e trace=execve "$@"'
+    done = kept.caller.run(
+        *(*how, "sh", "-c", script, "sh", kept.program.hardbox, "run", "--", "true"),
+        env={"XDG_CACHE_HOME": kept.home},
+    )
+    assert "/python3" in done.stderr
+
+
+def test_no_cache_means_none(kept: Kept) -> None:
+    kept("run", "--", "true")
+    assert kept.python_was_needed("run", "--", "true", HARDBOX_NO_CACHE="1")
+
+
+@pytest.mark.parametrize("harm", ["cut", "byte", "count", "link", "writable", "plan", "plan-gone", "folder"])
+def test_a_seal_that_is_not_in_order_is_not_used(kept: Kept, harm: str) -> None:
+    kept("run", "--", "true")
+    [seal] = kept.seals()
+    plan = seal.removesuffix(".seal") + ".plan"
+    with open(seal, "rb") as file:
+        content = bytearray(file.read())
+    if harm == "cut":
+        os.truncate(seal, len(content) // 2)
+    elif harm in ("byte", "count"):
+        content[20 if harm == "byte" else 8] ^= 1
+        with open(seal, "r+b") as file:
+            file.write(content)
+    elif harm == "link":
+        os.rename(seal, f"{seal}.moved")
+        os.symlink(f"{seal}.moved", seal)
+    elif harm == "writable":
+        os.chmod(seal, 0o666)
+    elif harm == "plan":
+        with open(plan, "r+b") as file:
+            file.write(b"HBX")
+    elif harm == "plan-gone":
+        os.unlink(plan)
+    else:
+        os.chmod(kept.folder, 0o777)
+    try:
+        assert kept.python_was_needed("run", "--", "true")
+        assert kept("run", "--", "true").returncode == 0
+    finally:
+        os.chmod(kept.folder, 0o700)
+
+
+def test_the_cache_can_be_looked_at_and_emptied(kept: Kept) -> None:
+    kept("run", "--", "true")
+    assert "1 sealed decisions" in kept("cache").stdout
+    assert kept("cache", "clear").returncode == 0
+    assert kept.seals() == []
+    assert kept("cache", "nonsense").returncode == 125
+
+
+def test_another_installation_has_seals_of_its_own(kept: Kept, place: str) -> None:
+    kept("run", "--", "true")
+    other = installed.copy(kept.program, os.path.join(place, "other"))
+    kept.program = other
+    assert kept.python_was_needed("run", "--", "true")
+    assert len(kept.seals()) == 2

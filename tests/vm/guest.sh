@@ -1,0 +1,59 @@
+#!/bin/sh
+# On the second kernel: mounts what every machine has, installs the wheel, runs the tests,
+# leaves the results on the third disk, and switches off.
+# Run by: tests/vm/init.sh, as process 1.
+set -u
+exec </dev/null
+here=/srv/vm
+out=$here/out
+
+# The initramfs has moved some of them here already.
+mounted() {
+	mountpoint -q "$1" && return 0
+	mkdir -p "$1" && mount -t "$2" -o "$3" "$2" "$1"
+}
+
+machine() {
+	mounted /proc proc nosuid,nodev,noexec &&
+		mounted /sys sysfs nosuid,nodev,noexec &&
+		mounted /dev devtmpfs mode=755 &&
+		mounted /dev/pts devpts nosuid,noexec,gid=5,mode=620,ptmxmode=666 &&
+		mounted /dev/shm tmpfs nosuid,nodev &&
+		mounted /run tmpfs nosuid,nodev,mode=755 &&
+		mounted /sys/fs/cgroup cgroup2 nosuid,nodev,noexec,nsdelegate &&
+		ln -sfn /proc/self/fd /dev/fd &&
+		ln -sfn /proc/self/fd/0 /dev/stdin &&
+		ln -sfn /proc/self/fd/1 /dev/stdout &&
+		ln -sfn /proc/self/fd/2 /dev/stderr &&
+		hostname second-kernel &&
+		ip link set lo up &&
+		mount --make-rshared / # as systemd does
+}
+
+# The environment was made by pip outside; its interpreter is this machine's.
+install() {
+	python3 -m venv --without-pip /opt/hardbox &&
+		cp -a "$here/environment/." /opt/hardbox/
+}
+
+# Each line of `runs` is a name and words for pytest; they run at the same time.
+run() {
+	cd "$here/repository" || return
+	uname -r >"$out/kernel"
+	/opt/hardbox/bin/hardbox doctor --json >"$out/doctor.json"
+	while read -r name words; do
+		# -P: the installed hardbox is tested, not the one in this directory.
+		# shellcheck disable=SC2086 # words
+		/opt/hardbox/bin/python3 -P -m pytest $words --junit-xml="$out/$name.xml" 2>&1 |
+			sed -u "s/^/$name: /" &
+	done <"$here/runs"
+	wait
+}
+
+mkdir -p "$out"
+machine && echo "vm: $(uname -sr), installing" && install && echo "vm: testing" && run
+echo "vm: ended after $(cut -d. -f1 /proc/uptime) s"
+tar -C "$out" -cf /dev/vdc .
+sync
+echo o >/proc/sysrq-trigger
+sleep 60
