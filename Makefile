@@ -17,8 +17,9 @@ SOURCES := $(shell find hardbox profiles seccomp -type f -not -path '*/__pycache
 C_SOURCES := $(wildcard hardbox/launch/*.c hardbox/front/*.c)
 WORKERS ?= $(shell nproc)
 FUZZ_SECONDS ?= 1800
+VM_CACHE ?= build/vm
 
-.PHONY: help run build test check attack attack-selftest fuzz bench dist clean
+.PHONY: help run build test check attack attack-selftest fuzz faults compare vm-test bench dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -75,8 +76,19 @@ check: $(BIN)/.check ## ruff, mypy, C warnings as errors, import direction, spel
 attack-selftest: $(BIN)/.tests ## the attacks against no sandbox, and against broken ones: all must be noticed
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal tests/attack/test_selftest.py
 
-fuzz: $(BIN)/.tests ## fuzz the plan decoder for FUZZ_SECONDS (default 1800)
+fuzz: $(BIN)/.tests ## fuzz plan decoder, profile loader and system calls, FUZZ_SECONDS each (default 1800)
 	@HARDBOX_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -q tests/fuzz
+
+faults: $(BIN)/.tests ## kill and fail a launch at every system call, as root and as a user (minutes)
+	@HARDBOX_FAULTS=all $(BIN)/pytest -q -n $(WORKERS) --dist worksteal tests/faults
+
+compare: $(BIN)/.tests ## the attacks under other launchers too; writes docs/comparison.md (as root)
+	@tools/needs compare
+	PYTHONPATH=tests $(BIN)/python3 -P -m compare.main docs/comparison.md
+
+vm-test: $(BIN)/.tests ## system and attack tests on a second kernel (QEMU), beside this one's
+	@tools/needs vm
+	PYTHONPATH=tests $(BIN)/python3 -P -m vm $(BIN)/pytest $(VM_CACHE)
 
 bench: $(BIN)/.tests ## measure side by side with peers
 	@tools/needs bench

@@ -187,8 +187,7 @@ def grant(key: str, text: str, flag: str) -> Setting:
         what, instead = problem
         raise Usage("HB008", what, value=f"{flag} {text}", instead=instead)
     path = source if source.startswith("/") else os.path.join(_here(flag, text), source)
-    # Not normpath: ".." behind a symlink means another place than its text says.
-    path = os.path.abspath(path) if ".." not in path.split("/") else os.path.realpath(path)
+    path = _without_dots(path, flag, text)
     return Setting(key, [f"{path}:{dest}" if dest else path], flag, append=True)
 
 
@@ -298,17 +297,35 @@ def _run_captured(prepared: Prepared, given: bytes | None, *, capture: bool) -> 
     streams = Streams(feed.end if feed else 0, *(drain.end for drain in drains))
     parts = (*((feed,) if feed else ()), *drains)
     try:
-        launch = Launch(prepared.plan, dict(os.environ), streams)
+        try:
+            launch = Launch(prepared.plan, dict(os.environ), streams)
+        finally:
+            # Only the job holds the other ends from here on: when it is gone, so are they.
+            for part in parts:
+                os.close(part.end)
+                part.start()
+        done = finish(prepared, launch)
     finally:
-        # Only the job holds the other ends from here on: when it is gone, so are they.
+        # Also where nothing was run: each closes its own end, last of all.
         for part in parts:
-            os.close(part.end)
-    for part in parts:
-        part.start()
-    done = finish(prepared, launch)
-    for part in parts:
-        part.join()
+            part.join()
     return replace(done, stdout=drains[0].content, stderr=drains[1].content) if drains else done
+
+
+def _without_dots(path: str, flag: str, text: str) -> str:
+    """Take ".." out as the kernel would; behind a symlink it means another place than its text says."""
+    here = "/"
+    for name in path.split("/"):
+        if name == ".." and os.path.islink(here):
+            raise Usage(
+                "HB008",
+                f'".." stands behind the symlink {here}',
+                value=f"{flag} {text}",
+                why="an earlier job may have put the symlink there, to lead this one elsewhere",
+                instead=f"{flag} {os.path.realpath(path)}",
+            )
+        here = os.path.dirname(here) if name == ".." else os.path.normpath(os.path.join(here, name))
+    return here
 
 
 def _here(flag: str, text: str) -> str:

@@ -1,9 +1,9 @@
 """The cache of compiled filters and sealed plans.
 
-Run by: filters/__init__.py and seals.py. An entry must never weaken a run: it counts only if the folder and the
-file belong to the caller, nobody else can write them, no symbolic link is involved, and the
-entry carries the digest of its key and bytes. Anything else is as if there were no entry.
-The folder itself must not be shown writable to a job (refusals.py asks `cache_folder`).
+Run by: filters/__init__.py and seals.py. An entry must never weaken a run: it counts only if
+the folder and the file belong to the caller, nobody else can write them, no symbolic link is
+involved, and the entry carries the digest of its key and bytes. Anything else is as if there were
+no entry. The folder itself must not be shown writable to a job (HostFacts.own_paths).
 """
 
 from __future__ import annotations

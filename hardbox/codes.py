@@ -62,14 +62,18 @@ _OTHERS: Final = (
         "see the message's `instead`",
     ),
     Code("HB007", "a loaded profile cannot be changed", "give the profile by name together with the changes"),
-    Code("HB008", "--read or --write without a host path", "--read ./src, or --read /src:/dest"),
+    Code(
+        "HB008",
+        "--read or --write without a host path, or with one that would be misread",
+        "--read ./src, or --read /src:/dest",
+    ),
     Code("HB009", "a relative path, and the working directory is gone", "cd to a directory that exists"),
     Code(
         "HB010", "more than one launch can carry", "fewer arguments, paths or PATH entries; see the message"
     ),
     Code(
         "HB020",
-        "explain was asked about something that is neither a code nor a report",
+        "explain was asked about something that is no code, rule, exit status or report",
         "hardbox explain HB103",
     ),
     Code("HB400", "the installation lacks its profiles or filters", "pip install --force-reinstall hardbox"),
@@ -229,7 +233,8 @@ _ABOUT_PATHS: Final = """
   container engine's socket neither: it is root on the host.
 * What the job may write must neither contain nor lie within hardbox's installation, its cache, or the
   profile files in use.
-* A home is yours by the user database; $HOME is not asked.
+* A home is yours by the user database. What guards one's own home (whole-home, credentials, startup-files)
+  guards $HOME too, where that is another directory; nothing is allowed because of $HOME.
 """
 
 

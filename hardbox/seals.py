@@ -30,7 +30,7 @@ class _ChangedError(Exception):
     """A file has changed since the decision began."""
 
 
-def keep(  # noqa: PLR0913 (what a decision is made of)
+def keep(
     key: str,
     policy: Policy,
     plan: LaunchPlan,

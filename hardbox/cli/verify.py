@@ -64,7 +64,8 @@ def main(argv: list[str]) -> int:
     file = _open(request.html) if request.html else -1
     # An interrupt must come as an exception, so that canaries are taken away again.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     progress = _Progress(shown=sys.stderr.isatty())
     try:
         found = examine(
@@ -117,7 +118,7 @@ def _parse(argv: list[str]) -> _Request:
     seen: set[str] = set()
     for name, value in _options(argv):
         if name in seen:
-            raise _usage(f"{name} is given twice", f"{name} {value}".rstrip())
+            raise _usage(name, "an option is given twice")
         seen.add(name)
         if name == "--profile":
             request.profile = value
@@ -141,10 +142,10 @@ def _options(argv: list[str]) -> Iterator[tuple[str, str]]:
         elif name in ("--profile", "--class", "--network", "--html"):
             given = value if equals else next(words, "")
             if not given:
-                raise _usage(f"{name} needs a value", word)
+                raise _usage(word, "an option lacks its value")
             yield name, given
         else:
-            raise _usage("verify takes no such argument", word)
+            raise _usage(word, "verify takes no such argument")
 
 
 def _classes(text: str) -> list[str]:
@@ -160,7 +161,7 @@ def _classes(text: str) -> list[str]:
     return names
 
 
-def _usage(what: str, value: str) -> Usage:
+def _usage(value: str, what: str) -> Usage:
     return Usage("HB001", what, value=value, instead="hardbox verify --help")
 
 

@@ -53,7 +53,7 @@ _CAUSES: Final = {
     ),
     ("tree", errno.EINVAL): (
         "the tree's file system does not support idmapped mounts (mount_setattr(2))",
-        "put the tree on ext4, xfs, btrfs or tmpfs, or run as an ordinary user",
+        "put the tree on ext4, xfs, btrfs or (from Linux 6.3) tmpfs, or run as an ordinary user",
     ),
     ("make-dir", errno.EROFS): (
         "the destination lies inside a tree that is shown read-only, and does not exist there",

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,15 +42,28 @@ static int fill(int fd)
 	return open("/dev/null", O_RDWR) == fd ? 0 : -1;
 }
 
-/* Put the path of a program beside this one into `room`; 0 if there is none. */
-static int beside(const char *name, char *room, size_t size)
+/* Gives this program's path; 0 where /proc is missing. */
+static int own_path(char *room, size_t size)
 {
 	ssize_t length = readlink("/proc/self/exe", room, size - 1);
 
 	if (length <= 0 || (size_t)length >= size - 1)
 		return 0;
 	room[length] = '\0';
+	return 1;
+}
 
+/* As it was called: enough for the Python that says that /proc is missing. room: PATH_MAX. */
+static int called_path(char *room)
+{
+	const char *called = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+
+	return called != NULL && realpath(called, room) != NULL;
+}
+
+/* Turn the path of this program into that of one beside it; 0 if there is none. */
+static int beside(const char *name, char *room, size_t size)
+{
 	char *slash = strrchr(room, '/');
 
 	if (slash == NULL || (size_t)(slash - room) + strlen(name) + 2 > size)
@@ -64,7 +78,7 @@ static void launch_sealed(const struct hb_seal *seal, int argc, char **argv)
 	char room[PATH_MAX];
 	char **words;
 
-	if (!beside("hardbox-launch", room, sizeof(room)) ||
+	if (!own_path(room, sizeof(room)) || !beside("hardbox-launch", room, sizeof(room)) ||
 	    (words = calloc((size_t)argc + 4, sizeof(*words))) == NULL)
 		return;
 	words[0] = (char *)(uintptr_t) "hardbox-launch";
@@ -107,7 +121,10 @@ int main(int argc, char **argv)
 	char code[sizeof(ENTRY) + HB_SEAL_HEX];
 	char **words = calloc((size_t)argc + 5, sizeof(*words));
 	/* As in a virtual environment, else the interpreter that this program was built for. */
-	const char *python = beside("python3", room, sizeof(room)) ? room : HB_PYTHON;
+	const char *python = (own_path(room, sizeof(room)) || called_path(room)) &&
+					     beside("python3", room, sizeof(room))
+				     ? room
+				     : HB_PYTHON;
 
 	(void)snprintf(code, sizeof(code), ENTRY, seal.key);
 	if (words == NULL)

@@ -200,7 +200,7 @@ def _idmapped(place: Place) -> Check:
     if outcome:
         return Check(name, ok=True, found="work on the current directory's file system", why=why)
     missing = (
-        "put --write trees on ext4, xfs, btrfs or tmpfs, with a kernel of 5.12 or later (mount_setattr(2));"
+        "put --write trees on ext4 or xfs (kernel 5.12 or later), btrfs (5.15) or tmpfs (6.3);"
         " or start hardbox as an ordinary user"
     )
     return _failed(place, name, why, outcome, required=False, missing=missing)

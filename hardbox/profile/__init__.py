@@ -153,12 +153,13 @@ def _locate(name: str, home: str, origin: str) -> tuple[str, bool]:
         return os.path.join(home, name) if home else name, False
     names = shipped()
     if name not in names:
+        known, file = hint(name, names), f"{name or 'NAME'}{_SUFFIX}"
         raise ProfileError(
             "HB401",
             "there is no such profile",
             value=f'"{name}"',
             origin=origin or "--profile",
-            instead=hint(name, names) + f" A file is named with its path: ./{name or 'NAME'}.toml",
+            instead=known + (" A" if known.endswith("?") else "; a") + f" file is named with a /: ./{file}",
         )
     return data.path("profiles", name), True
 

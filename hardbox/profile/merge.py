@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox import rules
 from hardbox.errors import ProfileError
+from hardbox.places import guards
 from hardbox.policy import UNLIMITED, Bind
 from hardbox.profile import orders, schema
 from hardbox.profile.layers import COMMAND_LINE
@@ -290,6 +291,8 @@ def _agree(layer: Layer, state: State) -> None:
     places: dict[str, str] = {}
     for key, place in _places(state):
         if place in places:
+            # A path that is never shown is never shown at another place either.
+            layer.problems += _guarded(state, place)
             layer.problems.append(
                 ProfileError(
                     "HB423",
@@ -301,6 +304,21 @@ def _agree(layer: Layer, state: State) -> None:
                 )
             )
         places[place] = key
+
+
+def _guarded(state: State, place: str) -> list[HardboxError]:
+    """Give the rules that refuse what is asked for at one place; whose home it is cannot be told here."""
+    found: list[HardboxError] = []
+    for key in ("filesystem.read", "filesystem.write"):
+        binds = state.values[key]
+        wanted = [bind for bind in binds if bind.dest == place] if isinstance(binds, tuple) else []
+        found += [
+            rules.refuse(rule, value=f'{key} = "{bind.source}"', origin=str(state.origins.get(key, "")))
+            for bind in wanted
+            for rule in guards(bind.source, write=key == "filesystem.write")
+            if rule in state.refuse and rule != "host-homes"
+        ]
+    return found
 
 
 def _places(state: State) -> list[tuple[str, str]]:

@@ -43,6 +43,11 @@ LONGEST: Final = 366 * 86_400_000
 # of the caller's shell decide what code the job loads; setting them in a profile is in sight.
 LOADER_NAMES: Final = ("GCONV_PATH", "GETCONF_DIR", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH", "RES_OPTIONS")
 _LOADER_PREFIX: Final = "LD_"
+_MOST_NUMBER: Final = 2**63 - 2
+# How what a reader reads is written in a message.
+_WRITERS: Final[Mapping[object, Callable[[int], str]]] = MappingProxyType(
+    {units.size: units.size_text, units.duration: units.duration_text}
+)
 _LOWER: Final = "abcdefghijklmnopqrstuvwxyz"
 _DIGITS: Final = "0123456789"
 _LETTERS: Final = _LOWER + _LOWER.upper()
@@ -101,8 +106,10 @@ def _each(read: Callable[[Spot], str]) -> Reader:
     return read_all
 
 
-def _unit(read: Callable[[object], int], least: int = 1, most: int = 2**63 - 2, step: int = 1) -> Reader:
+def _unit(read: Callable[[object], int], least: int = 1, most: int = _MOST_NUMBER, step: int = 1) -> Reader:
     """Read a number with `read`; `step` divides it: 1000 for whole seconds of milliseconds."""
+    write = _WRITERS.get(read, str)
+    until = f", at most {write(most * step)}" if most < _MOST_NUMBER else ""
 
     def number(spot: Spot) -> int:
         try:
@@ -110,8 +117,8 @@ def _unit(read: Callable[[object], int], least: int = 1, most: int = 2**63 - 2, 
         except ValueError as error:
             raise spot.error("HB410", f"{spot.key} cannot be read: {error}") from error
         if value % step or not least <= value // step <= most:
-            rest = " and whole seconds" if step > 1 else ""
-            raise spot.error("HB410", f"{spot.key} is in {least}..{most}{rest}")
+            rest = ", and whole seconds" if step > 1 else ""
+            raise spot.error("HB410", f"{spot.key} is at least {write(least * step)}{until}{rest}")
         return value // step
 
     return number

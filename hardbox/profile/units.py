@@ -6,13 +6,27 @@ Run by: the Python front; pure. Readers raise ValueError with a sentence for the
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hardbox.policy import UNLIMITED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _SIZES: Final = (("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10))
 # Milliseconds, largest first: the order in which a duration is written.
 _DURATIONS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+# The same in the words of other tools, in lower case, for a message.
+_SIZE_WORDS: Final = {
+    unit.lower() + more: factor for unit, factor in (*_SIZES, ("", 1)) for more in ("", "b", "i", "ib")
+}
+_TIME_WORDS: Final = {
+    **dict(_DURATIONS),
+    **dict.fromkeys(("", "sec", "secs", "second", "seconds"), 1000),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60_000),
+    **dict.fromkeys(("hr", "hrs", "hour", "hours"), 3_600_000),
+    **dict.fromkeys(("day", "days"), 86_400_000),
+}
 _DIGITS: Final = "0123456789"
 # More digits than any number below 2^63 has: int() of a megabyte of digits is slow.
 _MOST_DIGITS: Final = 19
@@ -68,7 +82,7 @@ def size(value: object) -> int:
         if digits and factor:
             return _finite(_number(digits) * factor, "a size")
     message = 'a size is a whole number of bytes or "512M" (K, M, G, T)'
-    raise ValueError(message)
+    raise ValueError(message + _meant(value, _SIZE_WORDS, size_text))
 
 
 def duration(value: object) -> int:
@@ -77,6 +91,7 @@ def duration(value: object) -> int:
     A bare number is refused: it does not say whether seconds or milliseconds are meant.
     """
     message = 'a duration is written "500ms", "30s", "5m", "1h30m" or "2d"'
+    message += _meant(value, _TIME_WORDS, duration_text)
     if not isinstance(value, str):
         raise ValueError(message)  # noqa: TRY004 (one kind of error for every bad value)
     rest, total = value, 0
@@ -94,6 +109,24 @@ def duration(value: object) -> int:
     if not value:
         raise ValueError(message)
     return _finite(total, "a duration")
+
+
+def _meant(value: object, words: Mapping[str, int], write: Callable[[int], str]) -> str:
+    """Give '; did you mean "512M"?' for a value in the spelling of other tools, such as "512mb", else ""."""
+    text = str(value).strip().lower() if isinstance(value, str) or _short(value) else ""
+    end = 0
+    while end < len(text) and text[end] in _DIGITS + ".":
+        end += 1
+    whole, _, part = text[:end].partition(".")
+    factor = words.get(text[end:].strip(), 0)
+    if not factor or not 0 < len(whole) <= _MOST_DIGITS or len(part) > _MOST_DIGITS or "." in part:
+        return ""
+    total, rest = divmod(int(whole + part) * factor, 10 ** len(part))
+    return f'; did you mean "{write(total)}"?' if 0 < total < UNLIMITED and not rest else ""
+
+
+def _short(value: object) -> bool:
+    return isinstance(value, int) and 0 < value < UNLIMITED
 
 
 def size_text(value: int) -> str:

@@ -192,7 +192,7 @@ class Disk:
         return "", here or "/"
 
     def home(self, uid: int) -> str:
-        """Give the caller's home by the user database, resolved; $HOME is not asked."""
+        """Give the caller's home by the user database, resolved; see `stated_home`."""
         import pwd  # noqa: PLC0415 (only where paths are asked for)
 
         try:
@@ -200,6 +200,14 @@ class Disk:
             return os.path.realpath(home) if home.startswith("/") else ""
         except KeyError:
             return ""
+
+    def stated_home(self) -> str:
+        """Give $HOME, resolved: what a shell and its programs keep keys and start-up files in.
+
+        It can only add refusals: a uid without an entry in the user database has no other home.
+        """
+        home = os.environ.get("HOME", "")
+        return self.real(home) if home.startswith("/") else ""
 
     def mounts(self) -> tuple[tuple[str, str], ...]:
         """Give (mount point, file system type) of every mount, proc(5) mountinfo."""

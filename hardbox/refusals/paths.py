@@ -33,6 +33,10 @@ _ALIASED: Final = ("/", "/etc", "/root", "/home", "/boot", "/run", "/var", "/var
 _SECRET_FILES: Final = ("/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/krb5.keytab")
 
 
+# What guards one's own home; whose a directory is says the user database, never $HOME.
+_OWN_HOME: Final = ("whole-home", "credentials", "startup-files")
+
+
 class Source(NamedTuple):
     """A host path that the job would get.
 
@@ -116,6 +120,10 @@ def _guarded(policy: Policy, source: Source, home: str, disk: Disk) -> Iterator[
     found = dict.fromkeys(
         rule for name in source.names for rule in guards(name, write=source.write, home=home)
     )
+    stated = "" if source.shown else disk.stated_home()
+    if stated and stated != home:
+        own = (rule for name in source.names for rule in guards(name, write=source.write, home=stated))
+        found.update(dict.fromkeys(rule for rule in own if rule in _OWN_HOME))
     for place in (*_ALIASED, home) if source.kind == "dir" else _SECRET_FILES:
         if place and place not in source.names and disk.same(source.real, place):
             found.update(dict.fromkeys(guards(place, write=source.write, home=home)))

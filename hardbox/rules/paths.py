@@ -193,7 +193,7 @@ PATHS: Final = (
         ("PSS-hostPathVolumes", "800-190-4.4.3"),
         "something that is neither a file nor a directory is asked for",
         "what is not there cannot be shown, and a named pipe talks to a process of the host",
-        "name a file or a directory that exists",
+        "name a file or a directory that exists; mkdir first the one that the job is to fill",
         "the launcher shows files and directories only",
     ),
     Rule(

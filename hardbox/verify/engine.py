@@ -13,48 +13,38 @@ from typing import TYPE_CHECKING
 from hardbox import report
 from hardbox.engines.failures import set_up_failed
 from hardbox.engines.namespaces import launcher_path
-from hardbox.verify.runner import PROBE, outcomes
+from hardbox.verify.runner import PROBE, open_script, outcomes, script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from hardbox.plan import LaunchPlan
     from hardbox.report import Record
     from hardbox.verify.check import Check, Outcome
+    from hardbox.verify.runner import Around
 
 
 class Boxed:
-    """One running sandbox; `end` must be called exactly once.
+    """One running sandbox; `end` must be called exactly once."""
 
-    cwd: the launcher's, a directory of the caller's own; the script is put there too.
-    """
-
-    def __init__(
-        self,
-        plan: LaunchPlan,
-        folder: str,
-        environment: Mapping[str, str],
-        cwd: str,
-        given: str = "",
-        terminal: int | None = None,
-    ) -> None:
-        """Start it: `given` is the job's stdin; `terminal` its stderr, None: nothing."""
+    def __init__(self, plan: LaunchPlan, around: Around, given: str = "") -> None:
+        """Start it: `given` is the job's stdin."""
         self._plan = plan
         status_read, status_write = os.pipe()
-        files = [_memory(plan.encode()), _script(given, cwd)]
+        files = [_memory(plan.encode()), open_script(given, around.cwd)]
         try:
             self.process = subprocess.Popen(  # noqa: S603 (our own launcher)
                 [
-                    *(os.path.join(folder, PROBE), "one", "odd", launcher_path()),
+                    *(os.path.join(around.folder, PROBE), "one", "odd", launcher_path()),
                     *("--plan-fd", str(files[0]), "--status-fd", str(status_write)),
                 ],
                 stdin=files[1],
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL if terminal is None else terminal,
+                stderr=around.terminal[1],
                 pass_fds=(files[0], status_write),
                 text=True,
-                cwd=cwd,
-                env=dict(environment),
+                cwd=around.cwd,
+                env=dict(around.environment),
                 start_new_session=True,
             )
         except BaseException:
@@ -83,6 +73,14 @@ class Boxed:
         except ValueError:  # the last record is still being written, or its writer was killed
             return ()
 
+    def abandon(self) -> None:
+        """Kill it; what it says does not matter any more."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._status)
+        if self.process.stdout:
+            self.process.stdout.close()
+
     def end(self) -> tuple[Record, ...]:
         """End it, if it has not ended. Raises SetupFailed if it never started."""
         try:
@@ -98,25 +96,20 @@ class Boxed:
         return records
 
 
-def run_inside(  # noqa: PLR0913 (see Boxed)
-    plan: LaunchPlan,
-    checks: Sequence[Check],
-    folder: str,
-    environment: Mapping[str, str],
-    cwd: str,
-    given: str,
-    terminal: tuple[int, int],
-    seen: Callable[[], None],
+def run_inside(
+    plan: LaunchPlan, checks: Sequence[Check], around: Around, seen: Callable[[], None]
 ) -> dict[str, Outcome]:
-    """Run attempts in one sandbox.
-
-    terminal: both ends of a pseudo-terminal; what the launcher says on it is told where it fails.
-    Raises SetupFailed.
-    """
-    box = Boxed(plan, folder, environment, cwd, given, terminal[1])
-    lines = list(_counted(box, seen))
+    """Run attempts in one sandbox. Raises SetupFailed, with what the launcher says on the terminal."""
+    box = Boxed(plan, around, script(checks, around.places, around.machine))
+    try:
+        lines = list(_counted(box, seen))
+    except BaseException:  # an interrupt: nothing may go on behind our back
+        box.abandon()
+        raise
     box.end()
-    return outcomes(lines, checks, lambda: f"exit {box.process.returncode}: {_said(terminal[0])}", _nothing)
+    return outcomes(
+        lines, checks, lambda: f"exit {box.process.returncode}: {_said(around.terminal[0])}", _nothing
+    )
 
 
 def _said(master: int) -> str:
@@ -138,14 +131,6 @@ def _counted(box: Boxed, seen: Callable[[], None]) -> Sequence[str]:
 
 def _nothing() -> None:
     return None
-
-
-def _script(text: str, folder: str) -> int:
-    """Put a text into a file with a name, opened for reading: memory files are refused as streams."""
-    path = os.path.join(folder, "script")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _memory(data: bytes) -> int:

@@ -21,6 +21,7 @@ from hardbox.verify.corpus import CHECKS
 from hardbox.verify.findings import Findings, Row
 from hardbox.verify.grants import own_address, promised_places, secrets
 from hardbox.verify.promise import Promise
+from hardbox.verify.runner import Around
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,7 +101,7 @@ def examine(
     Raises HardboxError if it could not run.
     """
     began = time.monotonic()
-    base = tempfile.mkdtemp(prefix="hardbox-verify-")
+    base = tempfile.mkdtemp(prefix=f"hardbox-verify-{os.getpid()}-")
     os.chmod(base, 0o755)  # noqa: S103 (a job with other ids goes through it)
     try:
         arena = prepare(name, settings, reasons or {}, base)
@@ -137,7 +138,7 @@ def _examine(
         rows += _host_rows(before, after, changed)
     if not classes or "posture" in classes:
         progress("posture", 0, 1)
-        rows += posture.rows(arena.prepared.plan, plan, arena.probes, arena.base)
+        rows += _posture(arena, plan)
     if not classes or "policy" in classes:
         progress("policy", 0, 1)
         rows += policy_rows.rows(arena.base)
@@ -183,18 +184,11 @@ def _inside(
     try:
         world.populate(watched, arena.probes)
         facts = _facts(arena, watched, {"probe": runner.INSIDE_PROBES, "scratch": "/tmp"})  # noqa: S108 (inside)
-        given = runner.script(checks, facts.places, arena.facts.machine)
+        around = _around(arena, watched, facts.places, arena.base)
         before = world.observe(watched)
         count = iter(range(1, len(checks) + 1))
         outcomes = engine.run_inside(
-            plan,
-            checks,
-            arena.probes,
-            {**os.environ, **secrets(watched.token)},
-            arena.base,
-            given,
-            watched.terminal,
-            lambda: progress("inside", next(count, 0), len(checks)),
+            plan, checks, around, lambda: progress("inside", next(count, 0), len(checks))
         )
         return outcomes, facts, before, world.observe(watched)
     finally:
@@ -220,11 +214,7 @@ def run_controls(
             found[where] = runner.run_outside(
                 where,
                 checks,
-                arena.probes,
-                places,
-                {**os.environ, **secrets(watched.token)},
-                arena.facts.machine,
-                watched.terminal[1],
+                _around(arena, watched, places, scratch),
                 lambda where=where, chosen=chosen, count=count: progress(  # type: ignore[misc]
                     f"control as {where}", next(count, 0), chosen
                 ),
@@ -233,6 +223,21 @@ def run_controls(
         return found, facts, tuple(name for name in before if before[name] != after[name])
     finally:
         watched.remove()
+
+
+def _around(arena: Arena, watched: Canaries, places: Mapping[str, str], cwd: str) -> Around:
+    environment = {**os.environ, **secrets(watched.token)}
+    return Around(arena.probes, places, environment, cwd, arena.facts.machine, watched.terminal)
+
+
+def _posture(arena: Arena, plan: LaunchPlan) -> list[Row]:
+    terminal = os.openpty()
+    try:
+        around = Around(arena.probes, {}, dict(os.environ), arena.base, arena.facts.machine, terminal)
+        return posture.rows(arena.prepared.plan, plan, around)
+    finally:
+        for end in terminal:
+            os.close(end)
 
 
 def _of(check: Check, controls: Mapping[str, Mapping[str, Outcome]]) -> dict[str, Outcome]:

@@ -79,7 +79,7 @@ def page(found: Findings) -> str:
             f"<title>hardbox verify: {name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
             f"<h1>Profile {name}, attacked on this host</h1>",
             f'<p class="soft">{escape(found.profile.get("summary", ""))}</p>',
-            f'<div class="banner {"good" if good else "bad"}"><b>{escape(verdict)}</b><br>'
+            f'<div class="banner {"good" if good else "bad"}"><b>{escape(verdict)}</b><br>',
             f'<span class="soft">{_counts(found)}, in {found.seconds:.1f} seconds.</span></div>',
             '<div class="facts">',
             f"<section><h2>Profile</h2>{_facts(found.profile, skip=('name', 'summary'))}</section>",
@@ -90,10 +90,10 @@ def page(found: Findings) -> str:
             f"<h2>Why checks are vacuous here</h2>{_reasons(found, VACUOUS)}",
             f"<h2>Standards</h2>{_standards(found)}",
             f"<h2>Every check</h2>{_details(found)}",
-            "<footer>Made by hardbox verify. Before the table was made, controls outside of the sandbox harmed"
-            f" their own canaries ({escape(', '.join(found.changed) or 'none in these classes')}), which shows that"
-            " damage is seen. A shared kernel is attacked only through the interfaces that these checks use;"
-            " defects of the kernel itself are outside of what they can show.</footer>",
+            "<footer>Made by hardbox verify. Controls outside of the sandbox harmed their own canaries",
+            f"({escape(', '.join(found.changed) or 'none in these classes')}), which shows that damage is seen.",
+            "A shared kernel is attacked only through the interfaces that these checks use; defects of the",
+            "kernel itself are outside of what they can show.</footer>",
             "</body>\n</html>\n",
         )
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox.errors import SetupFailed
 from hardbox.plan import steps
-from hardbox.verify.check import ESCAPED, HELD
+from hardbox.verify.check import ESCAPED, HELD, Outcome
 from hardbox.verify.engine import Boxed
 from hardbox.verify.findings import Row
 from hardbox.verify.promised import meets, promise
@@ -21,37 +21,45 @@ from hardbox.verify.record import parent, record
 from hardbox.verify.runner import INSIDE_PROBES, PROBE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from hardbox.plan import LaunchPlan
+    from hardbox.verify.runner import Around
 
 _PID: Final = b"pid\0"
 _SOURCE: Final = "gVisor sandboxposture; am-i-isolated; runtime-tools; CIS-5.x"
 
 
-def take(
-    wanted: LaunchPlan, plan: LaunchPlan, probes: str, base: str
-) -> tuple[dict[str, str], dict[str, str]]:
+def take(wanted: LaunchPlan, plan: LaunchPlan, around: Around) -> tuple[dict[str, str], dict[str, str]]:
     """Run a job that only waits; give what was promised and what was found.
 
     wanted: the plan that promises. plan: the plan that is launched; the tests give another one.
     """
-    promised = promise(wanted, tuple(os.environ), len(os.sched_getaffinity(0)), os.path.lexists)
-    box = Boxed(_waiting(plan), probes, os.environ, base)
+    promised = promise(wanted, tuple(around.environment), len(os.sched_getaffinity(0)), os.path.lexists)
+    box = Boxed(_waiting(plan), around)
     try:
         records = box.records(until=_PID)
-        if box.process.stdout is None or box.process.stdout.readline() != "ready\n":
-            raise SetupFailed("HB614", "verify could not look at a running job", value="it did not start")
+        said = dict(_said(box))
         pid = next(
             struct.unpack_from("<Q", row.payload, len(_PID))[0]
             for row in records
             if row.payload.startswith(_PID)
         )
-        found = record(pid, parent(pid), promised)
+        found = record(pid, parent(pid), promised) | said
     finally:
         box.process.kill()
         box.end()
     return promised, found
+
+
+def _said(box: Boxed) -> Iterator[tuple[str, str]]:
+    """Read what the job tells of the second wall, which no file in /proc shows. Raises SetupFailed."""
+    for line in box.process.stdout or ():
+        if line == "ready\n":
+            return
+        name, _, number = line.rpartition(" ")
+        yield name, Outcome.of(int(number), 0, "").word
+    raise SetupFailed("HB614", "verify could not look at a running job", value="it did not start")
 
 
 def _waiting(plan: LaunchPlan) -> LaunchPlan:
@@ -62,9 +70,9 @@ def _waiting(plan: LaunchPlan) -> LaunchPlan:
     return replace(plan, steps=(*others[:first], *words, *others[first:]))
 
 
-def rows(wanted: LaunchPlan, plan: LaunchPlan, probes: str, base: str) -> list[Row]:
+def rows(wanted: LaunchPlan, plan: LaunchPlan, around: Around) -> list[Row]:
     """Give a row for each fact, promised or found."""
-    promised, found = take(wanted, plan, probes, base)
+    promised, found = take(wanted, plan, around)
     return [_row(name, promised.get(name), found.get(name)) for name in dict.fromkeys((*promised, *found))]
 
 

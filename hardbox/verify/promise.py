@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hardbox.filters.model import answer
-from hardbox.plan.steps import Host
+from hardbox.plan.steps import Host, Landlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +91,12 @@ def _ports(promise: Promise) -> str:
 
 def _loopback(promise: Promise) -> str:
     mode = promise.policy.network.mode
-    return f'network.mode = "{mode}"' if mode != "none" else ""
+    if mode != "none":
+        return f'network.mode = "{mode}"'
+    walls = [step for step in promise.plan.steps if isinstance(step, Landlock)]
+    if any(step.network for step in walls):
+        return ""
+    return "no Landlock that refuses TCP (Linux 6.7); the job's network is its own, and nobody else is on it"
 
 
 def _keep(promise: Promise) -> str:

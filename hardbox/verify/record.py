@@ -40,7 +40,7 @@ def record(pid: int, init: int, promised: Mapping[str, str]) -> dict[str, str]:
     init_status = _status(f"/proc/{init}")
     maps = {kind: read(f"{job}/{kind}") for kind in ("uid_map", "gid_map")}
     leased = os.geteuid() == 0
-    found = {
+    return {
         **{
             f"status {name}": status.get(name, "missing")
             for name in ("Seccomp", "Seccomp_filters", "NoNewPrivs")
@@ -80,7 +80,6 @@ def record(pid: int, init: int, promised: Mapping[str, str]) -> dict[str, str]:
         "init CapEff": _hex(init_status, "CapEff"),
         "init CapBnd": _hex(init_status, "CapBnd"),
     }
-    return found
 
 
 def parent(pid: int) -> int:

@@ -11,6 +11,7 @@ import os
 import shutil
 import struct
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hardbox.errors import SetupFailed
@@ -113,20 +114,21 @@ def outcomes(
     for line in lines:
         row = json.loads(line)
         if row["errno"] == _MISUSE:
-            raise _broken(f"the corpus calls the probe wrongly: {row['id']}")
+            raise _broken(row["id"], "is called wrongly by the corpus")
         found[row["id"]] = Outcome.of(row["errno"], row["signal"], row["text"])
         seen()
     missing = [check.id for check in checks if check.id not in found]
     if missing:
-        raise _broken(f"no outcome for {len(missing)} attempts, first {missing[0]}: {said()}")
+        which = f"{len(missing)} attempts, of which {missing[0]} is the first,"
+        raise _broken(which, f"gave no outcome: {said()}")
     return found
 
 
-def _broken(what: str) -> SetupFailed:
+def _broken(which: str, what: str) -> SetupFailed:
     return SetupFailed(
         "HB614",
         "verify could not finish",
-        value=what,
+        value=f"{which} {what}",
         why="the probe ended early: a limit of the profile, or a defect of hardbox",
         instead="run it again with one --class; report it if it happens again",
     )
@@ -137,33 +139,47 @@ def places_of_control() -> tuple[str, ...]:
     return (CALLER, THROWAWAY, ROOT) if os.geteuid() == 0 else (CALLER, THROWAWAY)
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What surrounds a list of attempts.
+
+    folder:      of the probes. places: for {name} in attempts. environment: the caller's.
+    cwd:         a directory of the caller's own; the script is put there too.
+    terminal:    both ends of a pseudo-terminal; the second is their stderr.
+    """
+
+    folder: str
+    places: Mapping[str, str]
+    environment: Mapping[str, str]
+    cwd: str
+    machine: str
+    terminal: tuple[int, int]
+
+
 def run_outside(
-    where: str,
-    checks: Iterable[Check],
-    folder: str,
-    places: Mapping[str, str],
-    environment: Mapping[str, str],
-    machine: str,
-    terminal: int,
-    seen: Callable[[], None],
+    where: str, checks: Iterable[Check], around: Around, seen: Callable[[], None]
 ) -> dict[str, Outcome]:
     """Run the controls that may run in this place; no sandbox. {} where it cannot be made."""
     chosen = [check for check in checks if where in check.control]
-    probe = os.path.join(folder, PROBE)
+    probe = os.path.join(around.folder, PROBE)
     # The same unusual parent as the sandbox has, so that what is inherited shows.
     prefix = {CALLER: (probe, "one", "odd"), THROWAWAY: OWN_NAMESPACES, ROOT: ()}[where]
     if not chosen or (where == THROWAWAY and not _can_make_namespaces()):
         return {}
-    process = subprocess.Popen(  # noqa: S603 (our own probe)
-        [*prefix, probe, "batch"],
-        stdin=_memory(script(chosen, places, machine, outside=True)),
-        stdout=subprocess.PIPE,
-        stderr=terminal,
-        text=True,
-        cwd=places["scratch"],
-        env=dict(environment),
-        start_new_session=True,
-    )
+    given = open_script(script(chosen, around.places, around.machine, outside=True), around.cwd)
+    try:
+        process = subprocess.Popen(  # noqa: S603 (our own probe)
+            [*prefix, probe, "batch"],
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=around.terminal[1],
+            text=True,
+            cwd=around.cwd,
+            env=dict(around.environment),
+            start_new_session=True,
+        )
+    finally:
+        os.close(given)
     try:
         return outcomes(process.stdout or (), chosen, lambda: f"controls as {where}", seen)
     finally:
@@ -173,17 +189,16 @@ def run_outside(
             process.stdout.close()
 
 
+def open_script(text: str, folder: str) -> int:
+    """Put a text into a file with a name, and open it for reading: memory files are no streams."""
+    path = os.path.join(folder, "script")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
 def _can_make_namespaces() -> bool:
     if not shutil.which("unshare"):
         return False
     words = [*OWN_NAMESPACES, "true"]
     return subprocess.run(words, capture_output=True, check=False).returncode == 0  # noqa: S603 (a fixed list)
-
-
-def _memory(text: str) -> int:
-    """Put a text where a child can read it as its stdin."""
-    file = os.memfd_create("hardbox-script", os.MFD_CLOEXEC)
-    with os.fdopen(os.dup(file), "w", encoding="utf-8") as target:
-        target.write(text)
-    os.lseek(file, 0, os.SEEK_SET)
-    return file

@@ -1,7 +1,7 @@
 """Which items of which standards a class of checks supports, and what the classes stand for.
 
-Run by: verify/page.py, verify/findings.py; data only. A check supports an item; it does not certify it: what an
-item asks for beside the run-time behaviour (approval, patching, scanning) is not seen here.
+Run by: verify/page.py, verify/findings.py; data only. A check supports an item; it does not
+certify it: what an item asks for beside the run-time behaviour (approval, patching) is not seen.
 """
 
 from __future__ import annotations

@@ -20,10 +20,8 @@ def lines(found: Findings, *, verbose: bool = False) -> Iterator[str]:
 
     verbose: every check too.
     """
-    yield (
-        f"hardbox verify: profile {found.profile['name']} (policy sha256 {found.profile['policy sha256'][:16]},"
-        f" plan {found.profile['plan sha256'][:16]})"
-    )
+    policy, plan = found.profile["policy sha256"][:16], found.profile["plan sha256"][:16]
+    yield f"hardbox verify: profile {found.profile['name']} (policy sha256 {policy}, plan {plan})"
     yield f"Linux {found.host['kernel']}, as {found.host['caller']}, {found.seconds:.1f} s"
     yield ""
     width = max(len(title) for title in TITLES.values()) + 2

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -29,6 +30,7 @@ _SYSCTLS: Final = (
     "net/ipv4/ip_forward",
 )
 _KINDS: Final = ("user", "pid", "net", "ipc", "mnt", "uts", "cgroup")
+INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LAST_KEY: Final = 0x7FFFFFFF
 
 
@@ -68,19 +70,23 @@ class Canaries:
         return found
 
     def remove(self) -> None:
-        """Take everything away again."""
-        for listener in self.sockets.values():
-            listener.close()
-        if self.holder is not None:
-            # It removes its IPC objects when its stdin ends.
-            self.holder.communicate()
-        for end in self.terminal:
-            if end >= 0:
-                os.close(end)
-        self.process.kill()
-        self.process.wait()
-        for folder in self.folders.values():
-            shutil.rmtree(folder)
+        """Take everything away again; a second interrupt has to wait."""
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+        try:
+            for listener in self.sockets.values():
+                listener.close()
+            if self.holder is not None:
+                # It removes its IPC objects when its stdin ends.
+                self.holder.communicate()
+            for end in self.terminal:
+                if end >= 0:
+                    os.close(end)
+            self.process.kill()
+            self.process.wait()
+        finally:
+            for folder in self.folders.values():
+                shutil.rmtree(folder)
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def _text(address: bytes | str) -> str:
@@ -95,7 +101,7 @@ def canaries(trees: Mapping[str, str], prefix: tuple[str, ...] = ()) -> Canaries
     token = f"canary-{os.urandom(12).hex()}"
     folders: dict[str, str] = {}
     for tree, parent in trees.items():
-        folder = tempfile.mkdtemp(prefix="hardbox-canary-", dir=parent)
+        folder = tempfile.mkdtemp(prefix=f"hardbox-canary-{os.getpid()}-", dir=parent)
         os.chmod(folder, 0o777)  # noqa: S103 (see above)
         for name, content, mode in (("secret", token, 0o644), ("victim", UNTOUCHED, 0o666)):
             path = os.path.join(folder, name)
@@ -123,7 +129,7 @@ def populate(watched: Canaries, probes: str) -> None:
         wanted.append(("tcp6", socket.AF_INET6, stream, ("::1", 0)))
     for label, family, kind, address in wanted:
         listener = socket.socket(family, kind)
-        listener.setblocking(False)
+        listener.settimeout(0)
         listener.bind(address)  # type: ignore[arg-type]  # one of the three shapes above
         if kind == stream:
             listener.listen(64)
@@ -176,9 +182,8 @@ def observe(watched: Canaries) -> dict[str, str]:
     if watched.terminal[1] >= 0:
         waiting = fcntl.ioctl(watched.terminal[1], termios.FIONREAD, b"\0\0\0\0")
         mode = os.fstat(watched.terminal[1])
-        state["terminal"] = (
-            f"{int.from_bytes(waiting, 'little')} typed, {mode.st_mode & 0o6000:o} {mode.st_uid}:{mode.st_gid}"
-        )
+        typed, bits = int.from_bytes(waiting, "little"), mode.st_mode & 0o6000
+        state["terminal"] = f"{typed} typed, {bits:o} {mode.st_uid}:{mode.st_gid}"
     return state
 
 

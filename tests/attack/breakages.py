@@ -149,7 +149,7 @@ BREAKAGES: Final[dict[str, tuple[str, Callable[[Steps], Iterable[s.Step]]]]] = {
     "env-set": ("a variable set that nobody promised", _before(s.Arg, s.Env("EXTRA", "1"))),
     "extra-bind": (
         "a directory of the host shown",
-        _before(s.Proc, s.BindMount("/var/tmp", _DOOR, s.NOSUID | s.NODEV, s.RECURSIVE)),  # noqa: S108 (of the host)
+        _before(s.Proc, s.BindMount("/var/tmp", _DOOR, s.NOSUID | s.NODEV, s.RECURSIVE)),
     ),
     "extra-tmpfs": (
         "a directory of memory that nobody promised",
@@ -210,7 +210,7 @@ def _broken(name: str) -> dict[str, object]:
 
 def _none() -> dict[str, object]:
     """Run the controls as if they were the sandbox: each live one must be called an escape."""
-    base = tempfile.mkdtemp(prefix="hardbox-verify-")
+    base = tempfile.mkdtemp(prefix=f"hardbox-verify-{os.getpid()}-")
     try:
         os.chmod(base, 0o755)
         arena = examine.prepare("strict", (), {}, base)

@@ -14,6 +14,7 @@ import pytest
 from attack import ledger
 from hardbox.verify import runner
 from hardbox.verify.check import Verdict
+from hardbox.verify.world import alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,21 @@ def run_verify(caller: Caller, program: Installed, *words: str) -> dict[str, Any
     assert done.returncode in (0, 1), done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document
+
+
+def left_by_the_dead(caller: Caller) -> list[str]:
+    """Give what a verify that is no more has left in the places where it works.
+
+    The names carry its process id, so that one of another test worker is not taken for one.
+    """
+    return [
+        os.path.join(parent, name)
+        for parent in ("/tmp", "/var/tmp", "/dev/shm", caller.home)
+        for name in os.listdir(parent)
+        if name.startswith(("hardbox-verify-", "hardbox-canary-"))
+        and name.split("-")[2].isdigit()
+        and not alive(int(name.split("-")[2]))
+    ]
 
 
 @pytest.fixture(scope="session")

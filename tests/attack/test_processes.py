@@ -131,7 +131,10 @@ def test_killed_launcher(
     assert started.stdout is not None
     started.stdout.close()
     started.wait(timeout=20)
-    others = [pid for pid in victims[1:] if alive(pid)]
+    # The launcher outlives the job by as long as it takes to be told, and to be scheduled.
+    end = time.monotonic() + PATIENCE
+    while (others := [pid for pid in victims[1:] if alive(pid)]) and time.monotonic() < end:
+        time.sleep(0.05)
     gave = f"{len(left)} processes of the job live on" if not ended else f"left: {others}" if others else ""
     settle(f"E5-kill-{('front', 'launcher', 'init')[whom]}", gave, _linger_outside(caller, probes, mark))
 

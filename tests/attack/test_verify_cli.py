@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import pexpect
 import pytest
 
+from attack.conftest import left_by_the_dead
 from hardbox.verify.check import TITLES, VERDICTS
 
 if TYPE_CHECKING:
@@ -120,7 +121,6 @@ def test_progress_on_a_terminal(caller: Caller, program: Installed) -> None:
 
 
 def test_interrupt_leaves_nothing(caller: Caller, program: Installed) -> None:
-    before = _left(caller)
     words = [*caller.prefix, program.hardbox, "verify"]
     child = pexpect.spawn(words[0], words[1:], env=caller.environment(), cwd=caller.home, timeout=SECONDS)
     child.expect(r"inside: [1-9]\d* %")
@@ -128,17 +128,7 @@ def test_interrupt_leaves_nothing(caller: Caller, program: Installed) -> None:
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
-    assert _left(caller) <= before
-
-
-def _left(caller: Caller) -> set[str]:
-    return {
-        os.path.join(parent, name)
-        for parent in ("/tmp", "/var/tmp", "/dev/shm", caller.home)
-        for name in os.listdir(parent)
-        if name.startswith(("hardbox-verify-", "hardbox-canary-"))
-        and os.lstat(os.path.join(parent, name)).st_uid == caller.uid
-    }
+    assert left_by_the_dead(caller) == []
 
 
 class _Page(html.parser.HTMLParser):

@@ -10,14 +10,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from typing import TYPE_CHECKING, Final
 
+from support import callers, faults
+
 from compare import corpus, page
-from compare.systems import PATIENCE_SECONDS, SYSTEMS, version
-from support import callers
+from compare.systems import PATIENCE_SECONDS, SYSTEMS, remove, version
 
 if TYPE_CHECKING:
     from compare.systems import System
@@ -37,7 +41,7 @@ def measure(made: corpus.World, system: System) -> dict[str, object]:
             seen = corpus.without_sandbox(made)
             facts = made.facts
         else:
-            stdout, said, status = _run(made, system, given, corpus.secrets(watched.token))
+            stdout, said, status = _run(made, system, given, watched)
             seen = corpus.answers(stdout)
         after = corpus.observe(watched)
     finally:
@@ -46,6 +50,7 @@ def measure(made: corpus.World, system: System) -> dict[str, object]:
     return {
         "name": system.name,
         "caller": system.caller,
+        "program": system.program,
         "version": version(system),
         "shown": system.shown,
         "answered": len(seen),
@@ -55,7 +60,7 @@ def measure(made: corpus.World, system: System) -> dict[str, object]:
     }
 
 
-def _run(made: corpus.World, system: System, given: str, secret: dict[str, str]) -> tuple[str, str, str]:
+def _run(made: corpus.World, system: System, given: str, watched: corpus.Canaries) -> tuple[str, str, str]:
     if shutil.which(system.version[0]) is None:
         return "", f"{system.version[0]} is not installed", "127"
     words = system.words(made.base, made.probes)
@@ -65,20 +70,45 @@ def _run(made: corpus.World, system: System, given: str, secret: dict[str, str])
         [*odd, shutil.which(words[0]) or words[0], *words[1:]],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=watched.terminal[1],
         text=True,
         errors="replace",
-        env={**os.environ, **secret},
+        env={**os.environ, **corpus.secrets(watched.token)},
         cwd="/",
         start_new_session=True,
     )
+    said: list[bytes] = []
+    attendant = threading.Thread(target=_attend, args=(process, watched.terminal[0], said))
+    attendant.start()
     try:
-        stdout, stderr = process.communicate(given, timeout=PATIENCE_SECONDS)
+        stdout, _ = process.communicate(given, timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        stdout, stderr = process.communicate()
-        stderr += f"\nended after {PATIENCE_SECONDS} s"
-    return stdout, stderr, str(process.returncode)
+        stdout, _ = process.communicate()
+        said.append(f"ended after {PATIENCE_SECONDS} s".encode())
+    attendant.join()
+    remove(system, made.base)
+    return stdout, b"".join(said).decode("utf-8", "replace"), str(process.returncode)
+
+
+def _attend(process: subprocess.Popen[str], terminal: int, said: list[bytes]) -> None:
+    """Hear what is said on the terminal, and wake what an attempt has stopped for good.
+
+    Where the probe's own parent can be stopped, it would stay so.
+    """
+    os.set_blocking(terminal, False)
+    while process.poll() is None:
+        for pid in faults.descendants(process.pid):
+            try:
+                with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                    if file.read().rpartition(")")[2].split()[0] == "T":
+                        os.kill(pid, signal.SIGCONT)
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue  # it has just ended, or is another user's
+        try:
+            said.append(os.read(terminal, 1 << 16))
+        except BlockingIOError:
+            time.sleep(0.5)
 
 
 def one_caller(name: str) -> None:
@@ -116,7 +146,12 @@ def everything(target: str) -> int:
         file.write(text)
     print(text.partition("## What")[0])
     own = [r for r in results if r["name"] == "hardbox strict"]
-    escaped = [row for r in own for row, (_, word, _) in r["rows"].items() if word == corpus.OPEN]
+    escaped = [
+        row
+        for r in own
+        for row, (_, word, _) in r["rows"].items()
+        if word == corpus.OPEN and row not in corpus.ALLOWED[r["caller"]]
+    ]
     for row in escaped:
         print(f"open in hardbox strict: {row}", file=sys.stderr)
     return 1 if escaped or any(r["error"] for r in own) else 0
@@ -125,7 +160,7 @@ def everything(target: str) -> int:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--caller"]:
         one_caller(sys.argv[2])
-    elif len(sys.argv) == 2:  # noqa: PLR2004 (the page)
+    elif len(sys.argv) == 2:
         raise SystemExit(everything(sys.argv[1]))
     else:
         print("usage: python -m compare.main PAGE.md", file=sys.stderr)

@@ -35,7 +35,6 @@ class System:
     program: whose version is asked; "" for no sandbox.
     version: words that print the version.
     words:   gives the command before the probe's own words; takes the base directory and the probes.
-    cwd:     gives the directory to start it in.
     shown:   the same command in short, for the page.
     """
 
@@ -45,7 +44,6 @@ class System:
     version: tuple[str, ...]
     words: Callable[[str, str], list[str]]
     shown: str
-    bundle: str = ""
 
 
 def _probe(place: str = corpus.INSIDE) -> list[str]:
@@ -95,15 +93,27 @@ def _bundle(base: str, probes: str) -> str:
     return bundle
 
 
+def _container() -> str:
+    return f"compare-{os.getpid()}"
+
+
+def remove(system: System, base: str) -> None:
+    """Remove what an engine that was ended in the middle has left of its container."""
+    state = {"runc": (), "runsc": ("--root", os.path.join(base, "runsc"))}.get(system.program)
+    if state is not None:
+        words = [system.program, *state, "delete", "--force", _container()]
+        subprocess.run(words, capture_output=True, check=False)  # "does not exist" is the usual answer
+
+
 def _runc(base: str, probes: str) -> list[str]:
-    return ["runc", "run", "--bundle", _bundle(base, probes), f"hardbox-compare-{os.getpid()}"]
+    return ["runc", "run", "--bundle", _bundle(base, probes), _container()]
 
 
 def _runsc(base: str, probes: str) -> list[str]:
     # Its own network stack needs an interface set up by an engine, which there is none of.
     state = os.path.join(base, "runsc")
     words = ["runsc", "--root", state, "--network=none", "run", "--bundle", _bundle(base, probes)]
-    return [*words, f"hardbox-compare-{os.getpid()}"]
+    return [*words, _container()]
 
 
 def _nspawn(base: str, probes: str) -> list[str]:
@@ -127,7 +137,7 @@ def _none(_base: str, _probes: str) -> list[str]:
 
 _OWN: Final = os.path.join(os.path.dirname(sys.executable), "hardbox")
 SYSTEMS: Final = (
-    System("none", "user", "", (), _none, "the program itself, an ordinary user's"),
+    System("none", "user", "", (), _none, "PROBE, as an ordinary user"),
     System(
         "bwrap",
         "user",
@@ -154,14 +164,14 @@ SYSTEMS: Final = (
         _hardbox("build"),
         "hardbox run --profile build -- PROBE",
     ),
-    System("none", "root", "", (), _none, "the program itself, root's"),
+    System("none", "root", "", (), _none, "PROBE, as root"),
     System(
         "runc",
         "root",
         "runc",
         ("runc", "--version"),
         _runc,
-        "runc run, with the config.json of `runc spec`: args, root.path and terminal changed",
+        "runc spec, with args, root.path and terminal changed; runc run",
     ),
     System(
         "nspawn",

@@ -83,5 +83,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ]
     if lines:
         terminalreporter.section("set-up faults")
+        total: dict[str, int] = {}
         for line in lines:
             terminalreporter.write_line(line)
+            number, word = line.partition(": ")[2].split()[:2]
+            total[word] = total.get(word, 0) + int(number)
+        kills = total.get("kills", 0) + total.get("launchers", 0)
+        calls, kernels = total.get("calls", 0), total.get("older", 0)
+        terminalreporter.write_line(f"in all: {kills} kills, {calls} failed calls, {kernels} older kernels")

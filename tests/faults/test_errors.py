@@ -46,7 +46,7 @@ BLAMED: Final = re.compile(r"step (\d+) of (\d+), ([a-z-]+)")
 SILENT: Final = frozenset(("arg", "env", "pass-env", "search", "exec", "wall", "map-helpers"))
 
 
-def verdict(ground: Ground, who: str, call: int, seen: Trace) -> str:
+def verdict(ground: Ground, who: str, call: int, seen: Trace) -> str:  # noqa: PLR0911 (a list of what may be wrong)
     """Say what is wrong with a launch in which a call failed; "" if nothing is."""
     ran = ground.canary()
     left = list(ground.left())
@@ -93,11 +93,10 @@ def test_every_call_fails_once(ground: Ground, who: str, error: str, count: Call
         problem = verdict(ground, who, mine[number - 1], seen)
         if problem:
             wrong.append(f"{who} {number} (call {mine[number - 1]}): {problem}")
-    count(
-        f"{total} calls of {who} failed with {error}: {refused} refused, {len(blamed)} of {steps} steps blamed"
-    )
+    tried = f"{total} calls of {who} failed with {error}"
+    count(f"{tried}: {refused} refused, {len(blamed)} of {steps} steps blamed")
     assert not wrong, "\n".join(wrong)
     assert refused > total // 3
     if trace.ALL and who == "init" and ground.plan is not None:
-        kinds = {step.kind for step in ground.plan.steps if step.number >= 40} - SILENT  # noqa: PLR2004 (kinds.h: INSIDE)
+        kinds = {step.kind for step in ground.plan.steps if step.number >= 40} - SILENT
         assert kinds <= {kind for _, kind in blamed}, "each kind of step inside was seen to fail"

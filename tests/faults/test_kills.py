@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KILLS: Final = 6  # of each pair below in the short pass
 
 
-def verdict(ground: Ground, who: str, whom: str, seen: Trace) -> str:
+def verdict(ground: Ground, who: str, whom: str, seen: Trace) -> str:  # noqa: PLR0911 (a list of what may be wrong)
     """Say what is wrong with a launch in which processes were killed; "" if nothing is."""
     ran = ground.canary()
     left = list(ground.left())

@@ -11,7 +11,6 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-import pytest
 from support import faults
 
 from faults import trace
@@ -61,19 +60,11 @@ OPTIONS: Final = {
 # Without these hardbox has to refuse: a wall, or the way to build one, is missing.
 NEEDED: Final = frozenset(
     (
-        "seccomp",
-        "open_tree",
-        "move_mount",
-        "fsopen",
-        "fsconfig",
-        "fsmount",
-        "clone3",
-        "close_range",
-        "openat2",
+        *("seccomp", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "clone3", "close_range"),
+        *("openat2", "mount_setattr", "landlock_create_ruleset", "landlock_add_rule"),
+        *("landlock_restrict_self", "keyctl", "PR_SET_PDEATHSIG", "PR_SET_DUMPABLE", "PR_CAPBSET_DROP"),
+        *("PR_SET_SECUREBITS", "PR_SET_NO_NEW_PRIVS", "PR_CAP_AMBIENT"),
     )
-    + ("mount_setattr", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "keyctl")
-    + ("PR_SET_PDEATHSIG", "PR_SET_DUMPABLE", "PR_CAPBSET_DROP", "PR_SET_SECUREBITS", "PR_SET_NO_NEW_PRIVS")
-    + ("PR_CAP_AMBIENT",)
 )
 # Where the launcher's set-up fails outside of a step, its own words have to do.
 CLEAR: Final = ("why      ", "instead  ")

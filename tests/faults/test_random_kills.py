@@ -55,11 +55,19 @@ def once(delay, number):
     thread.join()
     return word
 once(0.0, 0)
-before = sorted(os.listdir("/proc/self/fd"))
+def descriptors():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:
+            pass  # the directory itself
+    return found
+before = descriptors()
 for number in range(1, int(sys.argv[2]) + 1):
     word = once(draw.uniform(0.0, 0.05), number)
     seen[word] = seen.get(word, 0) + 1
-assert sorted(os.listdir("/proc/self/fd")) == before, "descriptors are left"
+assert descriptors() == before, f"descriptors are left: {before} {descriptors()}"
 assert not launchers(), "processes are left"
 print(json.dumps(seen))
 """

@@ -17,9 +17,10 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from support import faults
+
 from hardbox import api
 from hardbox.plan import LaunchPlan, steps
-from support import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +152,8 @@ def lease_held(path: str) -> bool:
         answer = fcntl.fcntl(fd, 36, wanted)  # F_OFD_GETLK, which Python does not name
     finally:
         os.close(fd)
-    return struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK
+    kind: int = struct.unpack(_FLOCK, answer)[0]
+    return kind != fcntl.F_UNLCK
 
 
 def build_tool(folder: str) -> str:

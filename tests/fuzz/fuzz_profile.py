@@ -58,11 +58,10 @@ def settings(text: bytes) -> tuple[list[Setting], dict[str, str]]:
             reasons[key] = reason
             continue
         key, _, given = (body if mark == "+" else line).partition("=")
-        value: object = given.strip()
         try:
-            value = tomllib.loads(f"v = {given}")["v"]
+            value: object = tomllib.loads(f"v = {given}")["v"]
         except (ValueError, RecursionError):
-            pass  # as text then, as the command line does it
+            value = given.strip()  # as text, as the command line does it
         found.append(Setting(key.strip(), value, "--set", append=mark == "+"))
     return found, reasons
 

@@ -124,8 +124,7 @@ def test_random_calls_change_nothing_outside(
         assert mounts <= _mounts() | {line for line in mounts if "hardbox" not in line}
         null = os.stat("/dev/null")
         assert (null.st_mode, null.st_rdev, null.st_uid) == (devices.st_mode, devices.st_rdev, devices.st_uid)
-        assert calls > 100 * SECONDS
-        assert foreign > SECONDS
+        assert calls > batches > foreign > killed // 2 > 0
     finally:
         victim.kill()
         victim.wait()

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 TEST_USER: Final = "hardbox-test"
+# How much slower than a real one the machine is; tests/vm/guest.sh says so under emulation.
+SLOWER: Final = float(os.environ.get("HARDBOX_TESTS_SLOWER", "1"))
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Caller:
             capture_output=True,
             env=self.environment(**(env or {})),
             cwd=cwd or self.home,
-            timeout=timeout,
+            timeout=timeout * SLOWER,
             check=False,
         )
         return subprocess.CompletedProcess(

@@ -118,6 +118,9 @@ def chosen(group: str, calls: Counter[str]) -> list[str]:
     return sorted(wanted - named if group == "rest" else wanted & GROUPS[group])
 
 
+LOST = "hardbox: the sandbox was killed from outside\n"
+
+
 def verdict(ground: Ground, name: str, done: subprocess.CompletedProcess[str]) -> str:
     """Say what is wrong with a run in which one call failed; "" if nothing is."""
     if done.returncode == 125:
@@ -128,7 +131,7 @@ def verdict(ground: Ground, name: str, done: subprocess.CompletedProcess[str]) -
         return ""
     # 137: init's word of the end was lost; the job had run, and that is not called a success.
     if done.returncode == 0 or (done.returncode == 137 and name == "recvmsg"):
-        seen = walls(done.stdout + done.stderr)
+        seen = walls((done.stdout + done.stderr).replace(LOST, ""))
         lost = [line for line in ground.walls.splitlines() if line not in seen]
         return "" if seen == ground.walls else f"ran with other walls: {lost[:5]}"
     return f"status {done.returncode}: {done.stderr[:400]!r}"

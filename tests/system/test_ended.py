@@ -87,7 +87,7 @@ def test_a_filter_that_starves_init(hardbox: Hardbox, caller: Caller, place: str
     faults.own(
         caller,
         f"{place}/few.toml",
-        'summary = "too few"\n[group.few]\nwhy = "hardly anything is left"\nallow = ["read", "write"]\n',
+        'summary = "too few"\n[group.few]\nwhy = "hardly anything is left"\nallow = ["exit_group"]\n',
     )
     profile = faults.own(
         caller,

@@ -78,8 +78,9 @@ def test_what_cannot_be_executed_is_126_and_what_is_not_there_127(
 ) -> None:
     done = hardbox("run", "--read", f"{tree}:/w", "--", command)
     assert done.returncode == status, done.stderr
-    assert done.stderr.startswith("hardbox: "), done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) in (1, 2), done.stderr  # what, and what helps
+    assert all(line.startswith("hardbox: ") for line in lines), done.stderr
     assert not faults.CONTROL.search(done.stderr), done.stderr
     assert "Traceback" not in done.stderr
 
@@ -174,7 +175,7 @@ def test_the_launcher_has_the_same_map(caller: Caller, program: Installed, plan:
 def test_the_launcher_says_why_it_did_not_run(caller: Caller, program: Installed, plan: str) -> None:
     missing = caller.run(program.launch, plan, "--", "no-such\x1b[31m")
     assert missing.stderr.startswith("hardbox: not found in the sandbox: no-such\\x1b[31m\n")
-    for argv in ((), (plan,), (plan, "--"), ("--version", "x"), ("--plan-fd", "0"), ("-x", plan, "true")):
+    for argv in ((), (plan, "--"), ("--version", "x"), ("--plan-fd", "0"), ("-x", plan, "true")):
         done = caller.run(program.launch, *argv)
         assert done.returncode == 125, argv
         assert "nothing was run" in done.stderr

@@ -39,6 +39,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(profile.shipped())
+    assert [line.split()[0] for line in lines if line.endswith(" (default)")] == ["strict"]
 
 
 def test_show_has_every_value_and_every_rule(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,9 @@ def test_reasons_for_just_the_weaker_keys_let_it_load(
     weaker = _weaker(before, merge.put(before, layer(child)))
     on_top = layer({**child, "loosen": dict.fromkeys(weaker, REASON)})
     after = merge.put(before, on_top)
-    assert {p.code for p in on_top.problems} <= {"HB423", "HB425", "HB430"}
+    # Where two things meet at one place, the rules that one of them breaks are told too.
+    told = {p.code for p in on_top.problems if not isinstance(p, Refused)}
+    assert told <= {"HB423", "HB425", "HB430"}
     assert {key: reason for key, (reason, _) in after.loosened.items()} == dict.fromkeys(weaker, REASON)
 
 

@@ -30,6 +30,17 @@ def test_unknown_names(name: str) -> None:
     assert refused(name).code == "HB401"
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("stric", 'did you mean "strict"? A file is named with a /: ./stric.toml'),
+        ("nosuch", "net-client, strict; a file is named with a /: ./nosuch.toml"),
+    ],
+)
+def test_an_unknown_name_is_answered_in_one_sentence_after_the_other(name: str, says: str) -> None:
+    assert refused(name).instead.endswith(says)
+
+
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     assert 'did you mean "strict"?' in refused("strcit").instead
 

@@ -50,6 +50,7 @@ class FakeDisk(refusals.Disk):
         self.swapped: tuple[str, ...] = ()
         self.twins: dict[str, str] = {}
         self.privileged = ""
+        self.stated = "/home/me"
         self.redirects: dict[str, str] = {}
 
     def real(self, path: str) -> str:
@@ -86,6 +87,9 @@ class FakeDisk(refusals.Disk):
 
     def home(self, uid: int) -> str:
         return "/root" if uid == 0 else "/home/me"
+
+    def stated_home(self) -> str:
+        return self.stated
 
     def mounts(self) -> tuple[tuple[str, str], ...]:
         return self.mounted
@@ -698,3 +702,31 @@ def test_a_symlink_counts_wherever_it_stands_in_the_path(tmp_path: Path) -> None
     assert disk.walk(f"{tmp_path}/link/sub")[0] == f"{tmp_path}/link"
     assert disk.walk(f"{tmp_path}/real/sub") == ("", f"{tmp_path}/real/sub")
     assert disk.walk("/bin/sh") == ("", os.path.realpath("/bin/sh"))  # the system's own
+
+
+@pytest.mark.parametrize(
+    ("path", "write", "rule"),
+    [
+        ("/srv/ci", False, "whole-home"),
+        ("/srv", False, "whole-home"),
+        ("/srv/ci/.npmrc", False, "credentials"),
+        ("/srv/ci/.bashrc", True, "startup-files"),
+    ],
+)
+def test_what_home_says_is_guarded_too(path: str, write: bool, rule: str) -> None:  # noqa: FBT001 (a row)
+    disk = FakeDisk()
+    wanted = _write(path) if write else _read(path)
+    assert rule not in _names(wanted, disk)
+    disk.stated = "/srv/ci"
+    assert rule in _names(wanted, disk)
+
+
+def test_nothing_is_allowed_because_of_what_home_says() -> None:
+    disk = FakeDisk()
+    for path in ("/home/other/project", "/root/project", "/home/me", "/home/me/.ssh"):
+        before = _names(_read(path), disk)
+        assert before
+        for stated in ("/home/other", "/root", "/", "/home", "", "/srv"):
+            disk.stated = stated
+            assert set(before) <= set(_names(_read(path), disk))
+        disk.stated = "/home/me"

@@ -92,6 +92,48 @@ def test_bad_counts_are_refused(bad: object) -> None:
         units.whole(bad, 1, 10)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("512m", "512M"),
+        ("512MB", "512M"),
+        ("512 MiB", "512M"),
+        ("1Gi", "1G"),
+        ("0.5G", "512M"),
+        ("1.5g", "1536M"),
+        ("100b", "100"),
+    ],
+)
+def test_a_size_of_another_tool_is_answered_with_ours(text: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f'did you mean "{meant}"'):
+        units.size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("5", "5s"),
+        (5, "5s"),
+        ("5sec", "5s"),
+        ("5 s", "5s"),
+        ("2 minutes", "2m"),
+        ("1.5h", "1h30m"),
+        ("0.5s", "500ms"),
+        ("5M", "5m"),
+    ],
+)
+def test_a_duration_of_another_tool_is_answered_with_ours(text: object, meant: str) -> None:
+    with pytest.raises(ValueError, match=f'did you mean "{meant}"'):
+        units.duration(text)
+
+
+@pytest.mark.parametrize("text", ["1X", "", "1.1K", "0m", "1.2.3G", ".5G", "9" * 5000 + "mb", "-1", "1e3"])
+def test_nothing_is_guessed_for_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        units.size(text)
+    assert "did you mean" not in str(caught.value)
+
+
 @PATIENT
 @given(finite)
 def test_what_is_written_reads_back(value: int) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from vm import selection, tables
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from vm import bundle, selection, tables
 
 PASSES = '<testcase classname="tests.system.test_a" name="test_{0}"/>'
 FAILS = (
@@ -86,7 +83,9 @@ def test_what_is_vacuous_or_skipped_is_named_with_its_reason(tmp_path: Path) -> 
 def test_what_is_left_out_is_named_with_its_reason(tmp_path: Path) -> None:
     here, there = (run_of(tmp_path, kernel, PASSES.format("x")) for kernel in ("6.18", "6.1"))
     lines = told(here, there)
+    repository = Path(bundle.REPOSITORY)
     assert selection.LEFT_OUT
     for path, why in selection.LEFT_OUT.items():
         assert f"left out on both: {path}: {why}" in lines
+        assert (repository / path.partition("::")[0]).exists()
         assert any(path in word for suite in selection.SUITES for word in selection.words(suite))

@@ -13,9 +13,12 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vm import bundle, machine, selection, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Under emulation, on two busy cores; a machine that hangs is ended.
 _SECONDS: Final = 3600.0
@@ -27,16 +30,16 @@ def _say(text: str) -> None:
     print(f"vm-test: {text}", file=sys.stderr, flush=True)
 
 
-def _here(pytest: str, folder: str) -> tables.Run:
+def _here(pytest: str, folder: str, runs: Mapping[str, list[str]]) -> tables.Run:
     """Run the tests on this kernel."""
     path = os.path.join(folder, "here.xml")
-    chosen = [word for suite in selection.SUITES for word in selection.words(suite)]
+    chosen = [word for words in runs.values() for word in words]
     words = (pytest, "-q", "-n", "2", "--dist", "worksteal", f"--junit-xml={path}", *chosen)
     subprocess.run(words, cwd=bundle.REPOSITORY, check=False, stdout=sys.stderr)
     return tables.read([path], os.uname().release)
 
 
-def _there(cache: str, folder: str, *, quiet: bool) -> tables.Run:
+def _there(cache: str, folder: str, runs: Mapping[str, list[str]], *, quiet: bool) -> tables.Run:
     """Run the tests on the second kernel."""
     image = subprocess.run(
         [os.path.join(bundle.HERE, "image.sh"), cache], check=True, stdout=subprocess.PIPE, text=True
@@ -45,22 +48,19 @@ def _there(cache: str, folder: str, *, quiet: bool) -> tables.Run:
         os.path.join(cache, name) for name in ("environment", "given.tar", "results.tar")
     )
     bundle.environment(installed)
-    runs = [
-        " ".join((suite, "-v", "--tb=short", "--color=no", *selection.words(suite)))
-        for suite in selection.SUITES
-    ]
-    bundle.write(given, installed, runs)
+    lines = [" ".join((name, "-v", "--tb=short", "--color=no", *words)) for name, words in runs.items()]
+    bundle.write(given, installed, lines)
     machine.empty_results(results)
     _say(f"starting {os.path.basename(image)}")
     start = time.monotonic()
-    lines = 0
+    shown = 0
     with open(os.path.join(folder, "console.txt"), "w", encoding="utf-8") as log:
 
         def console(text: str) -> None:
             print(f"{time.monotonic() - start:7.1f} {text}", file=log, flush=True)
-            nonlocal lines
-            lines += 1
-            if not quiet and (" PASSED" not in text or lines % _EVERY == 0):
+            nonlocal shown
+            shown += 1
+            if not quiet and (" PASSED" not in text or shown % _EVERY == 0):
                 print(f"  {text}", file=sys.stderr, flush=True)
 
         if not machine.run(machine.command(image, given, results), _SECONDS, console):
@@ -69,9 +69,7 @@ def _there(cache: str, folder: str, *, quiet: bool) -> tables.Run:
         message = f"the machine left no results; its console: {log.name}"
         raise FileNotFoundError(message)
     with open(os.path.join(folder, "kernel"), encoding="ascii") as stream:
-        return tables.read(
-            [os.path.join(folder, f"{suite}.xml") for suite in selection.SUITES], stream.read().strip()
-        )
+        return tables.read([os.path.join(folder, f"{name}.xml") for name in runs], stream.read().strip())
 
 
 def main() -> int:
@@ -80,16 +78,24 @@ def main() -> int:
     parser.add_argument("pytest", help="the pytest of the environment that hardbox is installed in")
     parser.add_argument("cache", help="a directory for the image and the results")
     parser.add_argument("--quiet", action="store_true", help="do not show the machine's console")
+    parser.add_argument("--only", nargs="+", default=[], metavar="TEST", help="run these tests instead")
     given = parser.parse_args()
+    chosen, left_out = selection.runs(given.only)
+    if os.geteuid() != 0:
+        _say("run this as root: the machine tests root and an ordinary user, so this kernel must too")
+        return 1
     folder = os.path.join(given.cache, "results")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     try:
-        runs = (_here(given.pytest, folder), _there(given.cache, folder, quiet=given.quiet))
+        runs = (
+            _here(given.pytest, folder, chosen),
+            _there(given.cache, folder, chosen, quiet=given.quiet),
+        )
     except (OSError, subprocess.CalledProcessError, ET.ParseError) as error:
         _say(f"failed: {error}")
         return 1
-    for line in tables.lines(runs, selection.LEFT_OUT):
+    for line in tables.lines(runs, left_out):
         print(line)
     return 1 if tables.wrong(runs) else 0
 

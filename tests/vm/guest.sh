@@ -4,6 +4,7 @@
 # Run by: tests/vm/init.sh, as process 1.
 set -u
 exec </dev/null
+export HARDBOX_TESTS_SLOWER=15 # emulated
 here=/srv/vm
 out=$here/out
 

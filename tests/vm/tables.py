@@ -128,7 +128,9 @@ def lines(runs: tuple[Run, Run], left_out: Mapping[str, str]) -> Iterator[str]:
     yield from _table("tests", runs, tests, COUNTED)
     yield ""
     verdicts = tuple(
-        Counter((f"{row.check[0]} {TITLES[row.check[0]]}, as {row.caller}", row.word) for row in run.rows)
+        Counter(
+            (f"{row.check[0]} {TITLES.get(row.check[0], '')}, as {row.caller}", row.word) for row in run.rows
+        )
         for run in runs
     )
     words = tuple(word for word in WORDS if any(row.word == word for run in runs for row in run.rows))

@@ -1,5 +1,6 @@
-"""K, first half: system calls that are refused by name. Bad pointers and descriptors tell a
-filter's answer from the kernel's.
+"""K, first half: system calls that are refused by name.
+
+Bad pointers and descriptors tell a filter's answer from the kernel's.
 
 Run by: hardbox/verify/corpus/__init__.py; data only.
 """

@@ -18,7 +18,7 @@ _NO_X32: Final = "kernels without x32"
 
 
 def _relaxed(text: str, _facts: Facts) -> str:
-    """A filter of the job's own is no harm as long as the first one still refuses."""
+    """Find no harm in a filter of the job's own as long as the first one still refuses."""
     return "" if text.strip() == "after 1" else text
 
 

@@ -1,5 +1,6 @@
-"""Neighbours: the same attempts from a thread, a grandchild, after exec, a second time, with many
-descriptors open, and by an i386 program.
+"""Neighbours: the same attempts made from elsewhere.
+
+From a thread, a grandchild, after exec, a second time, with many descriptors open, by i386.
 
 Run by: hardbox/verify/corpus/__init__.py; data only.
 """

@@ -43,6 +43,13 @@ def _own_address(text: str, facts: Facts) -> str:
     return address if address in text else ""
 
 
+def _callers_network(text: str, facts: Facts) -> str:
+    """Judge by the namespace: a listener in a network of the job's own is reached by nobody."""
+    if not text.startswith("net:["):
+        return "listens, in a network that it does not name"
+    return f"listens in the caller's network, {text.strip()}" if text.strip() in facts.namespaces else ""
+
+
 def _names_canary(text: str, facts: Facts) -> str:
     name = facts.places["socket_abstract"]
     return f"@{name}" if name in text else ""
@@ -81,7 +88,7 @@ CHECKS: Final = (
             control=(CALLER,),
             outside=outside,
             vacuous=_NO_IPV6
-            if name == "loopback-6"
+            if name in ("loopback-6", "mapped")
             else "no second address"
             if name == "own-address"
             else "",
@@ -161,7 +168,7 @@ CHECKS: Final = (
             outside=("connect", "stream", "abstract", "{socket_abstract}"),
         )
         for name, where, address in (
-            ("x11", "the X server", ("abstract", "/tmp/.X11-unix/X0")),  # noqa: S108 (a socket's name)
+            ("x11", "the X server", ("abstract", "/tmp/.X11-unix/X0")),
             ("containerd", "containerd's shim", ("abstract", "/containerd-shim/moby/x/shim.sock")),
             ("docker", "docker", ("path", "/var/run/docker.sock")),
             ("containerd-path", "containerd", ("path", "/run/containerd/containerd.sock")),
@@ -211,6 +218,7 @@ CHECKS: Final = (
             ("listen", *address),
             _AWAY,
             "CIS-5.8; PSS-hostPorts",
+            saw=_callers_network,
             control=(CALLER,),
             outside=("listen", "4", "127.0.0.1", "0"),
             permit="loopback" if name != "own-address" else "",

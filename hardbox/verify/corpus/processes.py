@@ -1,5 +1,6 @@
-"""E: other processes. Own launches (killed launchers, daemons, time limits) are
-test_processes.py's.
+"""E: other processes.
+
+Own launches (killed launchers, daemons, time limits) are test_processes.py's.
 
 Run by: hardbox/verify/corpus/__init__.py; data only.
 """

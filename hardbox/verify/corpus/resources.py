@@ -107,7 +107,7 @@ CHECKS: Final = (
     Check(
         "A16-scratch",
         "more blocks than the scratch directory has",
-        ("reserve", "/tmp", "{scratch_more}"),  # noqa: S108 (inside)
+        ("reserve", "/tmp", "{scratch_more}"),
         _FULL,
         "bubblewrap tmpfs size; CIS-5.11",
         control=(CALLER,),

@@ -36,7 +36,7 @@ def _other_than(*usual: str) -> Callable[[str, Facts], str]:
 
 
 def _favoured(text: str, _facts: Facts) -> str:
-    """A lower priority than usual stays; a higher one must not."""
+    """Find a higher priority than usual; a lower one stays."""
     return text.strip() if int(text) < 0 else ""
 
 
@@ -146,7 +146,7 @@ CHECKS: Final = (
             "CVE-2024-21626; crun test_cwd",
             control=(CALLER,),
             outside=("list", "/proc/self/cwd/.."),
-            saw=lambda text, facts: "the caller's directory" if "probes" in text.split() else "",
+            saw=lambda text, _facts: "the caller's directory" if "probes" in text.split() else "",
         )
         for name, words in (
             ("parent", ("list", "/proc/self/cwd/..")),

@@ -16,7 +16,7 @@
 
 #define MOST_ARGUMENTS 16
 #define MOST_TEXT (1 << 18)
-#define PATIENCE_SECONDS 6
+#define PATIENCE_SECONDS 20
 
 static const struct attempt *const tables[] = {
 	file_attempts,	  call_attempts, process_attempts, mount_attempts,    identity_attempts,
