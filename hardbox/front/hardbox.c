@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #define HB_PYTHON "/usr/bin/python3"
 #endif
 
+#define FILES_NEEDED 12
 #define EXIT_REFUSED 125
 #define ENTRY "from hardbox.cli.main import entry; raise SystemExit(entry('%s'))"
 
@@ -109,6 +111,14 @@ int main(int argc, char **argv)
 	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || sigemptyset(&interrupt) < 0 ||
 	    sigaddset(&interrupt, SIGINT) < 0)
 		return EXIT_REFUSED;
+
+	struct rlimit files;
+
+	/* With fewer the dynamic loader, Python or the launcher end, each with a status of its own. */
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < FILES_NEEDED)
+		return refuse("HB611", "too few files may be open for a launch",
+			      "the limit of open files is below 12 (RLIMIT_NOFILE)",
+			      "raise the limit on open files (ulimit -n)");
 
 	struct hb_seal seal;
 

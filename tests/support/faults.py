@@ -145,7 +145,8 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a program as the caller; its pid is the program's own (setpriv execs)."""
     return subprocess.Popen(
-        [*caller.prefix, program, *argv],
+        # As from a terminal: who started the tests may have them ignore interrupts (`make test &`).
+        ["env", "--default-signal", *caller.prefix, program, *argv],
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

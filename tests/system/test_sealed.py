@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ class Kept:
 @pytest.fixture
 def kept(caller: Caller, program: Installed, place: str) -> Iterator[Kept]:
     own = installed.copy(program, os.path.join(place, "venv"))
+    time.sleep(0.1)  # what has changed a moment ago is not sealed
     if caller.uid != 0:
         yield Kept(caller, own, place, None)
         return
