@@ -8,6 +8,7 @@ tree: the machine's own mounts are not touched.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -72,12 +73,12 @@ def test_nothing_is_left(caller: Caller, program: Installed, probes: str, settle
 
 SCENE = """
 set -e
-mount -t tmpfs none {base}
+mount --bind {base} {base}
 mount --make-shared {base}
-mkdir {base}/shown
-mount -t tmpfs none {base}/shown
+mkdir -p {base}/shown/later
+mount --bind {base}/shown {base}/shown
 mount --make-shared {base}/shown
-mkdir {base}/shown/later
+rm -f {base}/shown/go
 echo before > {base}/shown/later/file
 {command} &
 job=$!
@@ -103,7 +104,7 @@ def stage(place: str) -> Iterator[str]:
     os.mkdir(path)
     os.chmod(path, 0o777)
     yield path
-    os.rmdir(path)
+    shutil.rmtree(path)
 
 
 def _scene(caller: Caller, stage: str, out: str, command: str) -> subprocess.CompletedProcess[str]:
