@@ -83,9 +83,9 @@ def make(name: str, base: str) -> Caller:
         os.makedirs(home, 0o755, exist_ok=True)
         return Caller("root", 0, 0, (), home)
     if os.geteuid() != 0:
-        me = pwd.getpwuid(os.geteuid())
+        uid, gid = os.geteuid(), os.getegid()
         os.makedirs(home, 0o755, exist_ok=True)
-        return Caller(me.pw_name, me.pw_uid, me.pw_gid, (), home)
+        return Caller(f"uid-{uid}", uid, gid, (), home)
     user = _ordinary_user()
     os.makedirs(home, 0o755, exist_ok=True)
     os.chown(home, user.pw_uid, user.pw_gid)
