@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +13,6 @@ from hypothesis import settings
 from support import callers, installed
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
     from support.callers import Caller
@@ -57,6 +57,8 @@ def place(caller: Caller) -> Iterator[str]:
     os.chmod(path, 0o755)
     os.chown(path, caller.uid, caller.gid)
     yield path
+    # A test may have shut a directory to its own owner.
+    subprocess.run(["chmod", "-R", "u+rwX", path], check=False, stderr=subprocess.DEVNULL)
     shutil.rmtree(path)
 
 
