@@ -159,8 +159,10 @@ def test_files_that_are_no_profile_are_refused(hardbox: Hardbox, caller: Caller,
     ]
     if caller.uid != 0:
         faults.own(caller, f"{place}/shut.toml", good, 0o000)
+        rows += [f"{place}/shut.toml"]
+    if caller.uid != 0 and os.geteuid() == 0:
         os.chown(faults.own(caller, f"{place}/foreign.toml", good), 12345, 12345)
-        rows += [f"{place}/shut.toml", f"{place}/foreign.toml"]
+        rows += [f"{place}/foreign.toml"]
     for path in rows:
         faults.refusal(hardbox("run", "--profile", path, "--", "true"))
 
