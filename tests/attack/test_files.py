@@ -179,7 +179,8 @@ def test_groups_are_dropped(
 
     outside = groups(f"{probes}/probe64")
     inside = groups(*batch.sandbox(program, probes), "/probe/probe64").split()[1:]
-    # The own group may stand among them, mapped. Vacuous only where groups stayed, or there were none to drop.
+    # The own group may stand among them, mapped. Vacuous only where groups stayed, or there were
+    # none to drop.
     stayed = UNMAPPED in inside or not outside.split()[1:]
     if caller.uid != 0 and stayed and set(inside) <= {UNMAPPED, "1000"}:
         enter("I9-groups", Verdict("vacuous", "the kernel lets no ordinary user drop groups"))
