@@ -1,4 +1,6 @@
-/* One launch, as its supervisor sees it.  Used by: supervisor.c, readback.c, outcome.c. */
+/* One launch, as its supervisor sees it.
+ *
+ * Used by: supervisor.c, watch.c, readback.c, outcome.c. */
 #ifndef HB_LAUNCH_H
 #define HB_LAUNCH_H
 
@@ -32,6 +34,13 @@ struct launch {
 
 /* Monotonic nanoseconds. */
 uint64_t now_ns(void);
+
+/* A step failed: remember it, the first one only. Gives -1. step: 1-based, 0: none in particular. */
+int blame(struct launch *launch, uint32_t step, int error);
+/* End everything inside. */
+void kill_all(const struct launch *launch);
+/* The event loop: from the moment that init has all it needs until it has ended. */
+void watch(struct launch *launch);
 
 /* Hand the caller the namespaces of the host and of init. */
 void read_back_namespaces(const struct launch *launch);

@@ -76,13 +76,13 @@ int message_receive_from(int socket, struct hb_message *message, pid_t *sender)
 	return 1;
 }
 
-int descriptor_send(int socket, int descriptor)
+int descriptor_send(int socket, enum hb_message_type type, int descriptor)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = {0};
-	struct hb_message message = {.type = HB_GO};
+	struct hb_message message = {.type = type};
 	struct iovec vector = {&message, sizeof(message)};
 	struct msghdr header = {.msg_iov = &vector,
 				.msg_iovlen = 1,
@@ -101,28 +101,36 @@ int descriptor_send(int socket, int descriptor)
 	return sent == (ssize_t)sizeof(message) ? 0 : -1;
 }
 
-int descriptor_receive(int socket)
+int message_receive_descriptor(int socket, struct hb_message *message, int *descriptor)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
-	struct hb_message message;
 	struct msghdr header;
-	int got = receive(socket, &message, control.bytes, sizeof(control.bytes), &header);
+	int got = receive(socket, message, control.bytes, sizeof(control.bytes), &header);
 
-	if (got < 0)
-		return -1;
+	*descriptor = -1;
+	if (got <= 0)
+		return got;
 
-	struct cmsghdr *part = got == 1 ? CMSG_FIRSTHDR(&header) : NULL;
+	struct cmsghdr *part = CMSG_FIRSTHDR(&header);
+
+	if (part != NULL && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS &&
+	    part->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(descriptor, CMSG_DATA(part), sizeof(*descriptor));
+	return 1;
+}
+
+int descriptor_receive(int socket)
+{
+	struct hb_message message;
 	int descriptor;
 
-	if (part == NULL || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
-	    part->cmsg_len != CMSG_LEN(sizeof(int))) {
-		errno = EPROTO;
+	if (message_receive_descriptor(socket, &message, &descriptor) < 0)
 		return -1;
-	}
-	memcpy(&descriptor, CMSG_DATA(part), sizeof(descriptor));
+	if (descriptor < 0)
+		errno = EPROTO;
 	return descriptor;
 }
 

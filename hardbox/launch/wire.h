@@ -3,6 +3,8 @@
  *   supervisor -> init   GO          the id maps are written, trees follow; begin
  *   supervisor -> init   (trees)     one message of descriptors for each TREE step
  *   init -> supervisor   FAILED      a step failed: index, errno
+ *   init -> supervisor   LISTENER    the filter's notifications, a descriptor
+ *   init -> supervisor   TERMINAL    the caller's side of the job's terminal, a descriptor
  *   job -> supervisor    HELLO       set up, filtered, about to exec; the kernel adds its host pid
  *   supervisor -> job    GO          read back; exec now
  *   job -> supervisor    NO_EXEC     exec failed: errno
@@ -19,7 +21,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum hb_message_type { HB_GO = 1, HB_FAILED, HB_HELLO, HB_NO_EXEC, HB_SIGNAL, HB_ENDED };
+enum hb_message_type { HB_GO = 1, HB_FAILED, HB_HELLO, HB_NO_EXEC, HB_SIGNAL, HB_ENDED,
+		       HB_LISTENER, HB_TERMINAL };
 
 struct hb_message {
 	uint32_t type;
@@ -48,7 +51,10 @@ int message_send(int socket, const struct hb_message *message);
 int message_receive(int socket, struct hb_message *message);
 /* The same, with the sender's pid as the kernel saw it, in the receiver's pid namespace. */
 int message_receive_from(int socket, struct hb_message *message, pid_t *sender);
-int descriptor_send(int socket, int descriptor);
+/* The same, with the descriptor that came with it, or -1. */
+int message_receive_descriptor(int socket, struct hb_message *message, int *descriptor);
+int descriptor_send(int socket, enum hb_message_type type, int descriptor);
+/* A message of type GO that must bring one: the descriptor, or -1 and errno. */
 int descriptor_receive(int socket);
 
 /* Write one status record; does nothing if fd is -1. Returns 0 or -1 and errno. */

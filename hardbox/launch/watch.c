@@ -1,0 +1,192 @@
+/* While a sandbox lives: reads the job back from /proc before it may exec, forwards signals,
+ * keeps the clock.
+ *
+ * Run by: the supervisor. One thread, one event loop. */
+#include "launch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sys.h"
+#include "wire.h"
+
+uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int blame(struct launch *launch, uint32_t step, int error)
+{
+	if (launch->failed == 0) {
+		launch->failed = error == 0 ? EIO : error;
+		launch->failed_step = step;
+	}
+	return -1;
+}
+
+void kill_all(const struct launch *launch)
+{
+	/* ESRCH: already gone. Killing pid 1 ends its whole pid namespace. Where a filter of an
+	 * outer container knows no pidfds: init is our child, whose number is its own until we wait. */
+	if (sys_pidfd_send_signal(launch->pidfd, SIGKILL) < 0 && errno != ESRCH)
+		(void)kill(launch->init, SIGKILL);
+}
+
+/* A time that is `ms` milliseconds later; one beyond the clock's range is its end. */
+static uint64_t later(uint64_t from, uint64_t ms)
+{
+	uint64_t room = (UINT64_MAX - from) / 1000000u;
+
+	return ms > room ? UINT64_MAX : from + ms * 1000000u;
+}
+
+static void on_job(struct launch *launch)
+{
+	struct hb_message message;
+	pid_t pid = 0;
+	int got = message_receive_from(launch->job, &message, &pid);
+
+	if (got == 1 && message.type == HB_HELLO && !launch->hello && launch->failed == 0) {
+		const struct hb_step *wall = plan_find(launch->plan, HB_WALL);
+
+		launch->hello = 1;
+		read_back_job(launch, pid);
+		message = (struct hb_message){.type = HB_GO};
+		if (wall != NULL) {
+			launch->deadline = later(now_ns(), wall->field[0].number);
+			launch->grace = wall->field[1].number;
+		}
+		/* EPIPE: it has died, and init will say so. Anything else would let it wait. */
+		if (message_send(launch->job, &message) < 0 && errno != EPIPE) {
+			(void)blame(launch, 0, errno);
+			kill_all(launch);
+		}
+		return;
+	}
+	if (got == 1 && message.type == HB_NO_EXEC) {
+		launch->no_exec = message.value == 0 ? EIO : message.value;
+		(void)record_write(launch->status_fd, HB_RECORD_NO_EXEC, &message.value,
+				   sizeof(message.value), NULL, 0);
+		return;
+	}
+	/* End of file: the exec closed the job's end, unless it never got that far. An error:
+	 * it was told to go, and nobody can say any more that nothing was run. */
+	if (got <= 0 && launch->hello && launch->no_exec == 0 && launch->failed == 0) {
+		uint64_t elapsed = now_ns() - launch->began;
+
+		launch->started = 1;
+		(void)record_write(launch->status_fd, HB_RECORD_STARTED, &elapsed, sizeof(elapsed),
+				   NULL, 0);
+	}
+	(void)close(launch->job);
+	launch->job = -1;
+}
+
+/* 1 while there may be more to come. */
+static int on_control(struct launch *launch)
+{
+	struct hb_message message;
+	int descriptor;
+
+	if (message_receive_descriptor(launch->control, &message, &descriptor) != 1)
+		return 0;
+	if (descriptor >= 0)
+		(void)close(descriptor);
+	if (message.type == HB_FAILED)
+		(void)blame(launch, message.step, message.value);
+	if (message.type == HB_ENDED) {
+		launch->ended = 1;
+		launch->status = message.value;
+	}
+	return 1;
+}
+
+static void on_signals(struct launch *launch)
+{
+	struct signalfd_siginfo info;
+
+	while (read(launch->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		struct hb_message message = {.type = HB_SIGNAL, .value = (int32_t)info.ssi_signo};
+
+		(void)message_send(launch->control, &message);
+		/* A signal that would end us ends a launch that is still being set up. */
+		if (!launch->hello && info.ssi_signo != SIGWINCH) {
+			(void)blame(launch, 0, EINTR);
+			kill_all(launch);
+		}
+	}
+}
+
+static void on_deadline(struct launch *launch)
+{
+	struct hb_message message = {.type = HB_SIGNAL, .value = SIGTERM};
+
+	if (launch->cause == HB_CAUSE_WALL) {
+		kill_all(launch);
+		launch->deadline = 0;
+		return;
+	}
+	launch->cause = HB_CAUSE_WALL;
+	launch->deadline = later(launch->deadline, launch->grace);
+	(void)message_send(launch->control, &message);
+}
+
+static int timeout_ms(const struct launch *launch)
+{
+	uint64_t now = now_ns();
+
+	if (launch->deadline == 0)
+		return -1;
+	if (now >= launch->deadline)
+		return 0;
+	/* Rounded up, so that the clock is never read just before the deadline; capped for
+	 * poll(2), which is then simply called again. */
+	uint64_t left = (launch->deadline - now) / 1000000u + 1;
+
+	return left > 86400000u ? 86400000 : (int)left;
+}
+
+void watch(struct launch *launch)
+{
+	int control_open = 1;
+
+	for (;;) {
+		/* poll(2) looks at them in this order. What happens last stands first: whoever
+		 * sees init's death sees what init and the job had said before, too. */
+		struct pollfd events[5] = {
+		    {.fd = launch->signals, .events = POLLIN},
+		    {.fd = launch->pidfd, .events = POLLIN},
+		    {.fd = control_open ? launch->control : -1, .events = POLLIN},
+		    {.fd = launch->job, .events = POLLIN},
+		    {.fd = launch->status_fd, .events = 0}, /* POLLERR: its reader is gone */
+		};
+
+		if (poll(events, 5, timeout_ms(launch)) < 0 && errno != EINTR) {
+			kill_all(launch);
+			break;
+		}
+		if (launch->deadline != 0 && now_ns() >= launch->deadline)
+			on_deadline(launch);
+		if (events[0].revents != 0)
+			on_signals(launch);
+		if (events[4].revents != 0) {
+			launch->cause = HB_CAUSE_CALLER;
+			launch->status_fd = -1;
+			kill_all(launch);
+		}
+		if (events[3].revents != 0)
+			on_job(launch);
+		else if (events[2].revents != 0)
+			control_open = on_control(launch);
+		else if (events[1].revents != 0)
+			break;
+	}
+}
