@@ -68,7 +68,8 @@ def test_a_signal_during_start_up_ends_it_without_a_traceback(
     caller: Caller, program: Installed, place: str, name: str
 ) -> None:
     tree = faults.own_dir(caller, f"{place}/w")
-    words = ("run", "--write", f"{tree}:/w", "--", "sh", "-c", "sleep 60; touch /w/ran")
+    # Not through sh: dash puts an interrupt off until the child that it is about to start has ended.
+    words = ("run", "--write", f"{tree}:/w", "--", "perl", "-e", "sleep 60; open(my $f, '>', '/w/ran')")
     number = signal.Signals[f"SIG{name}"]
     for moment in range(24):
         child = faults.spawn(caller, program.hardbox, *words)
