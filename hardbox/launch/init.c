@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -76,6 +77,30 @@ static void receive_trees(struct hb_init *init)
 		if (init->trees[init->tree_count++] < 0)
 			fail(init, i + 1);
 	}
+}
+
+/* Made inside its cgroup, init still has the supervisor's as the root of its view; from here on
+ * /proc/self/cgroup tells nothing of where that is. */
+static int root_cgroup_view(const struct hb_plan *plan)
+{
+	const struct hb_step *cgroup = plan_find(plan, HB_CGROUP);
+	uint64_t flags = plan_find(plan, HB_NAMESPACES)->field[0].number;
+
+	if (cgroup == NULL || cgroup->field[1].number != 2 || (flags & CLONE_NEWCGROUP) == 0)
+		return 0;
+	return unshare(CLONE_NEWCGROUP);
+}
+
+/* The job must never be outside of its cgroup: where the supervisor has to move init there, the
+ * fork waits for it. End of file: given up, and the supervisor knows why. */
+static void wait_for_cgroup(const struct hb_init *init)
+{
+	const struct hb_step *cgroup = plan_find(init->plan, HB_CGROUP);
+	struct hb_message message;
+
+	if (cgroup != NULL && cgroup->field[1].number == 1 &&
+	    (message_receive(init->control, &message) != 1 || message.type != HB_GO))
+		_exit(EXIT_INIT_FAILED);
 }
 
 static int run_step(struct hb_init *init, const struct hb_step *step, const int keep[KEPT])
@@ -196,6 +221,8 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	keep[2] = signals;
 	if (signals < 0)
 		fail(&init, 0);
+	if (root_cgroup_view(plan) < 0)
+		fail(&init, 0);
 	/* Until the id maps are written init has no identity; end of file: given up. */
 	if (message_receive(control, &message) != 1 || message.type != HB_GO)
 		_exit(EXIT_INIT_FAILED);
@@ -207,6 +234,8 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 		    run_step(&init, step, keep) < 0)
 			fail(&init, i + 1);
 	}
+
+	wait_for_cgroup(&init);
 
 	pid_t job = fork();
 

@@ -98,6 +98,10 @@ static int make_init(struct launch *launch, const struct hb_command *command, in
 		return blame(launch, 0, errno);
 	launch->control = control[0];
 	launch->job = job[0];
+	if (launch->limits.cgroup.folder >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (unsigned int)launch->limits.cgroup.folder;
+	}
 	launch->init = sys_clone3(&args);
 	if (launch->init == 0)
 		init_main(launch->plan, command, control[1], job[1], lease);
@@ -131,7 +135,7 @@ static int prepare_init(struct launch *launch, const struct hb_lease *lease)
 		if (closing(descriptor_send(launch->control, HB_GO, tree), tree) < 0)
 			return blame_init(launch, i + 1, errno);
 	}
-	return 0;
+	return limits_attach(launch);
 }
 
 static int wait_init(const struct launch *launch, struct rusage *usage)
@@ -145,7 +149,8 @@ static int wait_init(const struct launch *launch, struct rusage *usage)
 	return status;
 }
 
-int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd)
+int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd,
+		   int samples)
 {
 	struct launch launch = {.plan = plan,
 				.status_fd = status_fd,
@@ -153,6 +158,9 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 				.job = -1,
 				.signals = -1,
 				.pidfd = -1,
+				.limits = {.cgroup = {.place = -1, .folder = -1},
+					   .events = -1,
+					   .asked = samples},
 				.began = now_ns()};
 	struct hb_lease lease;
 	struct rusage usage;
@@ -178,8 +186,10 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 		(void)blame(&launch, step, errno);
 		return report_failure(&launch);
 	}
-	if (make_init(&launch, command, lease.fd) < 0)
+	if (limits_prepare(&launch) < 0 || make_init(&launch, command, lease.fd) < 0) {
+		limits_end(&launch);
 		return report_failure(&launch);
+	}
 	if (prepare_init(&launch, &lease) < 0)
 		kill_all(&launch);
 	else
@@ -190,6 +200,7 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 	/* Told to go, and no word of a failed exec: nobody can say any more that nothing was run. */
 	if (launch.hello && launch.no_exec == 0 && launch.failed == 0)
 		launch.started = 1;
+	limits_end(&launch);
 	/* Init dead without a word: killed from outside (out of memory, an operator), or by
 	 * us. Before the exec that is a failed set-up, after it the job's death. */
 	if (!launch.started && launch.no_exec == 0)
