@@ -102,6 +102,11 @@ int cgroup_make(const struct hb_step *step, struct hb_cgroup *cgroup)
 		errno = EBUSY;
 	if (made != 1)
 		return -1;
+	if (cgroup->version == 1) {
+		/* Opened by us: whoever opened it is who is asked whether init may be moved. */
+		cgroup->tasks = openat(cgroup->folder, "tasks", O_WRONLY | O_CLOEXEC);
+		return cgroup->tasks < 0 ? -1 : 0;
+	}
 	return (step->field[2].number & HB_CGROUP_DELEGATE) != 0 ? have_memory(cgroup) : 0;
 }
 
@@ -112,11 +117,6 @@ int cgroup_limit(const struct hb_cgroup *cgroup, const struct hb_step *step)
 	if (number_write(cgroup->folder, step->field[0].string, step->field[1].number) == 0)
 		return 0;
 	return absent && errno == ENOENT ? 0 : -1;
-}
-
-int cgroup_enter(const struct hb_cgroup *cgroup, pid_t pid)
-{
-	return number_write(cgroup->folder, "cgroup.procs", (uint64_t)pid);
 }
 
 int cgroup_events(const struct hb_cgroup *cgroup)
@@ -180,8 +180,10 @@ void cgroup_remove(struct hb_cgroup *cgroup)
 			break;
 		(void)nanosleep(&millisecond, NULL);
 	}
+	(void)closing(0, cgroup->tasks);
 	(void)closing(0, cgroup->folder);
 	(void)closing(0, cgroup->place);
+	cgroup->tasks = -1;
 	cgroup->folder = -1;
 	cgroup->place = -1;
 }

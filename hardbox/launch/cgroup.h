@@ -12,7 +12,8 @@
 struct hb_cgroup {
 	int place;	  /* the folder that it is made in; -1: there is no cgroup */
 	int folder;	  /* the cgroup itself; locked as long as this is open */
-	uint32_t version; /* 1 or 2 */
+	int tasks;	  /* version 1: the file through which init moves itself; else -1 */
+	uint32_t version; /* 1 or 2; 0: there is none */
 	char name[32];
 };
 
@@ -21,8 +22,6 @@ struct hb_cgroup {
 int cgroup_make(const struct hb_step *step, struct hb_cgroup *cgroup);
 /* Set one limit of a CGROUP_LIMIT step. 0, or -1 and errno. */
 int cgroup_limit(const struct hb_cgroup *cgroup, const struct hb_step *step);
-/* Move a process in. 0, or -1 and errno. */
-int cgroup_enter(const struct hb_cgroup *cgroup, pid_t pid);
 /* A descriptor that poll(2) reports POLLIN or POLLPRI on when memory runs out, or -1 and errno. */
 int cgroup_events(const struct hb_cgroup *cgroup);
 /* Take note of such a report, so that the descriptor is silent until the next one. */

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "sys.h"
 #include "wire.h"
 
@@ -79,28 +80,19 @@ static void receive_trees(struct hb_init *init)
 	}
 }
 
-/* Made inside its cgroup, init still has the supervisor's as the root of its view; from here on
+/* Before anything else, init is in the sandbox's cgroup: made there by clone3 (version 2), or moved
+ * here. A thread that moves itself needs none of the locks that moving another one waits for, which
+ * takes many milliseconds. The root of init's view is still the supervisor's cgroup; from here on
  * /proc/self/cgroup tells nothing of where that is. */
-static int root_cgroup_view(const struct hb_plan *plan)
+static int enter_cgroup(const struct hb_plan *plan, int tasks)
 {
-	const struct hb_step *cgroup = plan_find(plan, HB_CGROUP);
 	uint64_t flags = plan_find(plan, HB_NAMESPACES)->field[0].number;
 
-	if (cgroup == NULL || cgroup->field[1].number != 2 || (flags & CLONE_NEWCGROUP) == 0)
+	if (plan_find(plan, HB_CGROUP) == NULL)
 		return 0;
-	return unshare(CLONE_NEWCGROUP);
-}
-
-/* The job must never be outside of its cgroup: where the supervisor has to move init there, the
- * fork waits for it. End of file: given up, and the supervisor knows why. */
-static void wait_for_cgroup(const struct hb_init *init)
-{
-	const struct hb_step *cgroup = plan_find(init->plan, HB_CGROUP);
-	struct hb_message message;
-
-	if (cgroup != NULL && cgroup->field[1].number == 1 &&
-	    (message_receive(init->control, &message) != 1 || message.type != HB_GO))
-		_exit(EXIT_INIT_FAILED);
+	if (tasks >= 0 && write_whole(tasks, "0", 1) < 0)
+		return -1;
+	return (flags & CLONE_NEWCGROUP) == 0 ? 0 : unshare(CLONE_NEWCGROUP);
 }
 
 static int run_step(struct hb_init *init, const struct hb_step *step, const int keep[KEPT])
@@ -202,7 +194,7 @@ static _Noreturn void watch(const struct hb_init *init, pid_t job, int signals)
 }
 
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
-			 int job_socket, int lease)
+			 int job_socket, int lease, int tasks)
 {
 	struct hb_init init = {.plan = plan, .control = control, .root = -1, .landlock = -1};
 	struct hb_message message;
@@ -211,6 +203,8 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	int keep[KEPT] = {control, job_socket, -1, lease};
 
 	(void)prctl(PR_SET_NAME, "hardbox-init", 0, 0, 0);
+	if (enter_cgroup(plan, tasks) < 0)
+		fail(&init, plan_index(plan, HB_CGROUP));
 	(void)umask(0); /* modes are the plan's; the job's umask is set by its NORMALISE step */
 	if (close_others(keep, KEPT) < 0 || sigfillset(&child) < 0 ||
 	    sigprocmask(SIG_SETMASK, &child, NULL) < 0 || follow_supervisor(&init) < 0)
@@ -220,8 +214,6 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	signals = signalfd(-1, &child, SFD_CLOEXEC);
 	keep[2] = signals;
 	if (signals < 0)
-		fail(&init, 0);
-	if (root_cgroup_view(plan) < 0)
 		fail(&init, 0);
 	/* Until the id maps are written init has no identity; end of file: given up. */
 	if (message_receive(control, &message) != 1 || message.type != HB_GO)
@@ -235,7 +227,6 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 			fail(&init, i + 1);
 	}
 
-	wait_for_cgroup(&init);
 
 	pid_t job = fork();
 

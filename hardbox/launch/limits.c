@@ -25,19 +25,24 @@
 #define SAMPLE_FIRST (50 * MS)
 #define SAMPLES_MAX 600u
 
-static uint32_t index_of(const struct hb_plan *plan, const struct hb_step *step)
+int limits_prepare(struct launch *launch)
 {
-	return (uint32_t)(step - plan->steps) + 1;
+	const struct hb_step *step = plan_find(launch->plan, HB_CGROUP);
+
+	if (step == NULL)
+		return 0;
+	launch->limits.step = plan_index(launch->plan, HB_CGROUP);
+	return cgroup_make(step, &launch->limits.cgroup) < 0
+		   ? blame(launch, launch->limits.step, errno)
+		   : 0;
 }
 
-/* Make the plan's cgroup with all its limits. */
-static int make(struct launch *launch, const struct hb_step *made)
+int limits_apply(struct launch *launch)
 {
 	struct hb_limits *limits = &launch->limits;
 
-	limits->step = index_of(launch->plan, made);
-	if (cgroup_make(made, &limits->cgroup) < 0)
-		return blame(launch, limits->step, errno);
+	if (limits->cgroup.folder < 0)
+		return 0;
 	for (uint32_t i = 0; i < launch->plan->count; i++) {
 		const struct hb_step *step = &launch->plan->steps[i];
 
@@ -50,31 +55,9 @@ static int make(struct launch *launch, const struct hb_step *made)
 			limits->memory = step->field[1].number;
 	}
 	limits->events = cgroup_events(&limits->cgroup);
-	return limits->events < 0 ? blame(launch, limits->step, errno) : 0;
-}
-
-int limits_prepare(struct launch *launch)
-{
-	const struct hb_step *made = plan_find(launch->plan, HB_CGROUP);
-
-	return made != NULL && made->field[1].number == 2 ? make(launch, made) : 0;
-}
-
-int limits_attach(struct launch *launch)
-{
-	const struct hb_step *made = plan_find(launch->plan, HB_CGROUP);
-	struct hb_message inside = {.type = HB_GO};
-
-	if (made == NULL)
-		return 0;
-	if (made->field[1].number == 1) {
-		if (make(launch, made) < 0)
-			return -1;
-		if (cgroup_enter(&launch->limits.cgroup, launch->init) < 0 ||
-		    message_send(launch->control, &inside) < 0)
-			return blame(launch, launch->limits.step, errno);
-	}
-	cgroup_reclaim(&launch->limits.cgroup);
+	if (limits->events < 0)
+		return blame(launch, limits->step, errno);
+	cgroup_reclaim(&limits->cgroup);
 	return 0;
 }
 
@@ -94,7 +77,7 @@ int limits_begin(struct launch *launch)
 	limits->memory = watch->field[0].number;
 	limits->least = watch->field[1].number * MS;
 	limits->most = watch->field[2].number * MS;
-	limits->step = index_of(launch->plan, watch);
+	limits->step = plan_index(launch->plan, HB_WATCH);
 	limits->look_at = now + limits->least;
 	/* Where /proc hides the job from us, nothing may run. */
 	return sample_take(launch->init, HB_SAMPLE_BOUND, &sample) < 0 || sample.tasks == 0
@@ -182,6 +165,11 @@ static uint64_t memory_now(const struct launch *launch, const struct hb_sample *
 		   : sample->memory;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static void take_sample(struct launch *launch)
 {
 	struct hb_limits *limits = &launch->limits;
@@ -197,12 +185,18 @@ static void take_sample(struct launch *launch)
 	/* A caller that does not read loses samples; the clock and the limits go on. */
 	if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0 &&
 	    sample_take(launch->init, HB_SAMPLE_CURVES, &sample) == 0) {
+		uint64_t *used = limits->used;
+
+		used[0] = larger(used[0], sample.ticks);
+		used[1] = larger(used[1], sample.read);
+		used[2] = larger(used[2], sample.written);
+
 		uint64_t head[] = {now - launch->began,
 				   memory_now(launch, &sample),
-				   sample.ticks * 1000000u / ticks,
+				   used[0] * 1000000u / ticks,
 				   sample.tasks,
-				   sample.read,
-				   sample.written};
+				   used[1],
+				   used[2]};
 
 		(void)record_write(launch->status_fd, HB_RECORD_SAMPLE, head, sizeof(head), NULL, 0);
 	}

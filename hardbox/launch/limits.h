@@ -20,14 +20,16 @@ struct hb_limits {
 	int asked;	      /* the caller wants samples */
 	uint64_t sample_at, sample_every;
 	uint32_t samples;     /* taken at this interval */
+	uint64_t used[3];     /* ticks, bytes read and written: what has ended may be told no more */
 	uint64_t hits, peak;
 	char name[16];	      /* of the largest process when that was looked at last */
 };
 
-/* Before init is made: a cgroup that it can be made in (version 2). 0, or blames and gives -1. */
+/* Before init is made: the cgroup of the plan, if it has one. 0, or blames and gives -1. */
 int limits_prepare(struct launch *launch);
-/* While init assembles the root: a cgroup that it is moved to (version 1). The same. */
-int limits_attach(struct launch *launch);
+/* While init assembles the root: the cgroup's limits. The job waits for us before its exec, so they
+ * are in force by then. The same. */
+int limits_apply(struct launch *launch);
 /* The job has been read back: may it be watched? From here on the looks are due. The same. */
 int limits_begin(struct launch *launch);
 /* When the next look or sample is due, in monotonic ns; 0: never. */

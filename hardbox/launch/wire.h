@@ -2,7 +2,6 @@
  *
  *   supervisor -> init   GO          the id maps are written, trees follow; begin
  *   supervisor -> init   (trees)     one message of descriptors for each TREE step
- *   supervisor -> init   GO          (a plan with a CGROUP of version 1) you are in it; fork the job
  *   init -> supervisor   FAILED      a step failed: index, errno
  *   init -> supervisor   LISTENER    the filter's notifications, a descriptor
  *   init -> supervisor   TERMINAL    the caller's side of the job's terminal, a descriptor
