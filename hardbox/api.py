@@ -53,12 +53,19 @@ def load_profile(
     return profile.load(name_or_path, settings, reasons or {})
 
 
-def prepare(policy: Policy, argv: Sequence[str], *, workdir: str | None = None) -> Prepared:
+def prepare(
+    policy: Policy, argv: Sequence[str], *, workdir: str | None = None, elsewhere: bool = False
+) -> Prepared:
     """Check everything and make the plan; starts nothing, needs no privilege.
+
+    elsewhere: the plan is kept and may be launched from another session or service, so it must not
+               name the cgroup that we are in; its memory is watched.
 
     Raises Usage, Refused, HostUnfit or ProfileError.
     """
     facts = host.read_facts()
+    if elsewhere:
+        facts = replace(facts, cgroup=None)
     # One look: what the rules judge is what the plan binds.
     paths = trees.look_all(policy)
     refusals.check(policy, facts, paths)
@@ -214,6 +221,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     workdir: str | None = None,
     input: bytes | None = None,  # noqa: A002 (as in subprocess.run)
     capture: bool = False,
+    samples: bool = False,
 ) -> Result:
     """Run a command in a sandbox and wait for it.
 
@@ -225,18 +233,19 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     input:       bytes for the command's stdin; None: the caller's own stdin.
     capture:     collect stdout and stderr into the Result, each up to limits.file_size; a job that
                  writes more gets SIGPIPE.
+    samples:     look at what the command uses every 50 ms, later less often (Result.samples).
     Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run.
     """
     policy = _policy(profile, read, write, env, settings, loosen)
     prepared = prepare(policy, argv, workdir=workdir)
     if input is None and not capture:
-        return execute(prepared, Streams())
-    return _run_captured(prepared, input, capture=capture)
+        return execute(prepared, Streams(), samples=samples)
+    return _run_captured(prepared, input, capture=capture, samples=samples)
 
 
-def execute(prepared: Prepared, streams: Streams) -> Result:
+def execute(prepared: Prepared, streams: Streams, *, samples: bool = False) -> Result:
     """Launch a prepared plan and wait; signals are not forwarded (see `Forwarding`)."""
-    return finish(prepared, Launch(prepared.plan, dict(os.environ), streams))
+    return finish(prepared, Launch(prepared.plan, dict(os.environ), streams, samples=samples))
 
 
 def finish(prepared: Prepared, launch: Launch) -> Result:
@@ -247,7 +256,10 @@ def finish(prepared: Prepared, launch: Launch) -> Result:
     if failed is not None:
         raise set_up_failed(prepared.plan, failed)
     try:
-        return report.result(prepared.policy, prepared.plan, argv, records, report.start_seconds(records))
+        return report.result(
+            *(prepared.policy, prepared.plan, argv, records, report.start_seconds(records)),
+            sampled=launch.sampled,
+        )
     except ValueError as error:
         raise SetupFailed(
             "HB612",
@@ -286,7 +298,7 @@ class Forwarding:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 
 
-def _run_captured(prepared: Prepared, given: bytes | None, *, capture: bool) -> Result:
+def _run_captured(prepared: Prepared, given: bytes | None, *, capture: bool, samples: bool) -> Result:
     """Feed stdin and collect output through pipes, each with a thread of its own.
 
     No memory files: a job could execute what it wrote into one (filesystem.exec = "shown").
@@ -298,7 +310,7 @@ def _run_captured(prepared: Prepared, given: bytes | None, *, capture: bool) -> 
     parts = (*((feed,) if feed else ()), *drains)
     try:
         try:
-            launch = Launch(prepared.plan, dict(os.environ), streams)
+            launch = Launch(prepared.plan, dict(os.environ), streams, samples=samples)
         finally:
             # Only the job holds the other ends from here on: when it is gone, so are they.
             for part in parts:

@@ -43,7 +43,7 @@ EXIT_STATUS: Final = MappingProxyType(
         "125": "hardbox refused or failed; nothing was run",
         "126": "the command was found but cannot be executed inside",
         "127": "the command was not found inside",
-        "128+N": "signal N ended the command",
+        "128+N": "signal N ended the command; 137 (128+9) too where its memory limit did",
     }
 )
 
@@ -172,6 +172,16 @@ _OTHERS: Final = (
         "HB541",
         "there is no libseccomp to compile the filter with",
         "apt-get install libseccomp2; pip install pyseccomp",
+    ),
+    Code(
+        "HB560",
+        "nothing here can limit the memory of the job as a whole",
+        'systemd-run --user --scope hardbox ..., or [optional] memory-total = "REASON"',
+    ),
+    Code(
+        "HB561",
+        "the memory of so many processes cannot be watched",
+        'a smaller limits.tasks, or [optional] memory-total = "REASON"',
     ),
     Code("HB601", "a step of the plan failed", "the message names step and cause; hardbox doctor"),
     Code(

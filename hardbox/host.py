@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hardbox import cgroups
 from hardbox.cache import cache_folder
 from hardbox.errors import HostUnfit
 
@@ -60,6 +61,9 @@ class HostFacts:
     cgroup_namespaces: CLONE_NEWCGROUP exists here.
     own_paths:        resolved paths of hardbox itself (environment, interpreter, package, cache);
                       a job that could write them would control the next run.
+    cgroup:           where a cgroup with a limit on memory can be made, or None.
+    children:         /proc lists the children of each thread, so that a tree can be walked.
+    swap:             the host has swap space.
     """
 
     uid: int
@@ -76,6 +80,9 @@ class HostFacts:
     newgidmap: str = ""
     cgroup_namespaces: bool = True
     own_paths: tuple[str, ...] = ()
+    cgroup: cgroups.Place | None = None
+    children: bool = True
+    swap: bool = False
 
     def lease_ids(self) -> IdRange:
         """Give the host ids that root's sandboxes take theirs from, LEASE_SIZE each.
@@ -116,6 +123,11 @@ def read_facts(root: str = "") -> HostFacts:
         newgidmap=_helper("newgidmap", root),
         cgroup_namespaces=os.path.lexists(f"{root}/proc/self/ns/cgroup"),
         own_paths=own_paths(),
+        cgroup=cgroups.find(
+            _text(f"{root}/proc/self/cgroup"), _text(f"{root}/proc/self/mountinfo"), root, uid
+        ),
+        children=os.path.exists(f"{root}/proc/thread-self/children"),
+        swap=_text(f"{root}/proc/swaps").count("\n") > 1,
     )
 
 
@@ -134,6 +146,10 @@ def read_bytes(path: str) -> bytes:
     finally:
         os.close(descriptor)
     return b"".join(chunks)
+
+
+def _text(path: str) -> str:
+    return read_bytes(path).decode("utf-8", "surrogateescape")
 
 
 def split_range(line: bytes) -> tuple[str, IdRange] | None:

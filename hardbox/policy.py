@@ -26,7 +26,7 @@ NETWORK_MODES: Final = ("none", "loopback", "allow", "bridge")
 # From most to least strict; a filter extends the one before it and only adds.
 FILTER_ORDER: Final = ("strict", "baseline", "build", "inspect")
 # Protections whose absence a profile may accept, with a reason ([optional]).
-OPTIONAL: Final = ("landlock",)
+OPTIONAL: Final = ("landlock", "memory-total")
 # capabilities(7), by number, without "CAP_".
 CAPABILITIES: Final = (
     *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"),
@@ -132,7 +132,9 @@ class Seccomp:
 class Limits:
     """[limits]: every number is finite in a profile that loads; units as noted.
 
-    memory:     bytes of private writable memory per process (RLIMIT_DATA, setrlimit(2)).
+    memory:     bytes of memory: of the job as a whole, files in scratch and what the kernel keeps for
+                it included as far as the means can tell (plan/bounds.py), and of private writable
+                memory per process (RLIMIT_DATA, setrlimit(2)).
     tasks:      processes and threads of the sandbox together (RLIMIT_NPROC in its own
                 user namespace).
     cpu:        how many CPUs the job may use at once (sched_setaffinity(2), then locked); 1..1024.
@@ -166,7 +168,7 @@ class Policy:
 
     refuse:   rule name -> the standards' ids that ask for it; a lifted rule is absent.
     loosen:   dotted key -> reason, for every value weaker than the parent's.
-    optional: protection ("landlock") -> reason why its absence is acceptable.
+    optional: protection ("landlock", "memory-total") -> reason why its absence is acceptable.
     origins:  dotted key ("network.mode") -> Origin, for every key that has a value.
     sources:  the profile's chain, child first: "path or shipped name" each.
     digest:   SHA-256 (hex) over the canonical form of the values, rules and reasons above.

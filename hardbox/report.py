@@ -22,21 +22,40 @@ from hardbox.errors import (
     SetupFailed,
     plain,
 )
+from hardbox.limit_report import (
+    SAMPLE_SIZE,
+    TOTAL_SIZE,
+    limits,
+    means_of_memory,
+    of_each_process,
+    read_samples,
+    read_total,
+)
 from hardbox.plan.steps import Landlock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hardbox.errors import HardboxError
+    from hardbox.limit_report import Limit, Sample
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
 
 SCHEMA: Final = "hardbox.report/1"
 # Numbers of wire.h, enum hb_record_type, and below enum hb_cause.
 _FAILED, _READ, _STARTED, _NO_EXEC, _ENDED = 1, 2, 3, 4, 5
+_SAMPLE, _LIMITS = 8, 9
 # The least that a record of each type holds (wire.h).
-_SIZES: Final = {_FAILED: 8, _READ: 1, _STARTED: 8, _NO_EXEC: 4, _ENDED: 40}
-_CAUSE_WALL, _CAUSE_CALLER, _CAUSE_LOST = 1, 2, 3
+_SIZES: Final = {
+    _FAILED: 8,
+    _READ: 1,
+    _STARTED: 8,
+    _NO_EXEC: 4,
+    _ENDED: 40,
+    _SAMPLE: SAMPLE_SIZE,
+    _LIMITS: TOTAL_SIZE,
+}
+_CAUSE_WALL, _CAUSE_CALLER, _CAUSE_LOST, _CAUSE_MEMORY = 1, 2, 3, 4
 _NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 _CAPABILITY_SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _FILTER_MODE: Final = "2"
@@ -110,7 +129,9 @@ class Result:
     outcome:   "exited", "signaled", "limit", "not-found", "not-executable" or "lost".
     exit_code: what `hardbox run` exits with.
     signal:    number of the signal that ended the command, or None.
-    limit:     "wall" if a limit ended it, else None.
+    limit:     which limit ended it: "wall", "memory", "cpu_time" or "file_size"; else None.
+    limits:    every limit, by which means it held, and whether it was hit.
+    samples:   what the job used while it ran, if that was asked for.
     seconds, user_seconds, system_seconds, max_rss_bytes: of the whole sandbox.
     start_seconds: from the launcher's first step to the command's exec.
     stdout, stderr: captured output, if it was asked for.
@@ -137,6 +158,8 @@ class Result:
     landlock: tuple[str, ...] = ()
     loosened: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     optional: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    limits: tuple[Limit, ...] = ()
+    samples: tuple[Sample, ...] | None = None
     stdout: bytes | None = None
     stderr: bytes | None = None
 
@@ -168,6 +191,8 @@ class Result:
             "user_seconds": self.user_seconds,
             "system_seconds": self.system_seconds,
             "max_rss_bytes": self.max_rss_bytes,
+            "limits": [limit.to_json() for limit in self.limits],
+            **({} if self.samples is None else {"samples": [sample.to_json() for sample in self.samples]}),
         }
 
 
@@ -253,11 +278,18 @@ def _rows(text: str) -> tuple[tuple[int, ...], ...]:
 
 
 def result(
-    policy: Policy, plan: LaunchPlan, argv: tuple[str, ...], records: tuple[Record, ...], started: float
+    policy: Policy,
+    plan: LaunchPlan,
+    argv: tuple[str, ...],
+    records: tuple[Record, ...],
+    started: float,
+    *,
+    sampled: bool = False,
 ) -> Result:
     """Build the Result. Raises ValueError if the launcher never said how it ended.
 
     started: seconds from first step to exec, 0.0 if it was never reached.
+    sampled: samples were asked for.
     """
     ended = [record for record in records if record.kind == _ENDED]
     # "pid" is written just before the job is told to go: from there on it may have run.
@@ -270,25 +302,30 @@ def result(
     )
     problem = no_exec(records)
     signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    limit = of_each_process(signal, (user + system) / 1e6, policy)
     outcome, code = "exited", os.WEXITSTATUS(status) if signal is None else EXIT_SIGNAL_BASE + signal
     if problem:
         import errno  # noqa: PLC0415 (only on this path)
 
         missing = problem in (errno.ENOENT, errno.ENOTDIR)
         outcome = "not-found" if missing else "not-executable"
-        code, signal = EXIT_NOT_FOUND if missing else EXIT_CANNOT_EXECUTE, None
+        code, signal, limit = EXIT_NOT_FOUND if missing else EXIT_CANNOT_EXECUTE, None, None
     elif cause == _CAUSE_WALL:
-        outcome, code = "limit", EXIT_TIME_LIMIT
+        outcome, code, limit = "limit", EXIT_TIME_LIMIT, "wall"
+    elif cause == _CAUSE_MEMORY:
+        # The job's own end may have come a moment before ours, with any status.
+        outcome, code, limit, signal = "limit", EXIT_SIGNAL_BASE + SIGKILL, "memory", int(SIGKILL)
     elif cause in (_CAUSE_CALLER, _CAUSE_LOST):
-        outcome = "lost"
+        outcome, limit = "lost", None
     elif signal is not None:
-        outcome = "signaled"
+        outcome = "limit" if limit else "signaled"
+    total = next((read_total(record.payload) for record in records if record.kind == _LIMITS), None)
     return Result(
         argv=argv,
         outcome=outcome,
         exit_code=code,
         signal=signal,
-        limit="wall" if outcome == "limit" else None,
+        limit=limit,
         profile=policy.name,
         profile_sha256=policy.digest,
         plan_sha256=plan.digest(),
@@ -301,6 +338,10 @@ def result(
         landlock=second_wall(plan),
         loosened=policy.loosen,
         optional=absent(policy, plan),
+        limits=limits(policy, plan, total, limit),
+        samples=read_samples([record.payload for record in records if record.kind == _SAMPLE])
+        if sampled
+        else None,
     )
 
 
@@ -315,11 +356,8 @@ def second_wall(plan: LaunchPlan) -> tuple[str, ...]:
 
 def absent(policy: Policy, plan: LaunchPlan) -> dict[str, str]:
     """Give the optional protections that a plan does without, with the profile's reason."""
-    return {
-        name: reason
-        for name, reason in policy.optional.items()
-        if name != "landlock" or not second_wall(plan)
-    }
+    there = {"landlock": bool(second_wall(plan)), "memory-total": bool(means_of_memory(plan))}
+    return {name: reason for name, reason in policy.optional.items() if not there.get(name)}
 
 
 def start_seconds(records: tuple[Record, ...]) -> float:

@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
             "HB005", "compile needs a file to write", instead="hardbox compile -o FILE.plan -- COMMAND"
         )
     policy = api.load_profile(request.profile, request.settings, request.reasons)
-    prepared = api.prepare(policy, request.command, workdir=request.workdir)
+    prepared = api.prepare(policy, request.command, workdir=request.workdir, elsewhere=True)
     plan = prepared.plan
     weaker.say(prepared)
     output.write(request.output, plan.encode(), "plan", mode=0o600, replace=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox.errors import EXIT_CANNOT_EXECUTE
 from hardbox.places import within
+from hardbox.profile.units import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
     from hardbox.policy import Policy
     from hardbox.report import Result
 
-_SIGKILL: Final = 9
-_SIGXCPU: Final = 24
-_SIGXFSZ: Final = 25
 _EXECUTABLE: Final = 0o111
-_MOSTLY: Final = 0.75
 
 
 def lines(result: Result, policy: Policy, *, quiet: bool) -> Iterator[str]:
@@ -42,11 +39,9 @@ def lines(result: Result, policy: Policy, *, quiet: bool) -> Iterator[str]:
     elif quiet:
         return
     elif result.outcome == "limit":
-        yield f"ended by its {result.limit} time limit after {result.seconds:.1f} s"
+        yield from _limit_of(result)
     elif result.outcome == "lost":
         yield "the sandbox was killed from outside"
-    elif result.outcome == "signaled":
-        yield from _limit_of(result, policy)
     elif result.exit_code == EXIT_CANNOT_EXECUTE and policy.filesystem.write:
         yield from _written(policy)
 
@@ -106,17 +101,23 @@ def _written(policy: Policy) -> Iterator[str]:
         )
 
 
-def _limit_of(result: Result, policy: Policy) -> Iterator[str]:
-    """Say which limit of each process the signal comes from.
-
-    The kernel sends SIGKILL, not SIGXCPU, where both limits on CPU time are the same, and counts
-    in ticks: what it tells us may be less.
-    """
-    cpu = result.user_seconds + result.system_seconds
-    if result.signal == _SIGXFSZ:
+def _limit_of(result: Result) -> Iterator[str]:
+    """Say which limit ended the job."""
+    if result.limit == "wall":
+        yield f"ended by its wall time limit after {result.seconds:.1f} s"
+    elif result.limit == "memory":
+        yield _memory(result)
+    elif result.limit == "file_size":
         yield "ended by SIGXFSZ: a file grew beyond limits.file_size"
-    elif result.signal in (_SIGKILL, _SIGXCPU) and cpu >= _MOSTLY * policy.limits.cpu_time:
+    elif result.limit == "cpu_time":
         yield "ended by a signal, after the CPU time that limits.cpu_time gives a process"
+
+
+def _memory(result: Result) -> str:
+    limit = next(limit for limit in result.limits if limit.key == "limits.memory")
+    means = "watched" if limit.means.startswith("watched") else limit.means
+    most = f"; {limit.detail.partition('; ')[0]}" if limit.detail.startswith("most: ") else ""
+    return f"ended by its memory limit of {size_text(limit.value)} ({means}{most})"
 
 
 def _mode(path: str) -> int | None:

@@ -52,7 +52,7 @@ def _run(request: Request, out: ReportFile | None, seal: str, began: int) -> int
         out.open([bind.source for bind in policy.filesystem.write])
     weaker.say(prepared)
     with api.Forwarding() as forward:
-        launch = Launch(prepared.plan, dict(os.environ), Streams())
+        launch = Launch(prepared.plan, dict(os.environ), Streams(), samples=out is not None)
         forward.to(launch)
         if seal and out is None:
             seals.keep(seal, policy, prepared.plan, prepared.paths, programs(), began)

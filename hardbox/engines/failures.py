@@ -80,6 +80,26 @@ _CAUSES: Final = {
         "the kernel did not take the filter",
         "hardbox doctor; CONFIG_SECCOMP_FILTER is needed",
     ),
+    ("cgroup", errno.ENOMEM): (
+        "the command did not fit into its memory limit before it had even started",
+        "a larger limits.memory: --memory 64M",
+    ),
+    ("cgroup", errno.ENOENT): (
+        "the folder for the sandbox's cgroup is gone: we have been moved to another cgroup",
+        "run it again",
+    ),
+    ("cgroup", _ANY): (
+        "no cgroup can be made where one could be made a moment ago, or the process may not be moved there",
+        "hardbox doctor says what it finds",
+    ),
+    ("cgroup-limit", _ANY): (
+        "the kernel does not take this limit",
+        "another limits.memory; hardbox doctor says what it finds",
+    ),
+    ("watch", _ANY): (
+        "there is no cgroup for it, and /proc hides the job from a watch (is it mounted with hidepid=?)",
+        "mount -o remount,hidepid=0 /proc, or run where a cgroup is delegated",
+    ),
     ("device", errno.ENODEV): (
         "the device node of the host is not what its name says",
         "look at /dev on the host: something has replaced a node",

@@ -69,13 +69,17 @@ def programs() -> tuple[str, ...]:
 class Launch:
     """One running sandbox. Not a context manager: wait() must be called exactly once."""
 
-    def __init__(self, plan: LaunchPlan, environment: dict[str, str], streams: Streams) -> None:
+    def __init__(
+        self, plan: LaunchPlan, environment: dict[str, str], streams: Streams, *, samples: bool = False
+    ) -> None:
         """Start the launcher. Raises SetupFailed if it cannot even be started.
 
         environment: the caller's, of which the launcher gets only what the plan passes on.
+        samples:     take samples of what the job uses.
         """
         launcher = launcher_path()
         self._reaped = False
+        self.sampled = samples
         data = plan.encode()
         plan_read = -1
         try:
@@ -94,7 +98,10 @@ class Launch:
         try:
             self.pid = os.posix_spawn(
                 launcher,
-                ["hardbox-launch", "--plan-fd", str(plan_fd), "--status-fd", str(status_fd)],
+                [
+                    *("hardbox-launch", "--plan-fd", str(plan_fd), "--status-fd", str(status_fd)),
+                    *(("--samples",) if samples else ()),
+                ],
                 {name: value for name, value in environment.items() if name in passed},
                 file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in targets],
                 # A group of its own: what the terminal sends reaches the caller alone, who

@@ -128,8 +128,9 @@ static int make_key(char key[HB_SEAL_HEX], int command, char **argv)
 	add_text(&m, host.release);
 	add_text(&m, host.version);
 	add_text(&m, host.machine);
-	/* Which boot this is, and what is mounted where: rules look at both. */
-	if (!add_file(&m, "/proc/sys/kernel/random/boot_id") || !add_file(&m, "/proc/self/mountinfo"))
+	/* Which boot this is, what is mounted where, and the cgroup that the job's is made in. */
+	if (!add_file(&m, "/proc/sys/kernel/random/boot_id") || !add_file(&m, "/proc/self/mountinfo") ||
+	    !add_file(&m, "/proc/self/cgroup"))
 		return 0;
 	for (int i = 1; i < command; i++)
 		add_text(&m, argv[i]);

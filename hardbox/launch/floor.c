@@ -43,7 +43,8 @@ static const char *order(const struct hb_plan *plan)
 	    HB_SET_CAPS, HB_CLOSE_FDS,	  HB_SECCOMP,	 HB_EXEC,
 	};
 	static const enum hb_kind single[] = {HB_HOST, HB_NAMESPACES, HB_STDIO};
-	static const enum hb_kind optional[] = {HB_ID_LEASE, HB_MAP_HELPERS, HB_WALL, HB_LANDLOCK};
+	static const enum hb_kind optional[] = {HB_ID_LEASE, HB_MAP_HELPERS, HB_WALL, HB_LANDLOCK,
+					     HB_CGROUP,	  HB_WATCH};
 	const struct hb_step *before = NULL;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
@@ -116,6 +117,36 @@ static const char *identity(const struct hb_plan *plan)
 	return NULL;
 }
 
+/* A cgroup without a limit on memory, or a limit without its cgroup, would be a promise that nobody
+ * keeps. Names are of the memory controller: no other file is written. */
+static const char *limits_floor(const struct hb_plan *plan)
+{
+	const struct hb_step *cgroup = plan_find(plan, HB_CGROUP);
+	const struct hb_step *watch = plan_find(plan, HB_WATCH);
+	const struct hb_step *first = plan_find(plan, HB_CGROUP_LIMIT);
+
+	if (watch != NULL && (watch->field[0].number == 0 || watch->field[1].number == 0 ||
+			      watch->field[2].number < watch->field[1].number))
+		return "its watch has no limit or no interval";
+	if (cgroup == NULL)
+		return first == NULL ? NULL : "a limit of a cgroup has no cgroup";
+	if (watch != NULL || first == NULL)
+		return "its cgroup limits nothing, or is watched beside";
+	if (cgroup->field[1].number != 1 && cgroup->field[1].number != 2)
+		return "there is no such version of cgroups";
+
+	const char *memory = cgroup->field[1].number == 2 ? "memory.max" : "memory.limit_in_bytes";
+
+	if (strcmp(first->field[0].string, memory) != 0 || first->field[1].number == 0)
+		return "its cgroup does not limit memory first";
+	for (const struct hb_step *step = first; step < plan->steps + plan->count; step++)
+		if (step->kind == HB_CGROUP_LIMIT &&
+		    (strncmp(step->field[0].string, "memory.", strlen("memory.")) != 0 ||
+		     strchr(step->field[0].string, '/') != NULL))
+			return "it writes a file of a cgroup that is no limit on memory";
+	return NULL;
+}
+
 static int only_slashes(const char *path)
 {
 	return path[strspn(path, "/")] == '\0';
@@ -174,6 +205,8 @@ const char *plan_below_floor(const struct hb_plan *plan)
 		why = phases(plan);
 	if (why == NULL)
 		why = identity(plan);
+	if (why == NULL)
+		why = limits_floor(plan);
 	if (why != NULL)
 		return why;
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "sys.h"
 #include "wire.h"
 
@@ -76,6 +78,21 @@ static void receive_trees(struct hb_init *init)
 		if (init->trees[init->tree_count++] < 0)
 			fail(init, i + 1);
 	}
+}
+
+/* Before anything else, init is in the sandbox's cgroup: made there by clone3 (version 2), or moved
+ * here. A thread that moves itself needs none of the locks that moving another one waits for, which
+ * takes many milliseconds. The root of init's view is still the supervisor's cgroup; from here on
+ * /proc/self/cgroup tells nothing of where that is. */
+static int enter_cgroup(const struct hb_plan *plan, int tasks)
+{
+	uint64_t flags = plan_find(plan, HB_NAMESPACES)->field[0].number;
+
+	if (plan_find(plan, HB_CGROUP) == NULL)
+		return 0;
+	if (tasks >= 0 && write_whole(tasks, "0", 1) < 0)
+		return -1;
+	return (flags & CLONE_NEWCGROUP) == 0 ? 0 : unshare(CLONE_NEWCGROUP);
 }
 
 static int run_step(struct hb_init *init, const struct hb_step *step, const int keep[KEPT])
@@ -177,7 +194,7 @@ static _Noreturn void watch(const struct hb_init *init, pid_t job, int signals)
 }
 
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
-			 int job_socket, int lease)
+			 int job_socket, int lease, int tasks)
 {
 	struct hb_init init = {.plan = plan, .control = control, .root = -1, .landlock = -1};
 	struct hb_message message;
@@ -186,6 +203,8 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	int keep[KEPT] = {control, job_socket, -1, lease};
 
 	(void)prctl(PR_SET_NAME, "hardbox-init", 0, 0, 0);
+	if (enter_cgroup(plan, tasks) < 0)
+		fail(&init, plan_index(plan, HB_CGROUP));
 	(void)umask(0); /* modes are the plan's; the job's umask is set by its NORMALISE step */
 	if (close_others(keep, KEPT) < 0 || sigfillset(&child) < 0 ||
 	    sigprocmask(SIG_SETMASK, &child, NULL) < 0 || follow_supervisor(&init) < 0)
@@ -207,6 +226,7 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 		    run_step(&init, step, keep) < 0)
 			fail(&init, i + 1);
 	}
+
 
 	pid_t job = fork();
 

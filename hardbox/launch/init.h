@@ -37,8 +37,9 @@ int command_collect(struct hb_command *command, const struct hb_plan *plan, char
 /* Replace this process; returns only on failure, with errno set. */
 void command_exec(const struct hb_command *command);
 
-/* Pid 1 of the sandbox; never returns. lease: descriptor to hold until the end, or -1. */
+/* Pid 1 of the sandbox; never returns. lease: descriptor to hold until the end, or -1;
+ * tasks: file of the cgroup that init moves itself to, or -1. */
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
-			 int job_socket, int lease);
+			 int job_socket, int lease, int tasks);
 
 #endif

@@ -22,6 +22,9 @@
 	KIND(7, STDIO, "stdio", "u", OUTSIDE)                                           \
 	KIND(8, WALL, "wall", "qq", OUTSIDE)                                            \
 	KIND(9, TREE, "tree", "suuuuu", OUTSIDE)                                        \
+	KIND(10, CGROUP, "cgroup", "suu", OUTSIDE)                                      \
+	KIND(11, CGROUP_LIMIT, "cgroup-limit", "squ", OUTSIDE)                          \
+	KIND(12, WATCH, "watch", "quu", OUTSIDE)                                        \
 	KIND(20, ENV, "env", "ss", DATA)                                                \
 	KIND(21, PASS_ENV, "pass-env", "s", DATA)                                       \
 	KIND(22, ARG, "arg", "s", DATA)                                                 \
@@ -69,6 +72,8 @@
 #define HB_STDIO_REOPEN_PIPES 1u /* the job may reopen pipes on 0-2, each in its direction */
 #define HB_TREE_RECURSIVE 1u
 #define HB_TREE_IDMAPPED 2u
+#define HB_CGROUP_DELEGATE 1u /* version 2: give children of the place the memory controller */
+#define HB_CGROUP_LIMIT_IF_THERE 1u /* a kernel without this file has nothing to limit */
 #define HB_BIND_RECURSIVE 1u
 #define HB_SET_IDS_DROP_GROUPS 1u
 

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "limits.h"
 #include "plan.h"
 #include "wire.h"
 
@@ -30,6 +31,7 @@ struct launch {
 	int started;	/* the exec has happened */
 	int ended;	/* `status` is valid */
 	int status;
+	struct hb_limits limits;
 };
 
 /* Monotonic nanoseconds. */

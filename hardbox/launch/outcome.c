@@ -174,6 +174,25 @@ static const char *limit_of(const struct launch *launch, uint64_t cpu)
 	return "";
 }
 
+/* In the largest unit that divides it, as profiles write it. */
+static void say_memory(const struct launch *launch)
+{
+	static const char units[] = "\0KMGT";
+	const struct hb_limits *limits = &launch->limits;
+	uint64_t size = limits->memory;
+	char name[128];
+	int unit = 0;
+
+	while (unit < 4 && size % 1024 == 0) {
+		size /= 1024;
+		unit++;
+	}
+	(void)fprintf(stderr, "hardbox: ended by its memory limit of %llu%.1s (%s%s%s)\n",
+		      (unsigned long long)size, units + unit, limits_means(limits),
+		      limits->name[0] == '\0' ? "" : "; most: ",
+		      printable(limits->name, name, sizeof(name)));
+}
+
 /* The same words as hardbox/cli/ended.py, which says them where there are records. */
 static void say_end(const struct launch *launch, const char *command, uint64_t wall, uint64_t cpu)
 {
@@ -187,6 +206,8 @@ static void say_end(const struct launch *launch, const char *command, uint64_t w
 	else if (launch->cause == HB_CAUSE_WALL)
 		(void)fprintf(stderr, "hardbox: ended by its wall time limit after %.1f s\n",
 			      (double)wall / 1e9);
+	else if (launch->cause == HB_CAUSE_MEMORY)
+		say_memory(launch);
 	else if (launch->cause == HB_CAUSE_CALLER || launch->cause == HB_CAUSE_LOST)
 		(void)fprintf(stderr, "hardbox: the sandbox was killed from outside\n");
 	else
@@ -215,6 +236,8 @@ int report_end(const struct launch *launch, const char *command, const struct ru
 		return missing(launch) ? HB_EXIT_NOT_FOUND : HB_EXIT_CANNOT_EXECUTE;
 	if (launch->cause == HB_CAUSE_WALL)
 		return HB_EXIT_TIME_LIMIT;
+	if (launch->cause == HB_CAUSE_MEMORY)
+		return HB_EXIT_SIGNAL_BASE + SIGKILL;
 	if (WIFSIGNALED(launch->status))
 		return HB_EXIT_SIGNAL_BASE + WTERMSIG(launch->status);
 	return WEXITSTATUS(launch->status);

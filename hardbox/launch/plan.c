@@ -124,6 +124,13 @@ const struct hb_step *plan_find(const struct hb_plan *plan, enum hb_kind kind)
 	return NULL;
 }
 
+uint32_t plan_index(const struct hb_plan *plan, enum hb_kind kind)
+{
+	const struct hb_step *step = plan_find(plan, kind);
+
+	return step == NULL ? 0 : (uint32_t)(step - plan->steps) + 1;
+}
+
 static const char *decode(const unsigned char *bytes, size_t size, struct hb_plan *plan)
 {
 	unsigned char digest[32];

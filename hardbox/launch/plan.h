@@ -59,6 +59,8 @@ int plan_decode(const unsigned char *bytes, size_t size, struct hb_plan *plan);
 
 /* The first step of a kind, or NULL. */
 const struct hb_step *plan_find(const struct hb_plan *plan, enum hb_kind kind);
+/* Its 1-based number, or 0. */
+uint32_t plan_index(const struct hb_plan *plan, enum hb_kind kind);
 
 /* NULL, or why no job may be run by this plan, whose steps have been decoded (floor.c). */
 const char *plan_below_floor(const struct hb_plan *plan);

@@ -36,13 +36,6 @@ static int blame_init(struct launch *launch, uint32_t step, int error)
 	return blame(launch, step, error);
 }
 
-static uint32_t index_of(const struct hb_plan *plan, enum hb_kind kind)
-{
-	const struct hb_step *step = plan_find(plan, kind);
-
-	return step == NULL ? 0 : (uint32_t)(step - plan->steps) + 1;
-}
-
 /* A plan is for one user on one kernel: what it relies on was looked up there. */
 static int check_host(struct launch *launch)
 {
@@ -52,9 +45,9 @@ static int check_host(struct launch *launch)
 	if (host == NULL)
 		return blame(launch, 0, EINVAL);
 	if (uname(&name) < 0)
-		return blame(launch, index_of(launch->plan, HB_HOST), errno);
+		return blame(launch, plan_index(launch->plan, HB_HOST), errno);
 	if (host->field[0].number != geteuid() || strcmp(host->field[1].string, name.release) != 0)
-		return blame(launch, index_of(launch->plan, HB_HOST), EXDEV);
+		return blame(launch, plan_index(launch->plan, HB_HOST), EXDEV);
 	return 0;
 }
 
@@ -98,11 +91,16 @@ static int make_init(struct launch *launch, const struct hb_command *command, in
 		return blame(launch, 0, errno);
 	launch->control = control[0];
 	launch->job = job[0];
+	if (launch->limits.cgroup.version == 2) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (unsigned int)launch->limits.cgroup.folder;
+	}
 	launch->init = sys_clone3(&args);
 	if (launch->init == 0)
-		init_main(launch->plan, command, control[1], job[1], lease);
+		init_main(launch->plan, command, control[1], job[1], lease,
+			  launch->limits.cgroup.tasks);
 	if (launch->init < 0)
-		return blame(launch, index_of(launch->plan, HB_NAMESPACES), errno);
+		return blame(launch, plan_index(launch->plan, HB_NAMESPACES), errno);
 	(void)close(control[1]);
 	(void)close(job[1]);
 	return 0;
@@ -131,7 +129,7 @@ static int prepare_init(struct launch *launch, const struct hb_lease *lease)
 		if (closing(descriptor_send(launch->control, HB_GO, tree), tree) < 0)
 			return blame_init(launch, i + 1, errno);
 	}
-	return 0;
+	return limits_apply(launch);
 }
 
 static int wait_init(const struct launch *launch, struct rusage *usage)
@@ -145,7 +143,8 @@ static int wait_init(const struct launch *launch, struct rusage *usage)
 	return status;
 }
 
-int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd)
+int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd,
+		   int samples)
 {
 	struct launch launch = {.plan = plan,
 				.status_fd = status_fd,
@@ -153,6 +152,9 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 				.job = -1,
 				.signals = -1,
 				.pidfd = -1,
+				.limits = {.cgroup = {.place = -1, .folder = -1, .tasks = -1},
+					   .events = -1,
+					   .asked = samples},
 				.began = now_ns()};
 	struct hb_lease lease;
 	struct rusage usage;
@@ -166,20 +168,22 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 	if (check_host(&launch) < 0 || make_signals(&launch) < 0)
 		return report_failure(&launch);
 	if (streams_check() < 0) {
-		(void)blame(&launch, index_of(plan, HB_STDIO), errno);
+		(void)blame(&launch, plan_index(plan, HB_STDIO), errno);
 		return report_failure(&launch);
 	}
 	if ((plan_find(plan, HB_STDIO)->field[0].number & HB_STDIO_REOPEN_PIPES) != 0 &&
 	    streams_reopen() < 0) {
-		(void)blame(&launch, index_of(plan, HB_STDIO), errno);
+		(void)blame(&launch, plan_index(plan, HB_STDIO), errno);
 		return report_failure(&launch);
 	}
 	if (lease_take(plan, &lease, &step) < 0) {
 		(void)blame(&launch, step, errno);
 		return report_failure(&launch);
 	}
-	if (make_init(&launch, command, lease.fd) < 0)
+	if (limits_prepare(&launch) < 0 || make_init(&launch, command, lease.fd) < 0) {
+		limits_end(&launch);
 		return report_failure(&launch);
+	}
 	if (prepare_init(&launch, &lease) < 0)
 		kill_all(&launch);
 	else
@@ -190,6 +194,7 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 	/* Told to go, and no word of a failed exec: nobody can say any more that nothing was run. */
 	if (launch.hello && launch.no_exec == 0 && launch.failed == 0)
 		launch.started = 1;
+	limits_end(&launch);
 	/* Init dead without a word: killed from outside (out of memory, an operator), or by
 	 * us. Before the exec that is a failed set-up, after it the job's death. */
 	if (!launch.started && launch.no_exec == 0)

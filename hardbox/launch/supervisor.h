@@ -17,7 +17,9 @@
 #define HB_FORWARDED SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH
 
 /* Launch, watch until everything inside has ended, and give the exit status.
- * status_fd: where records go (see wire.h), or -1: failures are told on stderr. */
-int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd);
+ * status_fd: where records go (see wire.h), or -1: failures are told on stderr.
+ * samples: the caller wants SAMPLE records. */
+int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd,
+		   int samples);
 
 #endif

@@ -38,6 +38,7 @@ void kill_all(const struct launch *launch)
 	 * outer container knows no pidfds: init is our child, whose number is its own until we wait. */
 	if (sys_pidfd_send_signal(launch->pidfd, SIGKILL) < 0 && errno != ESRCH)
 		(void)kill(launch->init, SIGKILL);
+	cgroup_kill(&launch->limits.cgroup);
 }
 
 /* A time that is `ms` milliseconds later; one beyond the clock's range is its end. */
@@ -59,6 +60,10 @@ static void on_job(struct launch *launch)
 
 		launch->hello = 1;
 		read_back_job(launch, pid);
+		if (limits_begin(launch) < 0) {
+			kill_all(launch);
+			return;
+		}
 		message = (struct hb_message){.type = HB_GO};
 		if (wall != NULL) {
 			launch->deadline = later(now_ns(), wall->field[0].number);
@@ -142,14 +147,17 @@ static void on_deadline(struct launch *launch)
 static int timeout_ms(const struct launch *launch)
 {
 	uint64_t now = now_ns();
+	uint64_t due = limits_due(launch);
+	uint64_t next = due == 0 || (launch->deadline != 0 && launch->deadline < due) ? launch->deadline
+										      : due;
 
-	if (launch->deadline == 0)
+	if (next == 0)
 		return -1;
-	if (now >= launch->deadline)
+	if (now >= next)
 		return 0;
 	/* Rounded up, so that the clock is never read just before the deadline; capped for
 	 * poll(2), which is then simply called again. */
-	uint64_t left = (launch->deadline - now) / 1000000u + 1;
+	uint64_t left = (next - now) / 1000000u + 1;
 
 	return left > 86400000u ? 86400000 : (int)left;
 }
@@ -161,20 +169,22 @@ void watch(struct launch *launch)
 	for (;;) {
 		/* poll(2) looks at them in this order. What happens last stands first: whoever
 		 * sees init's death sees what init and the job had said before, too. */
-		struct pollfd events[5] = {
+		struct pollfd events[6] = {
 		    {.fd = launch->signals, .events = POLLIN},
 		    {.fd = launch->pidfd, .events = POLLIN},
 		    {.fd = control_open ? launch->control : -1, .events = POLLIN},
 		    {.fd = launch->job, .events = POLLIN},
 		    {.fd = launch->status_fd, .events = 0}, /* POLLERR: its reader is gone */
+		    {.fd = launch->limits.events, .events = POLLIN | POLLPRI},
 		};
 
-		if (poll(events, 5, timeout_ms(launch)) < 0 && errno != EINTR) {
+		if (poll(events, 6, timeout_ms(launch)) < 0 && errno != EINTR) {
 			kill_all(launch);
 			break;
 		}
 		if (launch->deadline != 0 && now_ns() >= launch->deadline)
 			on_deadline(launch);
+		limits_look(launch, events[5].revents != 0);
 		if (events[0].revents != 0)
 			on_signals(launch);
 		if (events[4].revents != 0) {

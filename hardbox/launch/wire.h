@@ -36,6 +36,9 @@ enum hb_record_type {
 	HB_RECORD_STARTED = 3, /* u64 ns since the supervisor began */
 	HB_RECORD_NO_EXEC = 4, /* i32 errno */
 	HB_RECORD_ENDED = 5,   /* i32 wait status, u32 cause, u64 wall ns, user us, system us, max RSS KiB */
+	HB_RECORD_SAMPLE = 8,  /* u64 ns since the supervisor began, memory, CPU us, tasks, bytes read, written */
+	HB_RECORD_LIMITS = 9,  /* u32 cgroup version (0: watched), u32 0, u64 looks, hits, peak, times at the
+				  limit, us waited for memory, 16 bytes name of the largest process */
 };
 
 enum hb_cause {
@@ -43,6 +46,7 @@ enum hb_cause {
 	HB_CAUSE_WALL = 1,    /* its wall time was up */
 	HB_CAUSE_CALLER = 2,  /* the caller went away */
 	HB_CAUSE_LOST = 3,    /* init died without a word */
+	HB_CAUSE_MEMORY = 4,  /* the job as a whole took more memory than it may */
 };
 
 /* Send or receive one message; retry on EINTR. message_receive gives 1, 0 at end of file,

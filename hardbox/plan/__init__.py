@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox.errors import HostUnfit, Usage
 from hardbox.places import within
 from hardbox.plan import steps as s
+from hardbox.plan.bounds import total_memory_steps
 from hardbox.plan.root import outside_trees, root_steps
 from hardbox.plan.walls import drop_steps, identity_steps, landlock_steps, visible
 
@@ -118,6 +119,7 @@ def build(
             *identity_steps(policy, facts),
             s.Stdio(s.REOPEN_PIPES if facts.uid == 0 else 0),
             s.Wall(policy.limits.wall, policy.limits.grace),
+            *total_memory_steps(policy, facts),
             *trees,
             *_data(policy, command),
             become,

@@ -27,6 +27,7 @@ def probe(place: Place) -> tuple[Check, ...]:
         kernel_series(place, time.strftime("%Y-%m", time.gmtime())),
         libseccomp(libc.library_version(_LIBSECCOMP)),
         cgroups(place),
+        total_memory(place),
         ptrace_scope(place),
         core_pattern(place),
         legacy_tiocsti(place),
@@ -88,8 +89,8 @@ def cgroup_version(place: Place) -> str:
 
 
 def cgroups(place: Place) -> Check:
-    """Tell version, controllers and delegation. For information: limits do not use cgroups today."""
-    why = "limits of a whole tree of processes; today they are enforced by rlimits, CPU affinity and a clock"
+    """Tell version, controllers and delegation, for information; what is made of it is `total-memory`."""
+    why = "limits of a whole tree of processes; others are enforced by rlimits, CPU affinity and a clock"
     version = cgroup_version(place)
     if version != "v2":
         rows = [line.split("\t") for line in place.text("/proc/cgroups").splitlines()[1:]]
@@ -106,6 +107,23 @@ def cgroups(place: Place) -> Check:
     )
     text = f"v2; controllers here: {names}; {'writable' if delegated else 'not writable'} by this caller"
     return Check("cgroups", ok=None, found=text, why=why)
+
+
+def total_memory(place: Place) -> Check:
+    """Say by which means the memory of a job as a whole would be limited."""
+    why = "limits.memory for all processes of a job together; each one has a limit of its own beside"
+    found, facts = place.facts.cgroup, place.facts
+    if found is not None and (found.swap or not facts.swap):
+        first = "cgroup v2, delegated" if found.version == 2 else "cgroup v1"  # noqa: PLR2004 (the version)
+        return Check("total-memory", ok=True, found=f"{first}: {found.folder}", why=why)
+    fix = "run it where a cgroup is delegated: systemd-run --user --scope hardbox ..."
+    reason = "no cgroup may be made here" if found is None else "the cgroups here do not limit swap space"
+    if facts.children:
+        text = f"watch: {reason}; the launcher looks at all processes every 10 to 100 ms"
+        return Check("total-memory", ok=None, found=text, why=why, fix=fix)
+    text = f"none: {reason}, and this kernel does not list a process's children"
+    more = f'{fix}; or [optional] memory-total = "reason" in a profile of your own'
+    return Check("total-memory", ok=False, found=text, why=why, fix=more)
 
 
 def ptrace_scope(place: Place) -> Check:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import posixpath
 import struct
+from dataclasses import replace
 from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Final, cast
 
 from hardbox import plan as planning
+from hardbox.cgroups import Place
 from hardbox.host import HostFacts, IdRange
 from hardbox.policy import Bind, Environment, Filesystem, Identity, Limits, Network, Policy
 from hardbox.refusals import PathFact
@@ -46,7 +48,9 @@ ROOT: Final = HostFacts(
     kernel="6.1.0-made-up",
     landlock_abi=2,
     cpus=(0, 1, 2, 3),
+    cgroup=Place(1, "/sys/fs/cgroup/memory/made/up"),
 )
+SECOND: Final = replace(ROOT, cgroup=Place(2, "/sys/fs/cgroup", delegate=True, swap=True), swap=True)
 
 
 def policy(
@@ -112,6 +116,7 @@ def samples() -> dict[str, LaunchPlan]:
         "user-ephemeral": build(policy(mode="ephemeral", network="loopback"), USER),
         "user-write": build(policy(write=("/made/up",)), USER),
         "root": build(policy(), ROOT),
+        "root-cgroup-2": build(policy(), SECOND),
         "root-range": build(policy(ids="range"), ROOT),
         "root-write": build(policy(write=("/made/up",)), ROOT),
         "root-directory": build(policy(root="dir:/nonexistent/root"), ROOT),

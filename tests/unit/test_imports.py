@@ -18,10 +18,11 @@ PACKAGE: Final = ROOT / "hardbox"
 # From the ground up; docs/architecture.md says the same. A package counts as one.
 LAYERS: Final = (
     ("errors",),
-    ("cache", "data", "places", "policy", "rules", "toml_text", "words"),
+    ("cache", "cgroups", "data", "places", "policy", "rules", "toml_text", "words"),
     ("codes", "files", "habits", "host"),
     ("filters", "probe", "profile", "refusals"),
     ("plan",),
+    ("limit_report",),
     ("report",),
     ("engines", "seals"),
     ("api",),

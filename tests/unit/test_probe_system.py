@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hardbox.cgroups import Place as Folder
 from hardbox.host import HostFacts, IdRange
 from hardbox.probe import kernels, namespaces, system, walls
 from hardbox.probe.check import Check, Place
@@ -96,6 +97,27 @@ def test_cgroup_delegation(tmp_path: Path) -> None:
     assert "cpu, memory, pids" in check.found
     assert "; writable" in check.found
     assert "rlimits" in check.why
+
+
+@pytest.mark.parametrize(
+    ("facts", "ok", "found"),
+    [
+        (replace(FACTS, cgroup=Folder(2, "/x", swap=True), swap=True), True, "cgroup v2, delegated: /x"),
+        (replace(FACTS, cgroup=Folder(1, "/x")), True, "cgroup v1: /x"),
+        (
+            replace(FACTS, cgroup=Folder(1, "/x"), swap=True),
+            None,
+            "watch: the cgroups here do not limit swap",
+        ),
+        (FACTS, None, "watch: no cgroup may be made here"),
+        (replace(FACTS, children=False), False, "none: no cgroup may be made here, and"),
+    ],
+)
+def test_the_means_of_the_total_memory(facts: HostFacts, ok: bool | None, found: str) -> None:  # noqa: FBT001
+    check = system.total_memory(Place(facts))
+    assert check.ok is ok
+    assert check.found.startswith(found)
+    assert bool(check.fix) is (ok is not True)
 
 
 def test_sysctls(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def result(data: bytes) -> report.Result:
 
 BYTES = st.one_of(
     st.binary(max_size=200),
-    st.lists(st.tuples(st.integers(0, 7), st.binary(max_size=60)), max_size=6).map(
+    st.lists(st.tuples(st.integers(0, 9), st.binary(max_size=90)), max_size=6).map(
         lambda rows: b"".join(record(kind, payload) for kind, payload in rows)
     ),
 )
@@ -80,13 +80,15 @@ def test_no_bytes_break_the_result(data: bytes) -> None:
     json.dumps(found.to_json())
 
 
-@given(st.lists(st.tuples(st.integers(6, 2**32 - 1), st.binary(max_size=40)), max_size=5), st.integers(1, 7))
+@given(
+    st.lists(st.tuples(st.integers(100, 2**32 - 1), st.binary(max_size=40)), max_size=5), st.integers(1, 7)
+)
 def test_whole_records_are_taken_and_cut_ones_are_not(rows: list[tuple[int, bytes]], cut: int) -> None:
     data = b"".join(record(kind, payload) for kind, payload in rows)
 
     assert [(each.kind, each.payload) for each in report.parse_records(data)] == rows
     with pytest.raises(ValueError, match="cut short"):
-        report.parse_records(data + record(9, b"12345678")[:-cut])
+        report.parse_records(data + record(100, b"12345678")[:-cut])
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,9 @@ def test_whole_records_are_taken_and_cut_ones_are_not(rows: list[tuple[int, byte
         (ended(9), "signaled", 137, 9, None),
         (ended(15, cause=1), "limit", 124, 15, "wall"),
         (ended(0, cause=1), "limit", 124, None, "wall"),
+        (ended(9, cause=4), "limit", 137, 9, "memory"),
+        (ended(3 << 8, cause=4), "limit", 137, 9, "memory"),
+        (ended(25), "limit", 153, 25, "file_size"),
         (ended(9, cause=2), "lost", 137, 9, None),
         (ended(9, cause=3), "lost", 137, 9, None),
         (record(NO_EXEC, struct.pack("<i", errno.ENOENT)) + ended(125 << 8), "not-found", 127, None, None),

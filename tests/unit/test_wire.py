@@ -181,6 +181,7 @@ USER, ROOT, RANGE = SAMPLES["user"], SAMPLES["root"], SAMPLES["user-range"]
 USR = s.BindMount("/usr", "/usr", s.RDONLY | s.NOSUID | s.NODEV, s.RECURSIVE)
 TMP = first(USER, s.Tmpfs)
 PROC = s.Attributes("/proc", s.RDONLY | s.NOSUID | s.NODEV | s.NOEXEC, 0, 0)
+WATCH, CGROUP, MEMORY = first(USER, s.Watch), first(ROOT, s.Cgroup), first(ROOT, s.CgroupLimit)
 BELOW = {
     "host uid 0 is mapped": swapped(USER, s.MapUid(1000, 1234, 1, 0), s.MapUid(0, 0, 1, 0)),
     "host gid 0 is mapped": swapped(USER, s.MapGid(1000, 1234, 1, 0), s.MapGid(0, 0, 1, 0)),
@@ -210,6 +211,27 @@ BELOW = {
     "read-only is taken back": swapped(USER, PROC, s.Attributes("/proc", s.NOSUID | s.NODEV, s.RDONLY, 0)),
     "a writable /proc": swapped(USER, PROC, s.Attributes("/proc", s.NOSUID | s.NODEV, 0, 0)),
     "a second wall that is not enforced": without(USER, s.LandlockEnforce),
+    "a watch without a limit": swapped(USER, WATCH, s.Watch(0, 10, 100)),
+    "a watch that never looks": swapped(USER, WATCH, s.Watch(1 << 20, 0, 100)),
+    "a watch that looks backwards": swapped(USER, WATCH, s.Watch(1 << 20, 10, 9)),
+    "two watches": changed(USER, (WATCH, *USER.steps)),
+    "a cgroup and a watch": changed(ROOT, (WATCH, *ROOT.steps)),
+    "two cgroups": changed(ROOT, (CGROUP, *ROOT.steps)),
+    "a cgroup without limits": without(ROOT, s.CgroupLimit),
+    "a limit without its cgroup": without(ROOT, s.Cgroup),
+    "a cgroup of no version": swapped(ROOT, CGROUP, s.Cgroup("/sys/fs/cgroup/memory/made/up", 3, 0)),
+    "a cgroup with the other version's limit": swapped(ROOT, MEMORY, s.CgroupLimit("memory.max", 1 << 20, 0)),
+    "a cgroup that limits memory to nothing": swapped(
+        ROOT, MEMORY, s.CgroupLimit("memory.limit_in_bytes", 0, 0)
+    ),
+    "a file of a cgroup that is no limit": changed(
+        ROOT, (s.CgroupLimit("notify_on_release", 1, 0), *ROOT.steps)
+    ),
+    "a file above the cgroup": swapped(
+        ROOT,
+        [step for step in ROOT.steps if isinstance(step, s.CgroupLimit)][1],
+        s.CgroupLimit("memory./../../memory.limit_in_bytes", 1, 0),
+    ),
     "two wall clocks": changed(USER, (s.Wall(1, 1), *USER.steps)),
     "a mount behind pivot-root": swapped(USER, first(USER, s.Hostname), USR),
     "an environment variable among the steps inside": swapped(

@@ -60,10 +60,14 @@ from hardbox.plan.steps.drop import (
     SetIds,
 )
 from hardbox.plan.steps.outside import (
+    DELEGATE,
     IDMAPPED,
+    IF_THERE,
     RECURSIVE,
     REOPEN_PIPES,
     Arg,
+    Cgroup,
+    CgroupLimit,
     Env,
     Host,
     IdLease,
@@ -76,11 +80,14 @@ from hardbox.plan.steps.outside import (
     Stdio,
     Tree,
     Wall,
+    Watch,
 )
 
 __all__ = [
+    "DELEGATE",
     "DROP_GROUPS",
     "IDMAPPED",
+    "IF_THERE",
     "KINDS",
     "NODEV",
     "NOEXEC",
@@ -94,6 +101,8 @@ __all__ = [
     "Attributes",
     "Become",
     "BindMount",
+    "Cgroup",
+    "CgroupLimit",
     "Chdir",
     "CloseFds",
     "Cpus",
@@ -140,6 +149,7 @@ __all__ = [
     "Tree",
     "Unstage",
     "Wall",
+    "Watch",
     "WriteFile",
     "attribute_words",
 ]

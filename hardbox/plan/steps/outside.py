@@ -11,6 +11,9 @@ from hardbox.plan.steps.base import Step
 RECURSIVE: Final = 1
 IDMAPPED: Final = 2
 REOPEN_PIPES: Final = 1
+# Of Cgroup, and of CgroupLimit.
+DELEGATE: Final = 1
+IF_THERE: Final = 1
 
 
 class Host(Step, number=1, kind="host", layout="us"):
@@ -127,6 +130,41 @@ class Tree(Step, number=9, kind="tree", layout="suuuuu"):
             f"clone the tree {self.source}, with owner {self.disk_uid}:{self.disk_gid}"
             f" shown as {self.uid}:{self.gid}"
         )
+
+
+class Cgroup(Step, number=10, kind="cgroup", layout="suu"):
+    """A cgroup for this sandbox alone, made in a folder and removed at the end (cgroups(7))."""
+
+    parent: str
+    version: int
+    flags: int
+
+    def describe(self) -> str:  # noqa: D102
+        first = "let its children have the memory controller, then " if self.flags & DELEGATE else ""
+        return f"{first}make a cgroup (v{self.version}) in {self.parent}, and put the sandbox into it"
+
+
+class CgroupLimit(Step, number=11, kind="cgroup-limit", layout="squ"):
+    """One limit of the cgroup: a file of it and the number to write."""
+
+    file: str
+    value: int
+    flags: int
+
+    def describe(self) -> str:  # noqa: D102
+        return f"{self.file} = {self.value}" + (", if there is such a file" if self.flags & IF_THERE else "")
+
+
+class Watch(Step, number=12, kind="watch", layout="quu"):
+    """The supervisor's watch over the memory of all processes: bytes, and milliseconds between looks."""
+
+    memory: int
+    least: int
+    most: int
+
+    def describe(self) -> str:  # noqa: D102
+        every = f"every {self.least} to {self.most} ms"
+        return f"look at the memory of all processes {every}, and SIGKILL to everything beyond {self.memory}"
 
 
 class Env(Step, number=20, kind="env", layout="ss"):

@@ -1,0 +1,146 @@
+"""Where a cgroup for one sandbox could be made here (cgroups(7)): facts, and nothing is changed.
+
+Run by: host.py, for HostFacts. What is made of it is decided in plan/bounds.py; hardbox-launch makes
+the cgroup (launch/cgroup.c).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+_MEMORY: Final = "memory"
+_ESCAPED: Final = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder in which this caller may make a cgroup whose memory can be limited.
+
+    version:  1 or 2.
+    folder:   absolute path.
+    delegate: version 2: the memory controller has to be given to the folder's children first.
+    swap:     swap space can be limited there.
+    """
+
+    version: int
+    folder: str
+    delegate: bool = False
+    swap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Hierarchy:
+    """One mounted hierarchy: its type, mount point, and which of its folders stands there."""
+
+    kind: str
+    top: str
+    root: str
+    controllers: frozenset[str]
+
+
+def find(own: str, mounts: str, root: str = "", uid: int = 0) -> Place | None:
+    """Give the best place of this caller, None if there is none.
+
+    own:    the text of /proc/self/cgroup.
+    mounts: the text of /proc/self/mountinfo.
+    root:   a directory that stands for "/"; tests use it.
+    uid:    the caller's; only root is offered the top of a hierarchy.
+    """
+    hierarchies = _mounted(mounts)
+    for hierarchy in hierarchies:
+        if hierarchy.kind == "cgroup2" and (place := _second(hierarchy, own, root, uid)):
+            return place
+    for hierarchy in hierarchies:
+        if hierarchy.kind == "cgroup" and _MEMORY in hierarchy.controllers:
+            return _first(hierarchy, own, root)
+    return None
+
+
+def _mounted(mounts: str) -> list[_Hierarchy]:
+    """Read mountinfo (proc(5)): root and mount point are its fields 4 and 5, the rest stands behind " - "."""
+    found = []
+    for line in mounts.splitlines():
+        head, _, tail = line.partition(" - ")
+        before, after = head.split(" "), tail.split(" ")
+        if after[0] in ("cgroup", "cgroup2") and len(before) > 4 and len(after) > 2:  # noqa: PLR2004 (see above)
+            names = frozenset(after[2].split(","))
+            found.append(_Hierarchy(after[0], _plain(before[4]), _plain(before[3]), names))
+    return found
+
+
+def _plain(text: str) -> str:
+    for escape, character in _ESCAPED:
+        text = text.replace(escape, character)
+    return text
+
+
+def _own_folder(hierarchy: _Hierarchy, own: str) -> str:
+    """Give the path of our own cgroup below the mount point, "" if it does not lie there."""
+    for line in own.splitlines():
+        _, _, rest = line.partition(":")
+        names, _, path = rest.partition(":")
+        mine = names == "" if hierarchy.kind == "cgroup2" else _MEMORY in names.split(",")
+        if not mine:
+            continue
+        top = hierarchy.root.rstrip("/")
+        # "/../x": outside of what our cgroup namespace shows.
+        if ".." in path.split("/") or not (path + "/").startswith(top + "/"):
+            return ""
+        return (hierarchy.top + path[len(top) :]).rstrip("/")
+    return ""
+
+
+def _writable(root: str, folder: str, *files: str) -> bool:
+    return all(os.access(f"{root}{path}", os.W_OK) for path in (folder, *(f"{folder}/{f}" for f in files)))
+
+
+def _first(hierarchy: _Hierarchy, own: str, root: str) -> Place | None:
+    """Version 1: below our own cgroup, so that whatever bounds us bounds the job too."""
+    folder = _own_folder(hierarchy, own)
+    if not folder or not _writable(root, folder, "cgroup.procs"):
+        return None
+    if not os.path.exists(f"{root}{folder}/memory.limit_in_bytes"):
+        return None
+    swap = os.path.exists(f"{root}{folder}/memory.memsw.limit_in_bytes")
+    return Place(1, folder, swap=swap)
+
+
+def _second(hierarchy: _Hierarchy, own: str, root: str, uid: int) -> Place | None:
+    """Version 2: the nearest folder, from our own cgroup upwards, whose children have the controller.
+
+    A cgroup with processes cannot give its children controllers (the kernel's "no internal process"
+    rule), so that is our own only at the very top; in a delegated tree, such as the slices that systemd
+    gives a user, it is one further up. All of the way has to be ours to write: the kernel asks for
+    cgroup.procs of the common ancestor when a process is moved.
+    """
+    own_folder = _own_folder(hierarchy, own)
+    if not own_folder:
+        return None
+    folder = own_folder
+    while _writable(root, folder, "cgroup.procs"):
+        if _MEMORY in _words(f"{root}{folder}/cgroup.subtree_control"):
+            swap = os.path.exists(f"{root}{own_folder}/memory.swap.max")
+            return Place(2, folder, swap=swap or folder == hierarchy.top)
+        if folder == hierarchy.top:
+            break
+        folder = os.path.dirname(folder)
+    # The top of all, which alone has no type, may hold processes and give controllers.
+    top = hierarchy.top
+    if (
+        uid == 0
+        and not os.path.exists(f"{root}{top}/cgroup.type")
+        and _MEMORY in _words(f"{root}{top}/cgroup.controllers")
+        and _writable(root, top, "cgroup.procs", "cgroup.subtree_control")
+    ):
+        return Place(2, top, delegate=_MEMORY not in _words(f"{root}{top}/cgroup.subtree_control"), swap=True)
+    return None
+
+
+def _words(path: str) -> list[str]:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().split()
+    except OSError:
+        return []

@@ -1,0 +1,68 @@
+"""The part of a plan that bounds the job as a whole: by which means its memory is held.
+
+Run by: the Python front; pure. A cgroup where this caller may make one, else the supervisor's watch
+over the tree; where there is neither, nothing is run unless the profile accepts that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hardbox.errors import HostUnfit
+from hardbox.plan import steps as s
+
+if TYPE_CHECKING:
+    from hardbox.host import HostFacts
+    from hardbox.policy import Policy
+
+# Milliseconds between two looks of the watch: the least near the limit, the most far from it.
+LEAST, MOST = 10, 100
+# How many processes it can count (launch/sample.h).
+WATCHED_PROCESSES: Final = 16384
+_OPTIONAL: Final = "memory-total"
+_INSTEAD: Final = (
+    'or [optional] memory-total = "reason" in a profile of your own: then each process is limited'
+)
+
+
+def total_memory_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
+    """Give the steps that bound the memory of all processes together. Raises HostUnfit HB560, HB561."""
+    memory = policy.limits.memory
+    place = facts.cgroup
+    if place is not None and (place.swap or not facts.swap):
+        # Swap space is not given at all: a job that is out of memory is out of memory.
+        flag = 0 if facts.swap else s.IF_THERE
+        if place.version == 1:
+            return (
+                s.Cgroup(place.folder, 1, 0),
+                s.CgroupLimit("memory.limit_in_bytes", memory, 0),
+                s.CgroupLimit("memory.memsw.limit_in_bytes", memory, flag),
+            )
+        return (
+            s.Cgroup(place.folder, 2, s.DELEGATE if place.delegate else 0),
+            s.CgroupLimit("memory.max", memory, 0),
+            s.CgroupLimit("memory.swap.max", 0, flag),
+            s.CgroupLimit("memory.oom.group", 1, 0),
+        )
+    if facts.children and policy.limits.tasks < WATCHED_PROCESSES:
+        return (s.Watch(memory, LEAST, MOST),)
+    if _OPTIONAL in policy.optional:
+        return ()
+    if facts.children:
+        raise HostUnfit(
+            "HB561",
+            "the memory of so many processes cannot be watched, and there is no cgroup for them",
+            value=f"limits.tasks = {policy.limits.tasks}",
+            origin=policy.origin("limits.tasks"),
+            why=f"without a cgroup the launcher looks at every process, up to {WATCHED_PROCESSES}",
+            instead=f"a smaller limits.tasks, {_INSTEAD}",
+        )
+    raise HostUnfit(
+        "HB560",
+        "nothing here can limit the memory of the job as a whole",
+        value=f"limits.memory = {memory}",
+        origin=policy.origin("limits.memory"),
+        why="no cgroup may be made here, and this kernel does not list a process's children"
+        " (CONFIG_PROC_CHILDREN)",
+        instead=f"run where a cgroup is delegated (systemd-run --user --scope hardbox ...), {_INSTEAD}",
+    )

@@ -1,0 +1,81 @@
+"""By which means the memory of the job as a whole is held: the decision.  Run by: pytest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+from support import plans
+
+from hardbox.cgroups import Place
+from hardbox.errors import HostUnfit
+from hardbox.plan import steps as s
+from hardbox.plan.bounds import WATCHED_PROCESSES, total_memory_steps
+
+POLICY = plans.policy()
+BYTES = POLICY.limits.memory
+HOST = plans.USER
+REASON = MappingProxyType({"memory-total": "a test of it"})
+
+
+def test_version_2_comes_with_swap_and_group_kill() -> None:
+    facts = replace(HOST, cgroup=Place(2, "/x", swap=True), swap=True)
+
+    assert total_memory_steps(POLICY, facts) == (
+        s.Cgroup("/x", 2, 0),
+        s.CgroupLimit("memory.max", BYTES, 0),
+        s.CgroupLimit("memory.swap.max", 0, 0),
+        s.CgroupLimit("memory.oom.group", 1, 0),
+    )
+    delegated = replace(facts, cgroup=Place(2, "/x", delegate=True, swap=True))
+    assert total_memory_steps(POLICY, delegated)[0] == s.Cgroup("/x", 2, s.DELEGATE)
+
+
+def test_version_1_limits_memory_and_swap_together() -> None:
+    facts = replace(HOST, cgroup=Place(1, "/x", swap=True), swap=True)
+
+    assert total_memory_steps(POLICY, facts) == (
+        s.Cgroup("/x", 1, 0),
+        s.CgroupLimit("memory.limit_in_bytes", BYTES, 0),
+        s.CgroupLimit("memory.memsw.limit_in_bytes", BYTES, 0),
+    )
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_cgroup_that_cannot_limit_swap_is_taken_only_where_there_is_none(version: int) -> None:
+    place = Place(version, "/x")
+
+    steps = total_memory_steps(POLICY, replace(HOST, cgroup=place, swap=False))
+    assert {step.flags for step in steps if isinstance(step, s.CgroupLimit) and "sw" in step.file} == {
+        s.IF_THERE
+    }
+    (watch,) = total_memory_steps(POLICY, replace(HOST, cgroup=place, swap=True))
+    assert isinstance(watch, s.Watch)
+
+
+def test_without_a_cgroup_the_tree_is_watched() -> None:
+    assert total_memory_steps(POLICY, HOST) == (s.Watch(BYTES, 10, 100),)
+
+
+def test_where_nothing_can_hold_it_nothing_runs() -> None:
+    with pytest.raises(HostUnfit, match="as a whole") as refused:
+        total_memory_steps(POLICY, replace(HOST, children=False))
+    assert refused.value.code == "HB560"
+    assert total_memory_steps(replace(POLICY, optional=REASON), replace(HOST, children=False)) == ()
+
+
+def test_more_processes_than_can_be_watched() -> None:
+    many = replace(POLICY, limits=replace(POLICY.limits, tasks=WATCHED_PROCESSES))
+    with pytest.raises(HostUnfit) as refused:
+        total_memory_steps(many, HOST)
+    assert refused.value.code == "HB561"
+    assert total_memory_steps(many, replace(HOST, cgroup=Place(1, "/x"))) != ()
+    fewer = replace(POLICY, limits=replace(POLICY.limits, tasks=WATCHED_PROCESSES - 1))
+    assert total_memory_steps(fewer, HOST) != ()
+
+
+@pytest.mark.parametrize("facts", [HOST, replace(HOST, cgroup=Place(1, "/x"))], ids=["watch", "cgroup"])
+def test_an_optional_protection_that_is_possible_is_used(facts: object) -> None:
+    wanted = replace(POLICY, optional=REASON)
+    assert total_memory_steps(wanted, facts) == total_memory_steps(POLICY, facts)  # type: ignore[arg-type]

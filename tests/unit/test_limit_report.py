@@ -1,0 +1,97 @@
+"""What the report says of limits, from the launcher's records.  Run by: pytest."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support import plans
+
+from hardbox import limit_report
+from hardbox.limit_report import MOST_SAMPLES, limits, of_each_process, read_samples, read_total
+from hardbox.plan import bounds
+
+POLICY = plans.policy()
+SAMPLES = plans.samples()
+LAUNCH = Path(__file__).parents[2] / "hardbox" / "launch"
+
+
+def total(version: int, hits: int = 1, name: bytes = b"python3") -> bytes:
+    return struct.pack("<IIQQQQQ16s", version, 0, 7, hits, 1 << 20, 3, 250_000, name)
+
+
+def sample(number: int, every: float = 0.05) -> bytes:
+    return struct.pack("<QQQQQQ", int(number * every * 1e9), number, number * 1000, 1, 0, 0)
+
+
+def test_the_total_is_read() -> None:
+    found = read_total(total(2))
+
+    assert (found.version, found.looks, found.hits, found.peak) == (2, 7, 1, 1 << 20)
+    assert found.detail() == "most: python3; 3 times at the limit; waited 0.250 s for memory"
+    assert read_total(total(0, name=b"\xff\x1b")).most == "\udcff\x1b"
+    assert "7 looks" in read_total(total(0)).detail()
+
+
+@pytest.mark.parametrize(
+    ("plan", "means"),
+    [
+        ("user", "watched every 10 to 100 ms"),
+        ("root", "cgroup v1"),
+        ("root-cgroup-2", "cgroup v2"),
+    ],
+)
+def test_each_limit_has_its_means(plan: str, means: str) -> None:
+    rows = {row.key: row for row in limits(POLICY, SAMPLES[plan], None, None)}
+
+    assert rows["limits.memory"].means == means
+    assert rows["limits.memory"].hits is None
+    assert rows["limits.tasks"].hits is None
+    assert rows["limits.wall"].hits == 0
+    assert rows["filesystem.scratch /tmp"].value == 1 << 20
+
+
+def test_a_total_that_nothing_holds_says_so() -> None:
+    plan = SAMPLES["user"]
+    bare = replace(plan, steps=tuple(step for step in plan.steps if step.kind != "watch"))
+    row = limits(POLICY, bare, None, None)[0]
+
+    assert (row.means, row.detail) == ("rlimit", "of each process only, as the profile accepts")
+
+
+@pytest.mark.parametrize(
+    ("signal", "cpu", "name"),
+    [
+        (25, 0.0, "file_size"),
+        (24, 60.0, "cpu_time"),
+        (9, 59.0, "cpu_time"),
+        (9, 1.0, None),
+        (15, 99.0, None),
+        (None, 99.0, None),
+    ],
+)
+def test_signals_of_limits(signal: int | None, cpu: float, name: str | None) -> None:
+    assert of_each_process(signal, cpu, POLICY) == name
+    rows = {row.key: row.hits for row in limits(POLICY, SAMPLES["user"], None, name)}
+    assert [key for key, hits in rows.items() if hits] == ([f"limits.{name}"] if name else [])
+
+
+@pytest.mark.parametrize("count", [0, 1, MOST_SAMPLES, MOST_SAMPLES + 1, 5000])
+def test_samples_are_thinned_evenly(count: int) -> None:
+    found = read_samples([sample(number) for number in range(count)])
+
+    assert len(found) == count if count <= MOST_SAMPLES else MOST_SAMPLES // 2 <= len(found) <= MOST_SAMPLES
+    assert [each.t for each in found] == sorted(each.t for each in found)
+    if count:
+        assert found[-1].memory == count - 1
+
+
+def test_the_numbers_of_the_launcher_are_the_same() -> None:
+    header, source = (LAUNCH / "sample.h").read_text(), (LAUNCH / "limits.c").read_text()
+
+    assert f"#define HB_SAMPLE_PROCESSES {bounds.WATCHED_PROCESSES}u" in header
+    assert f"#define SAMPLES_MAX {limit_report.MOST_SAMPLES}u" in source
+    assert re.search(r"#define SAMPLE_FIRST \(50 \* MS\)", source)
