@@ -64,7 +64,11 @@ def prepare(policy: Policy, argv: Sequence[str], *, workdir: str | None = None) 
     refusals.check(policy, facts, paths)
     refuse = ("memfd",) if policy.filesystem.exec == "shown" else ()
     compiled = filters.compile_filter(
-        policy.seccomp, refuse=refuse, keep=policy.capabilities.keep, machine=facts.machine
+        policy.seccomp,
+        refuse=refuse,
+        keep=policy.capabilities.keep,
+        machine=facts.machine,
+        tells=filters.SILENT if policy.seccomp.denials == "silent" else filters.TELLING,
     )
     command = planning.Command(_words(argv), _inside(workdir), _cwd())
     return Prepared(policy, planning.build(policy, facts, paths, compiled, command), paths)

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from hardbox.filters.model import Row, Rules
     from hardbox.policy import Seccomp
 
-__all__ = ["CompiledFilter", "cache_folder", "compile_filter", "library_version", "read_filter", "shipped"]
+__all__ = ["SILENT", "TELLING", "WATCHING", "CompiledFilter", "cache_folder", "compile_filter", "library_version", "read_filter", "shipped"]
 
 MACHINES: Final = ("x86_64", "aarch64")
+# What the supervisor hears of a job's calls (SeccompFilter of the plan): nothing; what is refused;
+# that, and the calls that name files, networks, processes or ids, before the kernel does them.
+SILENT, TELLING, WATCHING = 0, 1, 2
 _EPERM: Final = 1
 _ENOSYS: Final = 38
 # Multi-architecture folders of Debian, then those of others.
@@ -47,11 +50,12 @@ class CompiledFilter:
     add: tuple[str, ...]
     refuse: tuple[str, ...]
     keep: tuple[str, ...]
+    tells: int = SILENT
 
     @property
     def rules(self) -> Rules:
         """The model that the program carries out, read anew: for tests; a run does not need it."""
-        return _rules(self.filter, self.add, self.refuse, self.keep, read_filter(self.filter))
+        return _rules(self.filter, self.add, self.refuse, self.keep, read_filter(self.filter), self.tells)
 
 
 def shipped() -> tuple[str, ...]:
@@ -77,13 +81,19 @@ def read_filter(name_or_path: str) -> bytes:
 
 
 def compile_filter(
-    wanted: Seccomp, *, refuse: Sequence[str] = (), keep: Sequence[str] = (), machine: str
+    wanted: Seccomp,
+    *,
+    refuse: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    machine: str,
+    tells: int = SILENT,
 ) -> CompiledFilter:
     """Give the program for a policy's [seccomp].
 
     refuse:  groups to enforce beside those of the policy ("memfd").
     keep:    capabilities that the job keeps; groups with `with_capability` come into force.
     machine: as of uname(2): "x86_64" or "aarch64".
+    tells:   SILENT, TELLING or WATCHING. The answer to every call is the same.
     Raises ProfileError HB402..HB404 or HB450..HB462, Refused HB230 (a file that others can change),
     HostUnfit HB540 (machine) or HB541 (no libseccomp).
     """
@@ -99,17 +109,28 @@ def compile_filter(
     inputs = (wanted.filter, tuple(sorted(wanted.add)), refused, tuple(sorted(keep)))
     # Read once: the key and the program must speak of the same bytes.
     given = read_filter(wanted.filter)
-    key = _key(inputs, given, machine)
+    key = _key((*inputs, tells), given, machine)
     bpf = cache.get(key)
     if not bpf or len(bpf) % 8:
-        bpf = compile_rules(_rules(*inputs, given), machine)
+        bpf = compile_rules(_rules(*inputs, given, tells), machine, tells)
         cache.put(key, bpf)
-    return CompiledFilter(bpf, hashlib.sha256(bpf).hexdigest(), *inputs)
+    return CompiledFilter(bpf, hashlib.sha256(bpf).hexdigest(), *inputs, tells)
 
 
-def compile_rules(rules: Rules, machine: str) -> bytes:
+def compile_rules(rules: Rules, machine: str, tells: int = SILENT) -> bytes:
     """Compile rules; no cache. Raises ProfileError HB451, HB459 or HostUnfit HB541."""
-    from hardbox.filters import bpf  # noqa: PLC0415 (a run whose filter is cached needs none of it)
+    # A run whose filter is cached needs none of these.
+    from hardbox.filters import bpf  # noqa: PLC0415
+    from hardbox.filters.observed import OBSERVED  # noqa: PLC0415
+    from hardbox.filters.quiet import QUIET  # noqa: PLC0415
+
+    loud = bpf.LOUD if tells else 0
+
+    def refused(call: str, number: int) -> int:
+        return _errno(number | (0 if call in QUIET else loud))
+
+    def allowed(call: str) -> int:
+        return bpf.SEEN if tells == WATCHING and call in OBSERVED else bpf.RET_ALLOW
 
     binding = _binding()
     numbers = {call: _number(binding, call, machine) for call in sorted(rules.calls())}
@@ -117,21 +138,22 @@ def compile_rules(rules: Rules, machine: str) -> bytes:
     by_name = {row.call: _EPERM for row in rules.allow_when} | dict(rules.refuse)
     # Most calls are decided by their number alone; the others go on to where arguments count.
     argued = {row.call for row in (*rules.refuse_when, *rules.allow_when)}
-    actions = {numbers[call]: _errno(number) for call, number in by_name.items()}
-    actions |= {numbers[call]: bpf.RET_ALLOW for call in rules.allow}
+    actions = {numbers[call]: refused(call, number) for call, number in by_name.items()}
+    actions |= {numbers[call]: allowed(call) for call in rules.allow}
     actions |= {numbers[call]: go_on for call in argued}
     actions = {number: action for number, action in actions.items() if number >= 0}
-    refuse_when = [(_errno(_EPERM), row) for row in rules.refuse_when]
+    refuse_when = [(refused(row.call, _EPERM), row) for row in rules.refuse_when]
     plain = _plain([call for call in rules.allow if call in argued])
-    allow = [(bpf.RET_ALLOW, row) for row in (*plain, *rules.allow_when)]
+    allow = [(allowed(row.call), row) for row in (*plain, *rules.allow_when)]
     rest = [call for call in by_name if call in argued and by_name[call] != _ENOSYS]
-    refuse = [(_errno(by_name[row.call]), row) for row in _plain(rest)]
-    programs = [bpf.entry(machine), bpf.by_number(actions, _errno(_ENOSYS))]
+    refuse = [(refused(row.call, by_name[row.call]), row) for row in _plain(rest)]
+    unknown = _errno(_ENOSYS | loud)
+    programs = [bpf.entry(machine), bpf.by_number(actions, unknown)]
     try:
-        for default, wanted in ((go_on, refuse_when), (go_on, allow), (_errno(_ENOSYS), refuse)):
+        for default, wanted in ((go_on, refuse_when), (go_on, allow), (unknown, refuse)):
             program = _compile(binding, default, wanted, numbers)
             programs.append(bpf.retarget(program, int(binding.system_arch()), machine))
-        return bpf.pack(bpf.join(programs))
+        return bpf.pack(bpf.tell(bpf.join(programs)))
     except (ValueError, OSError, RuntimeError) as error:
         if isinstance(error, OSError) and _filtered():
             raise _inside(error) from error
@@ -183,7 +205,12 @@ def library_version() -> tuple[int, int, int]:
 
 
 def _rules(
-    name: str, add: tuple[str, ...], refuse: tuple[str, ...], keep: tuple[str, ...], given: bytes
+    name: str,
+    add: tuple[str, ...],
+    refuse: tuple[str, ...],
+    keep: tuple[str, ...],
+    given: bytes,
+    tells: int,
 ) -> Rules:
     from hardbox.filters import floor  # noqa: PLC0415 (as the model)
     from hardbox.filters import model as models  # noqa: PLC0415 (imports tomllib; not needed when cached)
@@ -195,7 +222,7 @@ def _rules(
     else:
         asked = refuse
     rules = models.effective(model, add=add, refuse=asked, keep=keep)
-    return floor.put_under(rules, name, memfd="memfd" in refuse)
+    return floor.put_under(rules, name, memfd="memfd" in refuse, tells=tells != SILENT)
 
 
 def _key(inputs: tuple[object, ...], given: bytes, machine: str) -> str:
@@ -206,7 +233,7 @@ def _key(inputs: tuple[object, ...], given: bytes, machine: str) -> str:
         digest.update(repr(name).encode() + hashlib.sha256(content).digest())
     here = os.path.dirname(__file__)
     ours = [
-        f"{here}/{name}" for name in ("__init__.py", "model.py", "floor.py", "bpf.py", "syscall_names.py")
+        f"{here}/{name}" for name in ("__init__.py", "model.py", "floor.py", "bpf.py", "syscall_names.py", "quiet.py", "observed.py")
     ]
     for path in (*ours, *library_files()):
         found = os.stat(path)

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "notify.h"
 #include "sys.h"
 #include "wire.h"
 
@@ -98,7 +99,9 @@ static int on_control(struct launch *launch)
 
 	if (message_receive_descriptor(launch->control, &message, &descriptor) != 1)
 		return 0;
-	if (descriptor >= 0)
+	if (descriptor >= 0 && message.type == HB_LISTENER)
+		listener_take(launch, descriptor);
+	else if (descriptor >= 0)
 		(void)close(descriptor);
 	if (message.type == HB_FAILED)
 		(void)blame(launch, message.step, message.value);
@@ -142,14 +145,17 @@ static void on_deadline(struct launch *launch)
 static int timeout_ms(const struct launch *launch)
 {
 	uint64_t now = now_ns();
+	uint64_t due = launch->deadline;
 
-	if (launch->deadline == 0)
+	if (launch->rest != 0 && (due == 0 || launch->rest < due))
+		due = launch->rest;
+	if (due == 0)
 		return -1;
-	if (now >= launch->deadline)
+	if (now >= due)
 		return 0;
 	/* Rounded up, so that the clock is never read just before the deadline; capped for
 	 * poll(2), which is then simply called again. */
-	uint64_t left = (launch->deadline - now) / 1000000u + 1;
+	uint64_t left = (due - now) / 1000000u + 1;
 
 	return left > 86400000u ? 86400000 : (int)left;
 }
@@ -161,15 +167,16 @@ void watch(struct launch *launch)
 	for (;;) {
 		/* poll(2) looks at them in this order. What happens last stands first: whoever
 		 * sees init's death sees what init and the job had said before, too. */
-		struct pollfd events[5] = {
+		struct pollfd events[6] = {
 		    {.fd = launch->signals, .events = POLLIN},
 		    {.fd = launch->pidfd, .events = POLLIN},
 		    {.fd = control_open ? launch->control : -1, .events = POLLIN},
 		    {.fd = launch->job, .events = POLLIN},
 		    {.fd = launch->status_fd, .events = 0}, /* POLLERR: its reader is gone */
+		    {.fd = listener_poll(launch), .events = POLLIN},
 		};
 
-		if (poll(events, 5, timeout_ms(launch)) < 0 && errno != EINTR) {
+		if (poll(events, 6, timeout_ms(launch)) < 0 && errno != EINTR) {
 			kill_all(launch);
 			break;
 		}
@@ -182,6 +189,8 @@ void watch(struct launch *launch)
 			launch->status_fd = -1;
 			kill_all(launch);
 		}
+		if (events[5].revents != 0)
+			on_listener(launch, events[5].revents);
 		if (events[3].revents != 0)
 			on_job(launch);
 		else if (events[2].revents != 0)
