@@ -251,7 +251,9 @@ def finish(prepared: Prepared, launch: Launch) -> Result:
     if failed is not None:
         raise set_up_failed(prepared.plan, failed)
     try:
-        return report.result(prepared.policy, prepared.plan, argv, records, report.start_seconds(records))
+        result = report.result(prepared.policy, prepared.plan, argv, records, report.start_seconds(records))
+        table = report.denied(records)
+        return _with_denials(result, prepared.policy, table) if table else result
     except ValueError as error:
         raise SetupFailed(
             "HB612",
@@ -259,6 +261,15 @@ def finish(prepared: Prepared, launch: Launch) -> Result:
             why="hardbox-launch was killed, or is not the one of this installation",
             instead="run it again; if it happens again: hardbox doctor",
         ) from error
+
+
+def _with_denials(result: Result, policy: Policy, table: bytes) -> Result:
+    """Add what was refused. Raises ValueError if the table is none."""
+    from hardbox import denials  # noqa: PLC0415 (only where something was refused)
+
+    found = denials.parse(table)
+    told = denials.explain(found, denials.inputs_of(policy))
+    return replace(result, denials=told, denials_dropped=found.dropped)
 
 
 class Forwarding:

@@ -27,15 +27,16 @@ from hardbox.plan.steps import Landlock
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hardbox.denials import Denial
     from hardbox.errors import HardboxError
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
 
 SCHEMA: Final = "hardbox.report/1"
 # Numbers of wire.h, enum hb_record_type, and below enum hb_cause.
-_FAILED, _READ, _STARTED, _NO_EXEC, _ENDED = 1, 2, 3, 4, 5
+_FAILED, _READ, _STARTED, _NO_EXEC, _ENDED, _DENIED = 1, 2, 3, 4, 5, 6
 # The least that a record of each type holds (wire.h).
-_SIZES: Final = {_FAILED: 8, _READ: 1, _STARTED: 8, _NO_EXEC: 4, _ENDED: 40}
+_SIZES: Final = {_FAILED: 8, _READ: 1, _STARTED: 8, _NO_EXEC: 4, _ENDED: 40, _DENIED: 16}
 _CAUSE_WALL, _CAUSE_CALLER, _CAUSE_LOST = 1, 2, 3
 _NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 _CAPABILITY_SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
@@ -113,6 +114,8 @@ class Result:
     limit:     "wall" if a limit ended it, else None.
     seconds, user_seconds, system_seconds, max_rss_bytes: of the whole sandbox.
     start_seconds: from the launcher's first step to the command's exec.
+    denials:   what was refused to the job, and why; empty if nothing was, or nobody listened.
+    denials_dropped: refused calls beyond what the launcher keeps.
     stdout, stderr: captured output, if it was asked for.
     landlock:  what the second wall covers: "files", "tcp", "scopes" (abstract sockets and signals),
                as far as this kernel's ABI goes; its steps have all succeeded.
@@ -137,6 +140,8 @@ class Result:
     landlock: tuple[str, ...] = ()
     loosened: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     optional: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    denials: tuple[Denial, ...] = ()
+    denials_dropped: int = 0
     stdout: bytes | None = None
     stderr: bytes | None = None
 
@@ -168,6 +173,8 @@ class Result:
             "user_seconds": self.user_seconds,
             "system_seconds": self.system_seconds,
             "max_rss_bytes": self.max_rss_bytes,
+            "denials": [denial.to_json() for denial in self.denials],
+            "denials_dropped": self.denials_dropped,
         }
 
 
@@ -218,6 +225,11 @@ def no_exec(records: tuple[Record, ...]) -> int:
             number: int = struct.unpack_from("<i", record.payload)[0]
             return number
     return 0
+
+
+def denied(records: tuple[Record, ...]) -> bytes:
+    """Give the launcher's table of refused calls (hardbox/denials), empty if nothing was refused."""
+    return b"".join(record.payload for record in records if record.kind == _DENIED)
 
 
 def read_enforced(records: tuple[Record, ...]) -> Enforced:

@@ -187,6 +187,22 @@ def number(call: str, machine: str) -> int:
     return _number(_binding(), call, machine)
 
 
+def call_name(number: int, machine: str) -> str:
+    """Give the name of a system call by its number on `machine`, or "call N" where it is not known."""
+    from hardbox.filters.syscall_names import NEWER  # noqa: PLC0415 (see compile_rules)
+
+    for name, known in NEWER.items():
+        if number == known:
+            return name
+    try:
+        binding = _binding()
+        arch = {"x86_64": binding.Arch.X86_64, "aarch64": binding.Arch.AARCH64}[machine]
+        found = binding.resolve_syscall(arch, number)
+    except (HostUnfit, KeyError, ValueError):
+        return f"call {number}"
+    return found.decode() if isinstance(found, bytes) else str(found)
+
+
 def library_version() -> tuple[int, int, int]:
     """Give libseccomp's version. Raises HostUnfit HB541 if there is none."""
     import ctypes  # noqa: PLC0415 (for a report only)
