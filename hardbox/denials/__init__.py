@@ -114,7 +114,7 @@ def lines(denials: tuple[Denial, ...], dropped: int, profile: str, *, most: int 
     block = [f"{things} denied by profile {profile}"]
     for denial in denials[:most]:
         process = f" by {denial.process}" if denial.process else ""
-        times = f" ×{denial.count}" if denial.count > 1 else ""
+        times = f" \N{MULTIPLICATION SIGN}{denial.count}" if denial.count > 1 else ""
         sure = "" if denial.sure == CERTAIN else f" ({denial.sure})"
         block.append(f"  {denial.what}{times}{process}   {denial.where}{sure}: {denial.why}")
         risk = f"; risk {denial.risk}" if denial.risk else ""

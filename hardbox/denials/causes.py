@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from hardbox.filters.model import Filter, Group, Row
 
 FILTER, PROFILE, EXEC, LISTENER, FLOOR, UNKNOWN = "filter", "profile", "exec", "listener", "floor", "unknown"
-_LISTENER_WHY: Final = (
-    "the supervisor listens to refused calls, and the kernel allows one listener: of two it would ask the job's"
-)
+_LISTENER_WHY: Final = "the supervisor listens, and of two listeners the kernel would ask the job's"
 _UNKNOWN_WHY: Final = "no rule names it: a call that nobody has judged does not exist here"
 
 

@@ -44,9 +44,7 @@ def smallest(model: Filter, inputs: Inputs, cause: Cause, call: str, args: Seque
     return _ALONE, risks.RISKS.get(cause.group, risks.UNKNOWN)
 
 
-def _candidates(
-    model: Filter, inputs: Inputs, cause: Cause, call: str
-) -> Iterator[tuple[Inputs, str, str]]:
+def _candidates(model: Filter, inputs: Inputs, cause: Cause, call: str) -> Iterator[tuple[Inputs, str, str]]:
     risk = risks.RISKS.get(cause.group, risks.UNKNOWN)
     if cause.kind == causes.EXEC:
         text = "--set filesystem.exec=anywhere --loosen 'filesystem.exec=REASON', or --profile build"
@@ -68,9 +66,7 @@ def _candidates(
         yield replace(inputs, refuse=names), text, risks.REFUSED
     known = inputs.filter in FILTER_ORDER
     for wider in FILTER_ORDER[FILTER_ORDER.index(inputs.filter) + 1 :] if known else ():
-        text = (
-            f"--set seccomp.filter={wider} --loosen 'seccomp.filter=REASON', or --profile {wider}"
-        )
+        text = f"--set seccomp.filter={wider} --loosen 'seccomp.filter=REASON', or --profile {wider}"
         yield replace(inputs, filter=wider), text, risks.RISKS.get(cause.group, risks.FILTER)
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 RISKS: Final = {
-    "io-uring": "high: its operations pass by every system call filter, and the kernel code has a long history of bugs",
-    "tracing": "medium: processes of the sandbox can read and change one another; kernel code of ptrace(2) opens up",
-    "profiling": "high: performance counters tell about other processes, and their kernel code has a history of bugs",
+    "io-uring": "high: its operations pass by every filter, and its kernel code has a history of bugs",
+    "tracing": "medium: processes of the sandbox can read and change one another",
+    "profiling": "high: tells about other processes, and its kernel code has a history of bugs",
     "sysv-ipc": "low: shared memory and semaphores that no limit of the job counts",
     "watching": "low: tells which files of /usr the host opens; instances are counted per host user",
     "page-cache": "low: tells what other programs read lately",

@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from hardbox.filters.model import Row, Rules
     from hardbox.policy import Seccomp
 
-__all__ = ["SILENT", "TELLING", "WATCHING", "CompiledFilter", "cache_folder", "compile_filter", "library_version", "read_filter", "shipped"]
+__all__ = [
+    "SILENT",
+    "TELLING",
+    "WATCHING",
+    "CompiledFilter",
+    "cache_folder",
+    "compile_filter",
+    "library_version",
+    "read_filter",
+    "shipped",
+]
 
 MACHINES: Final = ("x86_64", "aarch64")
 # What the supervisor hears of a job's calls (SeccompFilter of the plan): nothing; what is refused;
@@ -249,7 +259,16 @@ def _key(inputs: tuple[object, ...], given: bytes, machine: str) -> str:
         digest.update(repr(name).encode() + hashlib.sha256(content).digest())
     here = os.path.dirname(__file__)
     ours = [
-        f"{here}/{name}" for name in ("__init__.py", "model.py", "floor.py", "bpf.py", "syscall_names.py", "quiet.py", "observed.py")
+        f"{here}/{name}"
+        for name in (
+            "__init__.py",
+            "model.py",
+            "floor.py",
+            "bpf.py",
+            "syscall_names.py",
+            "quiet.py",
+            "observed.py",
+        )
     ]
     for path in (*ours, *library_files()):
         found = os.stat(path)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 QUIET: Final[Mapping[str, str]] = MappingProxyType(
     {
         "clone3": "the C library, for every thread and posix_spawn(3); it falls back to clone",
+        "get_mempolicy": "libnuma, as it is loaded (ps); it goes on as on a machine of one node",
         "openat2": "libraries that walk paths safely; they fall back to openat",
     }
 )
