@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SIGKILL: Final = 9
 _SIGXCPU: Final = 24
 _SIGXFSZ: Final = 25
+_SIGSYS: Final = 31
 _EXECUTABLE: Final = 0o111
 _MOSTLY: Final = 0.75
 
@@ -115,6 +116,8 @@ def _limit_of(result: Result, policy: Policy) -> Iterator[str]:
     cpu = result.user_seconds + result.system_seconds
     if result.signal == _SIGXFSZ:
         yield "ended by SIGXFSZ: a file grew beyond limits.file_size"
+    elif result.signal == _SIGSYS:
+        yield "ended by SIGSYS: a call of another architecture (i386, x32), or a filter of its own"
     elif result.signal in (_SIGKILL, _SIGXCPU) and cpu >= _MOSTLY * policy.limits.cpu_time:
         yield "ended by a signal, after the CPU time that limits.cpu_time gives a process"
 

@@ -19,6 +19,8 @@ from hardbox.errors import HardboxError, plain
 from hardbox.filters import model as models
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hardbox.filters.model import Filter
     from hardbox.policy import Policy
 
@@ -52,6 +54,14 @@ class Denial:
     allow: str
     risk: str
     sure: str
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, object]) -> Denial:
+        """Read it from a report; whatever is missing is empty."""
+        count = row.get("count")
+        texts = [str(row.get(name, "")) for name in ("process", "where", "why", "allow", "risk", "sure")]
+        kind, what = str(row.get("kind", "")), str(row.get("what", ""))
+        return cls(kind, what, count if isinstance(count, int) else 1, *texts)
 
     def to_json(self) -> dict[str, object]:
         """Give it as plain values."""

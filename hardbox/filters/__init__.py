@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hardbox import cache, data, files
 from hardbox.cache import cache_folder
-from hardbox.errors import HostUnfit, ProfileError
+from hardbox.errors import HostUnfit, ProfileError, SetupFailed
 from hardbox.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def compile_filter(
     machine: as of uname(2): "x86_64" or "aarch64".
     tells:   SILENT, TELLING or WATCHING. The answer to every call is the same.
     Raises ProfileError HB402..HB404 or HB450..HB462, Refused HB230 (a file that others can change),
-    HostUnfit HB540 (machine) or HB541 (no libseccomp).
+    HostUnfit HB540 (machine) or HB541 (no libseccomp), SetupFailed HB631 (with `tells`: no sendmsg).
     """
     if machine not in MACHINES:
         raise HostUnfit(
@@ -122,7 +122,10 @@ def compile_filter(
     key = _key((*inputs, tells), given, machine)
     bpf = cache.get(key)
     if not bpf or len(bpf) % 8:
-        bpf = compile_rules(_rules(*inputs, given, tells), machine, tells)
+        rules = _rules(*inputs, given, tells)
+        if tells and ("sendmsg" not in rules.allow or any(r.call == "sendmsg" for r in rules.refuse_when)):
+            raise _no_hand_over(wanted.filter)
+        bpf = compile_rules(rules, machine, tells)
         cache.put(key, bpf)
     return CompiledFilter(bpf, hashlib.sha256(bpf).hexdigest(), *inputs, tells)
 
@@ -172,6 +175,17 @@ def compile_rules(rules: Rules, machine: str, tells: int = SILENT) -> bytes:
             f"the filter does not become a program: {error}",
             instead="fewer groups or rows",
         ) from error
+
+
+def _no_hand_over(name: str) -> SetupFailed:
+    """Make the error for a filter under which init could not hand the listener over (launch/filter.c)."""
+    return SetupFailed(
+        "HB631",
+        "the filter does not allow sendmsg, so that nobody could hear what it refuses",
+        value=f"seccomp.filter = {name}",
+        why="init hands the supervisor its listener by this call, when the filter stands already",
+        instead="allow sendmsg, whatever its arguments are, or --set seccomp.denials=silent",
+    )
 
 
 def _filtered() -> bool:
