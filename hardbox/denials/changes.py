@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from hardbox.filters.model import Filter
 
 NEVER: Final = "no profile and no filter can allow it"
+_CAPABLE: Final = "nothing: beyond the filter the kernel asks for a capability, and no job keeps one"
+# What the kernel does for nobody without a capability of the first user namespace, or (sockets)
+# of one that no profile may keep.
+_NEED_CAPABILITY: Final = frozenset(
+    (
+        *("reboot", "swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "vhangup", "settimeofday"),
+        *("sethostname", "setdomainname", "clock_settime", "stime", "iopl", "ioperm", "open_by_handle_at"),
+        *("init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "lookup_dcookie"),
+    )
+)
+_PACKET, _RAW, _SOCKET_TYPE = 17, 3, 0xF
 _NO_CALL: Final = "nothing: this kernel interface knows no such call"
 _ALONE: Final = "a filter file of your own that does not extend a shipped one; see docs/filters.md"
 
@@ -32,6 +43,10 @@ def smallest(model: Filter, inputs: Inputs, cause: Cause, call: str, args: Seque
         return _NO_CALL, ""
     if cause.floor:
         return NEVER, ""
+    if call in _NEED_CAPABILITY or (
+        call == "socket" and (args[0] == _PACKET or args[1] & _SOCKET_TYPE == _RAW)
+    ):
+        return _CAPABLE, ""
     for wanted, text, risk in _candidates(model, inputs, cause, call):
         if _allowed(wanted, call, args):
             return text, risk
