@@ -15,13 +15,15 @@ from hardbox import plan as planning
 from hardbox.engines.failures import set_up_failed
 from hardbox.engines.namespaces import FORWARDED, Launch, Streams
 from hardbox.engines.pumps import Drain, Feed
-from hardbox.errors import SetupFailed, Usage
+from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.plan import steps, trees
+from hardbox.policy import Bind
 from hardbox.profile import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hardbox.host import HostFacts
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
     from hardbox.refusals import PathFact
@@ -53,9 +55,12 @@ def load_profile(
     return profile.load(name_or_path, settings, reasons or {})
 
 
-def prepare(policy: Policy, argv: Sequence[str], *, workdir: str | None = None) -> Prepared:
+def prepare(
+    policy: Policy, argv: Sequence[str], *, workdir: str | None = None, explain: bool = False
+) -> Prepared:
     """Check everything and make the plan; starts nothing, needs no privilege.
 
+    explain: look at calls that name files, addresses, processes and ids too, to say which failed.
     Raises Usage, Refused, HostUnfit or ProfileError.
     """
     facts = host.read_facts()
@@ -68,10 +73,14 @@ def prepare(policy: Policy, argv: Sequence[str], *, workdir: str | None = None) 
         refuse=refuse,
         keep=policy.capabilities.keep,
         machine=facts.machine,
-        tells=filters.SILENT if policy.seccomp.denials == "silent" else filters.TELLING,
+        tells=filters.WATCHING if explain else _tells(policy),
     )
     command = planning.Command(_words(argv), _inside(workdir), _cwd())
     return Prepared(policy, planning.build(policy, facts, paths, compiled, command), paths)
+
+
+def _tells(policy: Policy) -> int:
+    return filters.SILENT if policy.seccomp.denials == "silent" else filters.TELLING
 
 
 def make_plan(  # noqa: PLR0913 (all by keyword, as `run`)
@@ -252,8 +261,8 @@ def finish(prepared: Prepared, launch: Launch) -> Result:
         raise set_up_failed(prepared.plan, failed)
     try:
         result = report.result(prepared.policy, prepared.plan, argv, records, report.start_seconds(records))
-        table = report.denied(records)
-        return _with_denials(result, prepared.policy, table) if table else result
+        refused, seen = report.denied(records), report.observed(records)
+        return _with_denials(result, prepared.policy, refused, seen) if refused or seen else result
     except ValueError as error:
         raise SetupFailed(
             "HB612",
@@ -263,13 +272,34 @@ def finish(prepared: Prepared, launch: Launch) -> Result:
         ) from error
 
 
-def _with_denials(result: Result, policy: Policy, table: bytes) -> Result:
-    """Add what was refused. Raises ValueError if the table is none."""
+def _with_denials(result: Result, policy: Policy, refused: bytes, seen: bytes) -> Result:
+    """Add what was refused, and what was asked for in vain. Raises ValueError if a table is none."""
     from hardbox import denials  # noqa: PLC0415 (only where something was refused)
 
-    found = denials.parse(table)
-    told = denials.explain(found, denials.inputs_of(policy))
-    return replace(result, denials=told, denials_dropped=found.dropped)
+    told: tuple[denials.Denial, ...] = ()
+    dropped = 0
+    if refused:
+        found = denials.parse(refused)
+        told, dropped = denials.explain(found, denials.inputs_of(policy)), found.dropped
+    if seen:
+        facts = host.read_facts()
+        more, lost = denials.observed(
+            seen, policy, facts.machine, lambda path: _unshowable(policy, facts, path)
+        )
+        told, dropped = (*told, *more), dropped + lost
+    return replace(result, denials=told, denials_dropped=dropped)
+
+
+def _unshowable(policy: Policy, facts: HostFacts, path: str) -> str:
+    """Say why `--read PATH` would be refused, "" if it would not be."""
+    files = policy.filesystem
+    wider = replace(policy, filesystem=replace(files, read=(*files.read, Bind(path, path))))
+    try:
+        broken = refusals.broken(wider, facts, trees.look_all(wider))
+        mine = [one for one in broken if path in one.value]
+        return mine[0].what if mine else ""
+    except HardboxError as error:
+        return error.what
 
 
 class Forwarding:

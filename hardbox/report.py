@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "hardbox.report/1"
 # Numbers of wire.h, enum hb_record_type, and below enum hb_cause.
-_FAILED, _READ, _STARTED, _NO_EXEC, _ENDED, _DENIED = 1, 2, 3, 4, 5, 6
+_FAILED, _READ, _STARTED, _NO_EXEC, _ENDED, _DENIED, _OBSERVED = 1, 2, 3, 4, 5, 6, 7
 # The least that a record of each type holds (wire.h).
-_SIZES: Final = {_FAILED: 8, _READ: 1, _STARTED: 8, _NO_EXEC: 4, _ENDED: 40, _DENIED: 16}
+_SIZES: Final = {_FAILED: 8, _READ: 1, _STARTED: 8, _NO_EXEC: 4, _ENDED: 40, _DENIED: 16, _OBSERVED: 16}
 _CAUSE_WALL, _CAUSE_CALLER, _CAUSE_LOST = 1, 2, 3
 _NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 _CAPABILITY_SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
@@ -230,6 +230,11 @@ def no_exec(records: tuple[Record, ...]) -> int:
 def denied(records: tuple[Record, ...]) -> bytes:
     """Give the launcher's table of refused calls (hardbox/denials), empty if nothing was refused."""
     return b"".join(record.payload for record in records if record.kind == _DENIED)
+
+
+def observed(records: tuple[Record, ...]) -> bytes:
+    """Give the launcher's table of calls that were in vain, empty without --explain."""
+    return b"".join(record.payload for record in records if record.kind == _OBSERVED)
 
 
 def read_enforced(records: tuple[Record, ...]) -> Enforced:

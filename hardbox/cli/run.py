@@ -47,14 +47,14 @@ def main(argv: list[str], seal: str = "", began: int = 0) -> int:
 
 def _run(request: Request, out: ReportFile | None, seal: str, began: int) -> int:
     policy = api.load_profile(request.profile, request.settings, request.reasons)
-    prepared = api.prepare(policy, request.command, workdir=request.workdir)
+    prepared = api.prepare(policy, request.command, workdir=request.workdir, explain=request.explain)
     if out is not None:
         out.open([bind.source for bind in policy.filesystem.write])
     weaker.say(prepared)
     with api.Forwarding() as forward:
         launch = Launch(prepared.plan, dict(os.environ), Streams())
         forward.to(launch)
-        if seal and out is None:
+        if seal and out is None and not request.explain:
             seals.keep(seal, policy, prepared.plan, prepared.paths, programs(), began)
         result = api.finish(prepared, launch)
     if out is not None and (problem := out.write(result.to_json())):

@@ -8,65 +8,26 @@ files that the filter was made of.
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hardbox import filters
-from hardbox.denials import calls, causes, changes
+from hardbox.denials import calls, causes, changes, seen
 from hardbox.denials.causes import Inputs
+from hardbox.denials.denial import CERTAIN, LIKELY, Denial
 from hardbox.denials.rows import Row, Table, parse
-from hardbox.errors import HardboxError, plain
+from hardbox.errors import HardboxError
 from hardbox.filters import model as models
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from hardbox.filters.model import Filter
     from hardbox.policy import Policy
 
-__all__ = ["Denial", "Inputs", "Row", "Table", "explain", "inputs_of", "lines", "parse"]
+__all__ = ["Denial", "Inputs", "Row", "Table", "explain", "inputs_of", "lines", "observed", "parse"]
 
-CERTAIN, LIKELY, POSSIBLE = "certain", "likely", "possible"
 _MOST_SHOWN: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """One thing that was refused.
-
-    kind:    "syscall", "file", "network", "capability" or "signal".
-    what:    the call, in words.
-    count:   how often.
-    process: name of the thread that was first, "" if it is not known.
-    where:   the file and group, or the key, that refused it.
-    why:     the reason that stands there.
-    allow:   the smallest change that allows it.
-    risk:    what that change costs: "low", "medium" or "high", and why; "" if there is no change.
-    sure:    "certain", "likely" or "possible".
-    """
-
-    kind: str
-    what: str
-    count: int
-    process: str
-    where: str
-    why: str
-    allow: str
-    risk: str
-    sure: str
-
-    @classmethod
-    def from_json(cls, row: Mapping[str, object]) -> Denial:
-        """Read it from a report; whatever is missing is empty."""
-        count = row.get("count")
-        texts = [str(row.get(name, "")) for name in ("process", "where", "why", "allow", "risk", "sure")]
-        kind, what = str(row.get("kind", "")), str(row.get("what", ""))
-        return cls(kind, what, count if isinstance(count, int) else 1, *texts)
-
-    def to_json(self) -> dict[str, object]:
-        """Give it as plain values."""
-        texts = ("kind", "what", "process", "where", "why", "allow", "risk", "sure")
-        return {name: plain(getattr(self, name)) for name in texts} | {"count": self.count}
 
 
 def inputs_of(policy: Policy) -> Inputs:
@@ -98,6 +59,21 @@ def explain(table: Table, inputs: Inputs, *, same: bool = True) -> tuple[Denial,
         key = denial.what, denial.where
         found[key] = replace(found[key], count=found[key].count + row.count) if key in found else denial
     return tuple(found.values())
+
+
+def observed(
+    data: bytes, policy: Policy, machine: str, may_show: Callable[[str], str]
+) -> tuple[tuple[Denial, ...], int]:
+    """Explain what --explain saw; gives the denials, and how many observations found no room.
+
+    may_show: see `seen.judge`. Raises ValueError.
+    """
+    rows, dropped = seen.parse(data)
+
+    def name_of(number: int) -> str:
+        return filters.call_name(number, machine)
+
+    return seen.judge(rows, policy, name_of, may_show), dropped
 
 
 def _explained(row: Row, model: Filter, inputs: Inputs, *, same: bool) -> Denial:

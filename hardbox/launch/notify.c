@@ -2,7 +2,7 @@
  *
  * The decision is the filter's: its program, run once more over the registers that the kernel has
  * kept of the call, says which errno. A call is never let through here; where the program has no
- * refusal to give, the answer is EPERM. Nothing of the job's memory is read, so nothing that a
+ * refusal to give, the answer is EPERM (but for `look_on`). Nothing of the job's memory is read, so nothing that a
  * thread changes meanwhile counts.
  *
  * Run by: the supervisor, out of its event loop: one notification in each turn, so that signals, the
@@ -21,6 +21,7 @@
 #include <linux/seccomp.h>
 
 #include "bpf.h"
+#include "observe.h"
 
 /* From here on a job pays for its refusals: nine tenths of the time the listener rests, and the
  * callers wait. The supervisor then takes at most a tenth of a CPU. */
@@ -89,7 +90,7 @@ static void take_rest(struct launch *launch)
 }
 
 /* Empty if the thread is gone, or another has its number by now. */
-static void read_comm(int listener, const struct seccomp_notif *call, char comm[HB_COMM_MAX])
+void comm_of(int listener, const struct seccomp_notif *call, char comm[HB_COMM_MAX])
 {
 	char path[40];
 	char name[HB_COMM_MAX] = {0};
@@ -136,8 +137,23 @@ static void count(int listener, const struct seccomp_notif *call, const struct h
 		table.dropped++;
 		return;
 	}
-	read_comm(listener, call, seen.comm);
+	comm_of(listener, call, seen.comm);
 	table.row[table.count++] = seen;
+}
+
+/* With --explain, a call that the filter allows and wants looked at: the kernel goes on with it, by
+ * the same registers that the filter has judged. Only here is a call let go on, and only if the
+ * filter itself says so. */
+static void look_on(struct launch *launch, const struct seccomp_notif *call)
+{
+	struct seccomp_notif_resp reply = {.id = call->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+	struct hb_seen seen;
+	int worth = observe(launch->listener, call, &seen);
+
+	if (ioctl(launch->listener, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
+		give_up(launch);
+	if (worth)
+		observe_keep(&seen);
 }
 
 void on_listener(struct launch *launch, short events)
@@ -158,9 +174,14 @@ void on_listener(struct launch *launch, short events)
 			give_up(launch);
 		return;
 	}
-	if (filter != NULL &&
-	    bpf_run(filter->field[0].bytes, filter->field[0].length, &call.data, &answer) == 0 &&
-	    (answer.action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF &&
+	if (filter == NULL ||
+	    bpf_run(filter->field[0].bytes, filter->field[0].length, &call.data, &answer) < 0)
+		answer = (struct hb_answer){0};
+	if (answer.action == SECCOMP_RET_USER_NOTIF && filter->field[1].number == HB_SECCOMP_WATCH) {
+		look_on(launch, &call);
+		return;
+	}
+	if ((answer.action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF &&
 	    (answer.action & SECCOMP_RET_DATA) != 0)
 		error = answer.action & SECCOMP_RET_DATA;
 	reply.id = call.id;

@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include <linux/seccomp.h>
+
 #include "launch.h"
 
 #define HB_DENIALS_MAX 128u
@@ -34,6 +36,8 @@ void listener_take(struct launch *launch, int descriptor);
 int listener_poll(struct launch *launch);
 /* Answer one notification; give the listener up when nobody is left who could make one. */
 void on_listener(struct launch *launch, short events);
+/* The name of the thread that makes a call; empty if it is gone. */
+void comm_of(int listener, const struct seccomp_notif *call, char comm[HB_COMM_MAX]);
 /* All that was refused so far. */
 const struct hb_denials *denials(void);
 

@@ -17,6 +17,7 @@
 
 #include "io.h"
 #include "notify.h"
+#include "observe.h"
 #include "sha256.h"
 #include "sys.h"
 
@@ -33,6 +34,14 @@ void denials_record(const struct launch *launch)
 
 	if (table->count > 0)
 		(void)record_write(launch->status_fd, HB_RECORD_DENIED, table, table_size(table),
+				   NULL, 0);
+
+	const struct hb_observations *seen = observations();
+
+	if (seen->count > 0)
+		(void)record_write(launch->status_fd, HB_RECORD_OBSERVED, seen,
+				   offsetof(struct hb_observations, row) +
+				       seen->count * sizeof(seen->row[0]),
 				   NULL, 0);
 }
 

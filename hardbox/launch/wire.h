@@ -36,6 +36,7 @@ enum hb_record_type {
 	HB_RECORD_STARTED = 3, /* u64 ns since the supervisor began */
 	HB_RECORD_NO_EXEC = 4, /* i32 errno */
 	HB_RECORD_DENIED = 6,  /* struct hb_denials as far as it is filled (notify.h) */
+	HB_RECORD_OBSERVED = 7, /* struct hb_observations as far as it is filled (observe.h) */
 	HB_RECORD_ENDED = 5,   /* i32 wait status, u32 cause, u64 wall ns, user us, system us, max RSS KiB */
 };
 

@@ -121,8 +121,9 @@ def test_a_refusal_and_the_change_that_allows_it(
     report = f"{place}/report.json"
     base = ("run", "--profile", case.profile, "--report", report)
     done = hardbox(*base, "--", *case.command)
-    (found, *_) = [row for row in denials(report) if row["what"].startswith(case.what)] or [None]
-    assert found is not None, (done.stderr, denials(report))
+    matching = [row for row in denials(report) if row["what"].startswith(case.what)]
+    assert matching, (done.stderr, denials(report))
+    found = matching[0]
     assert case.allow in found["allow"], found
     assert found["sure"] == "certain"
     assert found["kind"] == "syscall"
