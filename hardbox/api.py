@@ -15,13 +15,15 @@ from hardbox import plan as planning
 from hardbox.engines.failures import set_up_failed
 from hardbox.engines.namespaces import FORWARDED, Launch, Streams
 from hardbox.engines.pumps import Drain, Feed
-from hardbox.errors import SetupFailed, Usage
+from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.plan import steps, trees
+from hardbox.policy import Bind
 from hardbox.profile import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hardbox.host import HostFacts
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
     from hardbox.refusals import PathFact
@@ -54,13 +56,18 @@ def load_profile(
 
 
 def prepare(
-    policy: Policy, argv: Sequence[str], *, workdir: str | None = None, elsewhere: bool = False
+    policy: Policy,
+    argv: Sequence[str],
+    *,
+    workdir: str | None = None,
+    elsewhere: bool = False,
+    explain: bool = False,
 ) -> Prepared:
     """Check everything and make the plan; starts nothing, needs no privilege.
 
     elsewhere: the plan is kept and may be launched from another session or service, so it must not
                name the cgroup that we are in; its memory is watched.
-
+    explain: look at calls that name files, addresses, processes and ids too, to say which failed.
     Raises Usage, Refused, HostUnfit or ProfileError.
     """
     facts = host.read_facts()
@@ -71,10 +78,18 @@ def prepare(
     refusals.check(policy, facts, paths)
     refuse = ("memfd",) if policy.filesystem.exec == "shown" else ()
     compiled = filters.compile_filter(
-        policy.seccomp, refuse=refuse, keep=policy.capabilities.keep, machine=facts.machine
+        policy.seccomp,
+        refuse=refuse,
+        keep=policy.capabilities.keep,
+        machine=facts.machine,
+        tells=filters.WATCHING if explain else _tells(policy),
     )
     command = planning.Command(_words(argv), _inside(workdir), _cwd())
     return Prepared(policy, planning.build(policy, facts, paths, compiled, command), paths)
+
+
+def _tells(policy: Policy) -> int:
+    return filters.SILENT if policy.seccomp.denials == "silent" else filters.TELLING
 
 
 def make_plan(  # noqa: PLR0913 (all by keyword, as `run`)
@@ -256,10 +271,12 @@ def finish(prepared: Prepared, launch: Launch) -> Result:
     if failed is not None:
         raise set_up_failed(prepared.plan, failed)
     try:
-        return report.result(
+        result = report.result(
             *(prepared.policy, prepared.plan, argv, records, report.start_seconds(records)),
             sampled=launch.sampled,
         )
+        refused, seen = report.denied(records), report.observed(records)
+        return _with_denials(result, prepared.policy, refused, seen) if refused or seen else result
     except ValueError as error:
         raise SetupFailed(
             "HB612",
@@ -267,6 +284,36 @@ def finish(prepared: Prepared, launch: Launch) -> Result:
             why="hardbox-launch was killed, or is not the one of this installation",
             instead="run it again; if it happens again: hardbox doctor",
         ) from error
+
+
+def _with_denials(result: Result, policy: Policy, refused: bytes, seen: bytes) -> Result:
+    """Add what was refused, and what was asked for in vain. Raises ValueError if a table is none."""
+    from hardbox import denials  # noqa: PLC0415 (only where something was refused)
+
+    told: tuple[denials.Denial, ...] = ()
+    dropped = 0
+    if refused:
+        found = denials.parse(refused)
+        told, dropped = denials.explain(found, denials.inputs_of(policy)), found.dropped
+    if seen:
+        facts = host.read_facts()
+        more, lost = denials.observed(
+            seen, policy, facts.machine, lambda path: _unshowable(policy, facts, path)
+        )
+        told, dropped = (*told, *more), dropped + lost
+    return replace(result, denials=told, denials_dropped=dropped)
+
+
+def _unshowable(policy: Policy, facts: HostFacts, path: str) -> str:
+    """Say why `--read PATH` would be refused, "" if it would not be."""
+    files = policy.filesystem
+    wider = replace(policy, filesystem=replace(files, read=(*files.read, Bind(path, path))))
+    try:
+        broken = refusals.broken(wider, facts, trees.look_all(wider))
+        mine = [one for one in broken if path in one.value]
+        return mine[0].what if mine else ""
+    except HardboxError as error:
+        return error.what
 
 
 class Forwarding:

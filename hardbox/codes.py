@@ -213,6 +213,16 @@ _OTHERS: Final = (
     Code("HB612", "hardbox-launch spoke nonsense or fell silent", "run it again; then hardbox doctor"),
     Code("HB613", "the probe of hardbox verify is not installed", "install hardbox again"),
     Code("HB614", "hardbox verify could not finish", "run it again; report it if it happens again"),
+    Code(
+        "HB630",
+        "somebody around this process listens to its system calls already",
+        "--set seccomp.denials=silent, or run it outside of that container",
+    ),
+    Code(
+        "HB631",
+        "the filter does not allow sendmsg, by which the supervisor is given its listener",
+        "allow it, or --set seccomp.denials=silent",
+    ),
 )
 
 CODES: Final[Mapping[str, Code]] = MappingProxyType(

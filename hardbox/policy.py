@@ -25,6 +25,8 @@ GRANT_MODES: Final = ("none", "read", "any")
 NETWORK_MODES: Final = ("none", "loopback", "allow", "bridge")
 # From most to least strict; a filter extends the one before it and only adds.
 FILTER_ORDER: Final = ("strict", "baseline", "build", "inspect")
+# What becomes of refused system calls beside the refusal itself.
+DENIAL_MODES: Final = ("explained", "silent")
 # Protections whose absence a profile may accept, with a reason ([optional]).
 OPTIONAL: Final = ("landlock", "memory-total")
 # capabilities(7), by number, without "CAP_".
@@ -121,11 +123,15 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Seccomp:
-    """[seccomp] filter: a shipped name or a file; add/refuse: names of rule groups."""
+    """[seccomp] filter: a shipped name or a file; add/refuse: names of rule groups.
+
+    denials: "explained": the supervisor hears of what is refused, and says so afterwards; "silent".
+    """
 
     filter: str = "strict"
     add: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
+    denials: str = "explained"
 
 
 @dataclass(frozen=True, slots=True)

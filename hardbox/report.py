@@ -36,6 +36,7 @@ from hardbox.plan.steps import Landlock
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hardbox.denials import Denial
     from hardbox.errors import HardboxError
     from hardbox.limit_report import Limit, Sample
     from hardbox.plan import LaunchPlan
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 SCHEMA: Final = "hardbox.report/1"
 # Numbers of wire.h, enum hb_record_type, and below enum hb_cause.
 _FAILED, _READ, _STARTED, _NO_EXEC, _ENDED = 1, 2, 3, 4, 5
-_SAMPLE, _LIMITS = 8, 9
+_DENIED, _OBSERVED, _SAMPLE, _LIMITS = 6, 7, 8, 9
 # The least that a record of each type holds (wire.h).
 _SIZES: Final = {
     _FAILED: 8,
@@ -52,6 +53,8 @@ _SIZES: Final = {
     _STARTED: 8,
     _NO_EXEC: 4,
     _ENDED: 40,
+    _DENIED: 16,
+    _OBSERVED: 16,
     _SAMPLE: SAMPLE_SIZE,
     _LIMITS: TOTAL_SIZE,
 }
@@ -134,6 +137,8 @@ class Result:
     samples:   what the job used while it ran, if that was asked for.
     seconds, user_seconds, system_seconds, max_rss_bytes: of the whole sandbox.
     start_seconds: from the launcher's first step to the command's exec.
+    denials:   what was refused to the job, and why; empty if nothing was, or nobody listened.
+    denials_dropped: refused calls beyond what the launcher keeps.
     stdout, stderr: captured output, if it was asked for.
     landlock:  what the second wall covers: "files", "tcp", "scopes" (abstract sockets and signals),
                as far as this kernel's ABI goes; its steps have all succeeded.
@@ -160,6 +165,8 @@ class Result:
     optional: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     limits: tuple[Limit, ...] = ()
     samples: tuple[Sample, ...] | None = None
+    denials: tuple[Denial, ...] = ()
+    denials_dropped: int = 0
     stdout: bytes | None = None
     stderr: bytes | None = None
 
@@ -193,6 +200,8 @@ class Result:
             "max_rss_bytes": self.max_rss_bytes,
             "limits": [limit.to_json() for limit in self.limits],
             **({} if self.samples is None else {"samples": [sample.to_json() for sample in self.samples]}),
+            "denials": [denial.to_json() for denial in self.denials],
+            "denials_dropped": self.denials_dropped,
         }
 
 
@@ -243,6 +252,16 @@ def no_exec(records: tuple[Record, ...]) -> int:
             number: int = struct.unpack_from("<i", record.payload)[0]
             return number
     return 0
+
+
+def denied(records: tuple[Record, ...]) -> bytes:
+    """Give the launcher's table of refused calls (hardbox/denials), empty if nothing was refused."""
+    return b"".join(record.payload for record in records if record.kind == _DENIED)
+
+
+def observed(records: tuple[Record, ...]) -> bytes:
+    """Give the launcher's table of calls that were in vain, empty without --explain."""
+    return b"".join(record.payload for record in records if record.kind == _OBSERVED)
 
 
 def read_enforced(records: tuple[Record, ...]) -> Enforced:

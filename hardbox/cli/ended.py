@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hardbox.policy import Policy
     from hardbox.report import Result
 
+_SIGSYS: Final = 31
 _EXECUTABLE: Final = 0o111
 
 
@@ -109,6 +110,8 @@ def _limit_of(result: Result) -> Iterator[str]:
         yield _memory(result)
     elif result.limit == "file_size":
         yield "ended by SIGXFSZ: a file grew beyond limits.file_size"
+    elif result.signal == _SIGSYS:
+        yield "ended by SIGSYS: a call of another architecture (i386, x32), or a filter of its own"
     elif result.limit == "cpu_time":
         yield "ended by a signal, after the CPU time that limits.cpu_time gives a process"
 

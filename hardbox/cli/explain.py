@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from hardbox import cache
+from hardbox.cli.denied import LAST, SCHEMA
 from hardbox.codes import CODES, EXIT_STATUS, FAMILIES
+from hardbox.denials import Denial, lines
 from hardbox.errors import EXIT_SIGNAL_BASE, Usage, printable
 from hardbox.rules import BY_CODE, RULES
 
@@ -17,9 +20,9 @@ if TYPE_CHECKING:
 
     from hardbox.rules import Rule
 
-_HELP: Final = """usage: hardbox explain HB103 | RULE | STATUS | REPORT.json
+_HELP: Final = """usage: hardbox explain HB103 | RULE | STATUS | REPORT.json | last
 Says what a code of an error, the name of a rule, an exit status of `hardbox run`, or a report of
-`hardbox run --report` means."""
+`hardbox run --report` means; `last`: the last run of which there was something to tell."""
 _SCHEMA: Final = "hardbox.report/1"
 _MOST_BYTES: Final = 16 << 20
 _TOO_LARGE: Final = "it is larger than any report"
@@ -39,6 +42,7 @@ _COMPARED: Final = 120
 # What a signal says about a limit.
 _LIMITS: Final = {
     "SIGXFSZ": ": a file grew beyond limits.file_size",
+    "SIGSYS": ": a call of another architecture (i386, x32), or a filter of its own",
     "SIGXCPU": ": a process used more CPU time than limits.cpu_time",
     "SIGKILL": ": by itself, for lack of memory on the host, or after limits.cpu_time of CPU time",
 }
@@ -81,6 +85,8 @@ def _lines(word: str) -> Iterator[str]:
         status.isdigit() and len(status) <= _DIGITS and int(status) <= _LAST_STATUS
     ):
         return _exit_status(status)
+    if word == "last":
+        return _last()
     if os.path.lexists(word) or "/" in word or word.endswith(".json"):
         return _report(word)
     raise Usage("HB020", "this is no code, no rule and no report", value=word, instead=_elsewhere(word, code))
@@ -162,6 +168,20 @@ def _unusable(path: str, why: str) -> Usage:
     )
 
 
+def _last() -> Iterator[str]:
+    """Explain what cli/denied.py has kept."""
+    path = os.path.join(cache.cache_folder(), LAST)
+    if not os.path.exists(path):
+        raise Usage(
+            "HB020",
+            "no run is kept",
+            value=path,
+            why="kept are runs with a refusal, a limit that ended them, or --report",
+            instead="hardbox run -- COMMAND, and again",
+        )
+    return _report(path)
+
+
 def _report(path: str) -> Iterator[str]:
     import json  # noqa: PLC0415 (only for reports)
 
@@ -176,9 +196,27 @@ def _report(path: str) -> Iterator[str]:
         report = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise _unusable(path, _NOT_JSON) from error
+    if isinstance(report, dict) and report.get("schema") == SCHEMA:
+        return _denied(report)
     if not isinstance(report, dict) or report.get("schema") != _SCHEMA:
         raise _unusable(path, _NO_SCHEMA)
     return _explained(report)
+
+
+def _denied(report: dict[str, object]) -> Iterator[str]:
+    """Give all that was refused; every text may be hostile, and of any type."""
+    found = report.get("denials")
+    name = report.get("profile")
+    name = name.get("name") if isinstance(name, dict) else name
+    rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    dropped = report.get("denials_dropped")
+    if rows or dropped:
+        yield from lines(
+            tuple(Denial.from_json(row) for row in rows),
+            dropped if isinstance(dropped, int) else 0,
+            str(name),
+            most=len(rows),
+        )
 
 
 def _explained(report: dict[str, object]) -> Iterator[str]:
@@ -198,6 +236,7 @@ def _explained(report: dict[str, object]) -> Iterator[str]:
         table = report.get(word)
         if isinstance(table, dict):
             yield from (f"{word} {key}: {reason}" for key, reason in table.items())
+    yield from _denied(report)
     yield from _usage(report)
     walls = report.get("landlock")
     covered = ", ".join(map(str, walls)) if isinstance(walls, list) else ""

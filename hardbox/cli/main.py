@@ -44,6 +44,10 @@ def main(argv: list[str], seal: str = "") -> int:
 
         print(f"hardbox {__version__}")
         return 0
+    if argv[0] == "denied":  # hardbox-launch asks; see there
+        from hardbox.cli import denied  # noqa: PLC0415 (only for this word)
+
+        return denied.main(argv[1:])
     if argv[0] not in VERBS:
         raise _unknown_verb(argv)
     import importlib  # noqa: PLC0415 (see above)

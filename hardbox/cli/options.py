@@ -53,6 +53,9 @@ OPTIONS: Final = (
     Option(("--tasks",), "N", "processes and threads together", key="limits.tasks"),
     Option(("--set",), "KEY=VALUE", "any key of the profile, such as limits.open_files=64", repeats=True),
     Option(("--loosen",), "KEY=REASON", "why KEY may be weaker than the profile", repeats=True),
+    Option(
+        ("--explain",), "", "also say which files, addresses and ids were asked for in vain; slow", ("run",)
+    ),
     Option(("--report",), "FILE", "write what happened as JSON", ("run",)),
     Option(("--quiet", "-q"), "", "say nothing of a job that ran", ("run",)),
     Option(("--json",), "", "the steps as JSON", ("plan",)),
@@ -74,6 +77,7 @@ class Request:
     report: str = ""
     output: str = ""
     quiet: bool = False
+    explain: bool = False
     json: bool = False
     help: bool = False
 
@@ -175,7 +179,7 @@ def _unknown(verb: str, name: str, value: str | None, known: dict[str, Option]) 
 
 def _take(request: Request, option: Option, value: str) -> None:
     name = option.names[0]
-    if name in ("--quiet", "--json", "--help"):
+    if name in ("--quiet", "--explain", "--json", "--help"):
         setattr(request, name[2:], True)
     elif name in ("--profile", "--workdir", "--report", "--output"):
         if not value:

@@ -47,14 +47,14 @@ def main(argv: list[str], seal: str = "", began: int = 0) -> int:
 
 def _run(request: Request, out: ReportFile | None, seal: str, began: int) -> int:
     policy = api.load_profile(request.profile, request.settings, request.reasons)
-    prepared = api.prepare(policy, request.command, workdir=request.workdir)
+    prepared = api.prepare(policy, request.command, workdir=request.workdir, explain=request.explain)
     if out is not None:
         out.open([bind.source for bind in policy.filesystem.write])
     weaker.say(prepared)
     with api.Forwarding() as forward:
         launch = Launch(prepared.plan, dict(os.environ), Streams(), samples=out is not None)
         forward.to(launch)
-        if seal and out is None:
+        if seal and out is None and not request.explain:
             seals.keep(seal, policy, prepared.plan, prepared.paths, programs(), began)
         result = api.finish(prepared, launch)
     if out is not None and (problem := out.write(result.to_json())):
@@ -63,7 +63,20 @@ def _run(request: Request, out: ReportFile | None, seal: str, began: int) -> int
     _say_unconfirmed(result, prepared)
     for line in ended.lines(result, policy, quiet=request.quiet):
         _say(line)
+    if result.denials or result.denials_dropped or out is not None or result.outcome == "limit":
+        from hardbox.cli import denied  # noqa: PLC0415 (most runs have nothing to tell)
+
+        denied.keep(result.to_json())
+        if result.denials and not request.quiet:
+            denied.say(denials_block(result))
     return result.exit_code
+
+
+def denials_block(result: Result) -> list[str]:
+    """Give the lines that say what was refused."""
+    from hardbox import denials  # noqa: PLC0415 (as above)
+
+    return denials.lines(result.denials, result.denials_dropped, result.profile)
 
 
 def _say_unconfirmed(result: Result, prepared: api.Prepared) -> None:

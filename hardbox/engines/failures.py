@@ -76,6 +76,14 @@ _CAUSES: Final = {
         "the plan was made for another user or another kernel",
         "make it again here: hardbox compile",
     ),
+    ("seccomp", errno.EBUSY): (
+        "an outer container's supervisor hears its system calls, and the kernel allows one such listener",
+        "--set seccomp.denials=silent (the filter is the same, its refusals are not explained)",
+    ),
+    ("seccomp", errno.ENOTSUP): (
+        "the filter does not allow sendmsg(2), by which the supervisor is given its listener",
+        "allow it in the filter, or --set seccomp.denials=silent",
+    ),
     ("seccomp", _ANY): (
         "the kernel did not take the filter",
         "hardbox doctor; CONFIG_SECCOMP_FILTER is needed",
@@ -170,8 +178,9 @@ def set_up_failed(plan: LaunchPlan, failed: Failure) -> HardboxError:
         or ("", "hardbox doctor")
     )
     kind = HostUnfit if step.kind == "namespaces" else SetupFailed
+    codes = {("seccomp", errno.EBUSY): "HB630", ("seccomp", errno.ENOTSUP): "HB631"}
     return kind(
-        "HB510" if kind is HostUnfit else "HB601",
+        "HB510" if kind is HostUnfit else codes.get((step.kind, failed.errno), "HB601"),
         f"step {failed.step} of {len(plan.steps)}, {step.kind}: {text} ({word})",
         value=step.describe(),
         why=why,

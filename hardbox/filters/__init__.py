@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hardbox import cache, data, files
 from hardbox.cache import cache_folder
-from hardbox.errors import HostUnfit, ProfileError
+from hardbox.errors import HostUnfit, ProfileError, SetupFailed
 from hardbox.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -24,9 +24,22 @@ if TYPE_CHECKING:
     from hardbox.filters.model import Row, Rules
     from hardbox.policy import Seccomp
 
-__all__ = ["CompiledFilter", "cache_folder", "compile_filter", "library_version", "read_filter", "shipped"]
+__all__ = [
+    "SILENT",
+    "TELLING",
+    "WATCHING",
+    "CompiledFilter",
+    "cache_folder",
+    "compile_filter",
+    "library_version",
+    "read_filter",
+    "shipped",
+]
 
 MACHINES: Final = ("x86_64", "aarch64")
+# What the supervisor hears of a job's calls (SeccompFilter of the plan): nothing; what is refused;
+# that, and the calls that name files, networks, processes or ids, before the kernel does them.
+SILENT, TELLING, WATCHING = 0, 1, 2
 _EPERM: Final = 1
 _ENOSYS: Final = 38
 # Multi-architecture folders of Debian, then those of others.
@@ -47,11 +60,12 @@ class CompiledFilter:
     add: tuple[str, ...]
     refuse: tuple[str, ...]
     keep: tuple[str, ...]
+    tells: int = SILENT
 
     @property
     def rules(self) -> Rules:
         """The model that the program carries out, read anew: for tests; a run does not need it."""
-        return _rules(self.filter, self.add, self.refuse, self.keep, read_filter(self.filter))
+        return _rules(self.filter, self.add, self.refuse, self.keep, read_filter(self.filter), self.tells)
 
 
 def shipped() -> tuple[str, ...]:
@@ -77,15 +91,21 @@ def read_filter(name_or_path: str) -> bytes:
 
 
 def compile_filter(
-    wanted: Seccomp, *, refuse: Sequence[str] = (), keep: Sequence[str] = (), machine: str
+    wanted: Seccomp,
+    *,
+    refuse: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    machine: str,
+    tells: int = SILENT,
 ) -> CompiledFilter:
     """Give the program for a policy's [seccomp].
 
     refuse:  groups to enforce beside those of the policy ("memfd").
     keep:    capabilities that the job keeps; groups with `with_capability` come into force.
     machine: as of uname(2): "x86_64" or "aarch64".
+    tells:   SILENT, TELLING or WATCHING. The answer to every call is the same.
     Raises ProfileError HB402..HB404 or HB450..HB462, Refused HB230 (a file that others can change),
-    HostUnfit HB540 (machine) or HB541 (no libseccomp).
+    HostUnfit HB540 (machine) or HB541 (no libseccomp), SetupFailed HB631 (with `tells`: no sendmsg).
     """
     if machine not in MACHINES:
         raise HostUnfit(
@@ -99,17 +119,31 @@ def compile_filter(
     inputs = (wanted.filter, tuple(sorted(wanted.add)), refused, tuple(sorted(keep)))
     # Read once: the key and the program must speak of the same bytes.
     given = read_filter(wanted.filter)
-    key = _key(inputs, given, machine)
+    key = _key((*inputs, tells), given, machine)
     bpf = cache.get(key)
     if not bpf or len(bpf) % 8:
-        bpf = compile_rules(_rules(*inputs, given), machine)
+        rules = _rules(*inputs, given, tells)
+        if tells and ("sendmsg" not in rules.allow or any(r.call == "sendmsg" for r in rules.refuse_when)):
+            raise _no_hand_over(wanted.filter)
+        bpf = compile_rules(rules, machine, tells)
         cache.put(key, bpf)
-    return CompiledFilter(bpf, hashlib.sha256(bpf).hexdigest(), *inputs)
+    return CompiledFilter(bpf, hashlib.sha256(bpf).hexdigest(), *inputs, tells)
 
 
-def compile_rules(rules: Rules, machine: str) -> bytes:
+def compile_rules(rules: Rules, machine: str, tells: int = SILENT) -> bytes:
     """Compile rules; no cache. Raises ProfileError HB451, HB459 or HostUnfit HB541."""
-    from hardbox.filters import bpf  # noqa: PLC0415 (a run whose filter is cached needs none of it)
+    # A run whose filter is cached needs none of these.
+    from hardbox.filters import bpf  # noqa: PLC0415
+    from hardbox.filters.observed import OBSERVED  # noqa: PLC0415
+    from hardbox.filters.quiet import QUIET  # noqa: PLC0415
+
+    loud = bpf.LOUD if tells else 0
+
+    def refused(call: str, number: int) -> int:
+        return _errno(number | (0 if call in QUIET else loud))
+
+    def allowed(call: str) -> int:
+        return bpf.SEEN if tells == WATCHING and call in OBSERVED else bpf.RET_ALLOW
 
     binding = _binding()
     numbers = {call: _number(binding, call, machine) for call in sorted(rules.calls())}
@@ -117,21 +151,22 @@ def compile_rules(rules: Rules, machine: str) -> bytes:
     by_name = {row.call: _EPERM for row in rules.allow_when} | dict(rules.refuse)
     # Most calls are decided by their number alone; the others go on to where arguments count.
     argued = {row.call for row in (*rules.refuse_when, *rules.allow_when)}
-    actions = {numbers[call]: _errno(number) for call, number in by_name.items()}
-    actions |= {numbers[call]: bpf.RET_ALLOW for call in rules.allow}
+    actions = {numbers[call]: refused(call, number) for call, number in by_name.items()}
+    actions |= {numbers[call]: allowed(call) for call in rules.allow}
     actions |= {numbers[call]: go_on for call in argued}
     actions = {number: action for number, action in actions.items() if number >= 0}
-    refuse_when = [(_errno(_EPERM), row) for row in rules.refuse_when]
+    refuse_when = [(refused(row.call, _EPERM), row) for row in rules.refuse_when]
     plain = _plain([call for call in rules.allow if call in argued])
-    allow = [(bpf.RET_ALLOW, row) for row in (*plain, *rules.allow_when)]
+    allow = [(allowed(row.call), row) for row in (*plain, *rules.allow_when)]
     rest = [call for call in by_name if call in argued and by_name[call] != _ENOSYS]
-    refuse = [(_errno(by_name[row.call]), row) for row in _plain(rest)]
-    programs = [bpf.entry(machine), bpf.by_number(actions, _errno(_ENOSYS))]
+    refuse = [(refused(row.call, by_name[row.call]), row) for row in _plain(rest)]
+    unknown = _errno(_ENOSYS | loud)
+    programs = [bpf.entry(machine), bpf.by_number(actions, unknown)]
     try:
-        for default, wanted in ((go_on, refuse_when), (go_on, allow), (_errno(_ENOSYS), refuse)):
+        for default, wanted in ((go_on, refuse_when), (go_on, allow), (unknown, refuse)):
             program = _compile(binding, default, wanted, numbers)
             programs.append(bpf.retarget(program, int(binding.system_arch()), machine))
-        return bpf.pack(bpf.join(programs))
+        return bpf.pack(bpf.tell(bpf.join(programs)))
     except (ValueError, OSError, RuntimeError) as error:
         if isinstance(error, OSError) and _filtered():
             raise _inside(error) from error
@@ -140,6 +175,17 @@ def compile_rules(rules: Rules, machine: str) -> bytes:
             f"the filter does not become a program: {error}",
             instead="fewer groups or rows",
         ) from error
+
+
+def _no_hand_over(name: str) -> SetupFailed:
+    """Make the error for a filter under which init could not hand the listener over (launch/filter.c)."""
+    return SetupFailed(
+        "HB631",
+        "the filter does not allow sendmsg, so that nobody could hear what it refuses",
+        value=f"seccomp.filter = {name}",
+        why="init hands the supervisor its listener by this call, when the filter stands already",
+        instead="allow sendmsg, whatever its arguments are, or --set seccomp.denials=silent",
+    )
 
 
 def _filtered() -> bool:
@@ -165,6 +211,22 @@ def number(call: str, machine: str) -> int:
     return _number(_binding(), call, machine)
 
 
+def call_name(number: int, machine: str) -> str:
+    """Give the name of a system call by its number on `machine`, or "call N" where it is not known."""
+    from hardbox.filters.syscall_names import NEWER  # noqa: PLC0415 (see compile_rules)
+
+    for name, known in NEWER.items():
+        if number == known:
+            return name
+    try:
+        binding = _binding()
+        arch = {"x86_64": binding.Arch.X86_64, "aarch64": binding.Arch.AARCH64}[machine]
+        found = binding.resolve_syscall(arch, number)
+    except (HostUnfit, KeyError, ValueError):
+        return f"call {number}"
+    return found.decode() if isinstance(found, bytes) else str(found)
+
+
 def library_version() -> tuple[int, int, int]:
     """Give libseccomp's version. Raises HostUnfit HB541 if there is none."""
     import ctypes  # noqa: PLC0415 (for a report only)
@@ -183,7 +245,12 @@ def library_version() -> tuple[int, int, int]:
 
 
 def _rules(
-    name: str, add: tuple[str, ...], refuse: tuple[str, ...], keep: tuple[str, ...], given: bytes
+    name: str,
+    add: tuple[str, ...],
+    refuse: tuple[str, ...],
+    keep: tuple[str, ...],
+    given: bytes,
+    tells: int,
 ) -> Rules:
     from hardbox.filters import floor  # noqa: PLC0415 (as the model)
     from hardbox.filters import model as models  # noqa: PLC0415 (imports tomllib; not needed when cached)
@@ -195,7 +262,7 @@ def _rules(
     else:
         asked = refuse
     rules = models.effective(model, add=add, refuse=asked, keep=keep)
-    return floor.put_under(rules, name, memfd="memfd" in refuse)
+    return floor.put_under(rules, name, memfd="memfd" in refuse, tells=tells != SILENT)
 
 
 def _key(inputs: tuple[object, ...], given: bytes, machine: str) -> str:
@@ -206,7 +273,16 @@ def _key(inputs: tuple[object, ...], given: bytes, machine: str) -> str:
         digest.update(repr(name).encode() + hashlib.sha256(content).digest())
     here = os.path.dirname(__file__)
     ours = [
-        f"{here}/{name}" for name in ("__init__.py", "model.py", "floor.py", "bpf.py", "syscall_names.py")
+        f"{here}/{name}"
+        for name in (
+            "__init__.py",
+            "model.py",
+            "floor.py",
+            "bpf.py",
+            "syscall_names.py",
+            "quiet.py",
+            "observed.py",
+        )
     ]
     for path in (*ours, *library_files()):
         found = os.stat(path)

@@ -25,8 +25,15 @@ RETURN: Final = 0x06  # BPF_RET | BPF_K
 RET_KILL_PROCESS: Final = 0x8000_0000
 RET_ERRNO: Final = 0x0005_0000
 RET_ALLOW: Final = 0x7FFF_0000
+# The supervisor is asked. The kernel ignores the lower half of this action, in which our programs
+# carry the errno to answer with: the decision stays the program's. 0: told, and then allowed.
+RET_USER_NOTIF: Final = 0x7FC0_0000
 # A trace action with data that nothing else uses; never left in a joined program.
 GO_ON: Final = 0x7FF0_4842
+# libseccomp takes no notification with data. It compiles an errno with one of these bits instead,
+# above every errno that a filter answers with; `tell` puts the notification in its place.
+LOUD: Final = 0x800
+SEEN: Final = RET_ERRNO | 0x400
 
 OFFSET_NUMBER: Final = 0
 OFFSET_ARCHITECTURE: Final = 4
@@ -143,6 +150,20 @@ def join(programs: Sequence[Sequence[Instruction]]) -> list[Instruction]:
         message = f"{len(whole)} instructions; the kernel takes {MAX_INSTRUCTIONS}"
         raise ValueError(message)
     return whole
+
+
+def tell(program: Sequence[Instruction]) -> list[Instruction]:
+    """Turn each return that is marked LOUD or SEEN into a notification."""
+    told = []
+    for instruction in program:
+        marked = instruction.code == RETURN and instruction.k >> 16 == RET_ERRNO >> 16
+        if marked and instruction.k == SEEN:
+            told.append(instruction._replace(k=RET_USER_NOTIF))
+        elif marked and instruction.k & LOUD:
+            told.append(instruction._replace(k=RET_USER_NOTIF | (instruction.k & 0xFFFF & ~LOUD)))
+        else:
+            told.append(instruction)
+    return told
 
 
 def _check(instruction: Instruction, number: int, length: int) -> None:

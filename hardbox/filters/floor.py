@@ -82,12 +82,16 @@ ROWS: Final[Mapping[str, tuple[Row, ...]]] = MappingProxyType(
 )
 # Asked for by filesystem.exec = "shown", under any filter.
 MEMFD: Final = Row("memfd_create")
+# Under a filter that tells: of two listeners the kernel asks the newer one, which could let through
+# what this filter refuses. It knows only one (EBUSY), as long as ours is open; here it is for good.
+LISTENER: Final = Row("seccomp", (Compare(1, 8, 8),))
 
 
-def put_under(rules: Rules, source: str, *, memfd: bool) -> Rules:
+def put_under(rules: Rules, source: str, *, memfd: bool, tells: bool = False) -> Rules:
     """Give the rules with the floor below them.
 
     memfd: refuse memory files too.
+    tells: the supervisor listens; refuse listeners of the job's own.
     Raises ProfileError HB462 if the rules allow what the floor refuses.
     """
     rows = tuple(row for some in ROWS.values() for row in some)
@@ -100,9 +104,8 @@ def put_under(rules: Rules, source: str, *, memfd: bool) -> Rules:
             why=why,
             instead="take it out of the filter",
         )
-    return replace(
-        rules, refuse_when=tuple(dict.fromkeys((*rules.refuse_when, *rows, *((MEMFD,) if memfd else ()))))
-    )
+    asked = (*((MEMFD,) if memfd else ()), *((LISTENER,) if tells else ()))
+    return replace(rules, refuse_when=tuple(dict.fromkeys((*rules.refuse_when, *rows, *asked))))
 
 
 def _conflicts(rules: Rules) -> Iterator[tuple[str, str]]:

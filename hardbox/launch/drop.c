@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/securebits.h>
 
+#include "filter.h"
 #include "io.h"
 #include "sys.h"
 
@@ -236,18 +236,6 @@ static int step_set_caps(const struct hb_step *step)
 	return sys_capset(keep, keep);
 }
 
-static int step_seccomp(const struct hb_step *step)
-{
-	size_t size = step->field[0].length;
-	size_t count = size / sizeof(struct sock_filter);
-
-	if (size % sizeof(struct sock_filter) != 0 || count == 0 || count > BPF_MAXINSNS) {
-		errno = EINVAL;
-		return -1;
-	}
-	return sys_seccomp_filter(step->field[0].bytes, (unsigned short)count);
-}
-
 int drop_step(struct hb_init *init, const struct hb_step *step)
 {
 	switch (step->kind) {
@@ -286,7 +274,7 @@ int drop_step(struct hb_init *init, const struct hb_step *step)
 	case HB_SET_CAPS:
 		return step_set_caps(step);
 	case HB_SECCOMP:
-		return step_seccomp(step);
+		return filter_load(init, step);
 	default:
 		errno = EINVAL;
 		return -1;

@@ -44,7 +44,7 @@ static const char *order(const struct hb_plan *plan)
 	};
 	static const enum hb_kind single[] = {HB_HOST, HB_NAMESPACES, HB_STDIO};
 	static const enum hb_kind optional[] = {HB_ID_LEASE, HB_MAP_HELPERS, HB_WALL, HB_LANDLOCK,
-					     HB_CGROUP,	  HB_WATCH};
+					     HB_CGROUP,	  HB_WATCH,	  HB_POLICY};
 	const struct hb_step *before = NULL;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
@@ -220,6 +220,8 @@ const char *plan_below_floor(const struct hb_plan *plan)
 		return "it lets in descriptors that no job may have";
 	if ((keep & ~CAPABILITIES_KNOWN) != 0 || number(plan, HB_DROP_BOUNDING_SET, 0) != keep)
 		return "it keeps a capability that no job may have";
+	if (number(plan, HB_SECCOMP, 1) > HB_SECCOMP_WATCH)
+		return "it asks for an unknown way of listening to the filter";
 	for (uint32_t i = 0; i < plan->count && why == NULL; i++)
 		why = mount_floor(plan, &plan->steps[i]);
 	return why;

@@ -29,6 +29,7 @@
 	KIND(21, PASS_ENV, "pass-env", "s", DATA)                                       \
 	KIND(22, ARG, "arg", "s", DATA)                                                 \
 	KIND(23, SEARCH, "search", "s", DATA)                                           \
+	KIND(24, POLICY, "policy", "ss", DATA)                                          \
 	KIND(40, BECOME, "become", "uu", INSIDE)                                        \
 	KIND(41, PRIVATE, "private", "", INSIDE)                                        \
 	KIND(42, NEW_ROOT, "new-root", "sqq", INSIDE)                                   \
@@ -65,7 +66,7 @@
 	KIND(73, SET_IDS, "set-ids", "uuu", INSIDE)                                     \
 	KIND(74, SET_CAPS, "set-caps", "q", INSIDE)                                     \
 	KIND(75, CLOSE_FDS, "close-fds", "", INSIDE)                                    \
-	KIND(76, SECCOMP, "seccomp", "b", INSIDE)                                       \
+	KIND(76, SECCOMP, "seccomp", "bu", INSIDE)                                      \
 	KIND(77, EXEC, "exec", "", INSIDE)
 
 /* Bits of the flags of a step (tests/unit/test_numbers.py compares them with the steps). */
@@ -76,5 +77,8 @@
 #define HB_CGROUP_LIMIT_IF_THERE 1u /* a kernel without this file has nothing to limit */
 #define HB_BIND_RECURSIVE 1u
 #define HB_SET_IDS_DROP_GROUPS 1u
+/* Not bits: how much the supervisor hears; 0 is nothing. */
+#define HB_SECCOMP_TELL 1u  /* what is refused */
+#define HB_SECCOMP_WATCH 2u /* that, and the calls that the filter lets it look at */
 
 #endif

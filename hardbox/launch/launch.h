@@ -1,6 +1,6 @@
 /* One launch, as its supervisor sees it.
  *
- * Used by: supervisor.c, watch.c, readback.c, outcome.c. */
+ * Used by: supervisor.c, watch.c, notify.c, tell.c, readback.c, outcome.c. */
 #ifndef HB_LAUNCH_H
 #define HB_LAUNCH_H
 
@@ -19,6 +19,8 @@ struct launch {
 	int job;       /* to the job, until it has exec'd; then -1 */
 	int signals;
 	int pidfd;
+	int listener;  /* of the filter's notifications; -1: there is none, or it is given up */
+	uint64_t rest; /* monotonic ns until which the listener is left alone, 0: not at all */
 	pid_t init;
 	uint64_t began;
 	uint64_t deadline; /* monotonic ns, 0: none yet */

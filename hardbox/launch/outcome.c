@@ -98,6 +98,14 @@ static void say_failed(const struct launch *launch, const struct hb_step *step)
 			      printable(step->field[1].string, text, sizeof(text)));
 		return;
 	}
+	if (step != NULL && step->kind == HB_SECCOMP && launch->failed == EBUSY) {
+		(void)fprintf(stderr, "hardbox: set-up failed [HB630]: somebody around this process listens to "
+				      "its system calls already\n"
+				      "  why      the kernel allows one such listener\n"
+				      "  instead  --set seccomp.denials=silent\n"
+				      "  nothing was run\n");
+		return;
+	}
 	(void)fprintf(stderr,
 		      "hardbox: set-up failed [HB601]: step %u of %u, %s%s%s: %s\n"
 		      "  instead  hardbox doctor; HARDBOX_NO_CACHE=1 hardbox run ... says more\n"
@@ -161,6 +169,9 @@ static const char *limit_of(const struct launch *launch, uint64_t cpu)
 
 	if (number == SIGXFSZ)
 		return "hardbox: ended by SIGXFSZ: a file grew beyond limits.file_size\n";
+	if (number == SIGSYS)
+		return "hardbox: ended by SIGSYS: a call of another architecture (i386, x32), or a filter "
+		       "of its own\n";
 	if (number != SIGKILL && number != SIGXCPU)
 		return "";
 	for (uint32_t i = 0; i < launch->plan->count; i++) {

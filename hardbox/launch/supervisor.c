@@ -22,6 +22,7 @@
 #include "launch.h"
 #include "streams.h"
 #include "sys.h"
+#include "tell.h"
 #include "wire.h"
 
 /* The same while init is prepared. What init said last counts for more than that it is gone. */
@@ -151,6 +152,7 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 				.control = -1,
 				.job = -1,
 				.signals = -1,
+				.listener = -1,
 				.pidfd = -1,
 				.limits = {.cgroup = {.place = -1, .folder = -1, .tasks = -1},
 					   .events = -1,
@@ -206,5 +208,10 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 	}
 	if (launch.failed != 0)
 		return report_failure(&launch);
-	return report_end(&launch, command->argv[0], &usage);
+	denials_record(&launch);
+
+	int status = report_end(&launch, command->argv[0], &usage);
+
+	denials_explain(&launch);
+	return status;
 }

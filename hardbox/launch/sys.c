@@ -73,11 +73,11 @@ int sys_capset(uint64_t permitted, uint64_t inheritable)
 	return (int)syscall(SYS_capset, &header, data);
 }
 
-int sys_seccomp_filter(const void *filter, unsigned short length)
+int sys_seccomp_filter(const void *filter, unsigned short length, unsigned int flags)
 {
 	struct sock_fprog program = {.len = length, .filter = (struct sock_filter *)(uintptr_t)filter};
 
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 }
 
 int sys_landlock_create(const struct hb_landlock_ruleset *ruleset)

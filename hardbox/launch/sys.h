@@ -34,7 +34,7 @@ int sys_close_range(unsigned int first, unsigned int last);
 int sys_keyctl_new_session(void);
 int sys_ioprio_reset(void);
 int sys_capset(uint64_t permitted, uint64_t inheritable);
-int sys_seccomp_filter(const void *filter, unsigned short length);
+int sys_seccomp_filter(const void *filter, unsigned short length, unsigned int flags);
 int sys_landlock_create(const struct hb_landlock_ruleset *ruleset);
 int sys_landlock_add(int ruleset, const struct hb_landlock_path *path);
 int sys_landlock_restrict(int ruleset);

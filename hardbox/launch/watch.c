@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "notify.h"
 #include "sys.h"
 #include "wire.h"
 
@@ -103,7 +104,9 @@ static int on_control(struct launch *launch)
 
 	if (message_receive_descriptor(launch->control, &message, &descriptor) != 1)
 		return 0;
-	if (descriptor >= 0)
+	if (descriptor >= 0 && message.type == HB_LISTENER)
+		listener_take(launch, descriptor);
+	else if (descriptor >= 0)
 		(void)close(descriptor);
 	if (message.type == HB_FAILED)
 		(void)blame(launch, message.step, message.value);
@@ -144,20 +147,24 @@ static void on_deadline(struct launch *launch)
 	(void)message_send(launch->control, &message);
 }
 
+/* Of two moments, of which 0 is none. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 static int timeout_ms(const struct launch *launch)
 {
 	uint64_t now = now_ns();
-	uint64_t due = limits_due(launch);
-	uint64_t next = due == 0 || (launch->deadline != 0 && launch->deadline < due) ? launch->deadline
-										      : due;
+	uint64_t due = earlier(earlier(launch->deadline, launch->rest), limits_due(launch));
 
-	if (next == 0)
+	if (due == 0)
 		return -1;
-	if (now >= next)
+	if (now >= due)
 		return 0;
 	/* Rounded up, so that the clock is never read just before the deadline; capped for
 	 * poll(2), which is then simply called again. */
-	uint64_t left = (next - now) / 1000000u + 1;
+	uint64_t left = (due - now) / 1000000u + 1;
 
 	return left > 86400000u ? 86400000 : (int)left;
 }
@@ -169,16 +176,17 @@ void watch(struct launch *launch)
 	for (;;) {
 		/* poll(2) looks at them in this order. What happens last stands first: whoever
 		 * sees init's death sees what init and the job had said before, too. */
-		struct pollfd events[6] = {
+		struct pollfd events[7] = {
 		    {.fd = launch->signals, .events = POLLIN},
 		    {.fd = launch->pidfd, .events = POLLIN},
 		    {.fd = control_open ? launch->control : -1, .events = POLLIN},
 		    {.fd = launch->job, .events = POLLIN},
 		    {.fd = launch->status_fd, .events = 0}, /* POLLERR: its reader is gone */
 		    {.fd = launch->limits.events, .events = POLLIN | POLLPRI},
+		    {.fd = listener_poll(launch), .events = POLLIN},
 		};
 
-		if (poll(events, 6, timeout_ms(launch)) < 0 && errno != EINTR) {
+		if (poll(events, 7, timeout_ms(launch)) < 0 && errno != EINTR) {
 			kill_all(launch);
 			break;
 		}
@@ -192,6 +200,8 @@ void watch(struct launch *launch)
 			launch->status_fd = -1;
 			kill_all(launch);
 		}
+		if (events[6].revents != 0)
+			on_listener(launch, events[6].revents);
 		if (events[3].revents != 0)
 			on_job(launch);
 		else if (events[2].revents != 0)

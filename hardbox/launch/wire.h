@@ -35,6 +35,8 @@ enum hb_record_type {
 	HB_RECORD_READ = 2,   /* name NUL bytes: a file of /proc as it was */
 	HB_RECORD_STARTED = 3, /* u64 ns since the supervisor began */
 	HB_RECORD_NO_EXEC = 4, /* i32 errno */
+	HB_RECORD_DENIED = 6,  /* struct hb_denials as far as it is filled (notify.h) */
+	HB_RECORD_OBSERVED = 7, /* struct hb_observations as far as it is filled (observe.h) */
 	HB_RECORD_ENDED = 5,   /* i32 wait status, u32 cause, u64 wall ns, user us, system us, max RSS KiB */
 	HB_RECORD_SAMPLE = 8,  /* u64 ns since the supervisor began, memory, CPU us, tasks, bytes read, written */
 	HB_RECORD_LIMITS = 9,  /* u32 cgroup version (0: watched), u32 0, u64 looks, hits, peak, times at the

@@ -125,7 +125,7 @@ def build(
             become,
             *root,
             *drop_steps(policy, facts, _workdir(policy, command), landlock),
-            s.SeccompFilter(compiled.bpf),
+            s.SeccompFilter(compiled.bpf, compiled.tells),
             s.Exec(),
         ),
         policy_name=policy.name,
@@ -160,6 +160,7 @@ def _data(policy: Policy, command: Command) -> tuple[s.Step, ...]:
     fixed = policy.environment.set
     search = fixed.get("PATH", _DEFAULT_PATH).split(":")
     return (
+        s.PolicyName(policy.sources[0] if policy.sources else policy.name, policy.digest),
         *(s.Env(name, value) for name, value in sorted(fixed.items())),
         *(s.PassEnv(name) for name in policy.environment.pass_ if name not in fixed),
         *(s.Search(directory) for directory in search if directory.startswith("/")),

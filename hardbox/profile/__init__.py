@@ -241,6 +241,7 @@ def _policy(name: str, state: State) -> Policy:
             cast("str", v["seccomp.filter"]),
             cast("tuple[str, ...]", v["seccomp.add"]),
             cast("tuple[str, ...]", v["seccomp.refuse"]),
+            cast("str", v["seccomp.denials"]),
         ),
         limits=Limits(
             **{key.removeprefix("limits."): cast("int", v[key]) for key in (*schema.LIMITS, "limits.grace")}

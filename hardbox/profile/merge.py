@@ -48,6 +48,7 @@ DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
         "seccomp.filter": "strict",
         "seccomp.add": (),
         "seccomp.refuse": (),
+        "seccomp.denials": "explained",
         **dict.fromkeys(schema.LIMITS, UNLIMITED),
         "limits.grace": 2000,
         "environment.pass": (),

@@ -85,6 +85,7 @@ ORDERS: Final[Mapping[str, tuple[Order, str]]] = {
     ),
     "seccomp.add": (_fewer, "a group that the parent does not add"),
     "seccomp.refuse": (_more, "a group that the parent refuses is missing"),
+    "seccomp.denials": (_free, "never: what is refused is the same"),
     "limits.memory": (_numbers, "more bytes"),
     "limits.tasks": (_numbers, "more tasks"),
     "limits.cpu": (_numbers, "more CPUs"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox import rules
 from hardbox.policy import (
     CAPABILITIES,
+    DENIAL_MODES,
     EXEC_MODES,
     FILTER_ORDER,
     GRANT_MODES,
@@ -338,6 +339,7 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "seccomp.filter": _filter,
         "seccomp.add": _each(_group),
         "seccomp.refuse": _each(_group),
+        "seccomp.denials": _one_of(DENIAL_MODES),
         "limits.memory": _unit(units.size, 1 << 20),
         "limits.tasks": _count(1, 4194304),
         "limits.cpu": _count(1, MOST_CPUS),

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Any, Final
 
+from hardbox import filters
 from hardbox.errors import SetupFailed
 from hardbox.plan import steps as s
 from hardbox.verify import examine, runner
@@ -106,7 +107,7 @@ def _writable_usr(given: Steps) -> Iterable[s.Step]:
 BREAKAGES: Final[dict[str, tuple[str, Callable[[Steps], Iterable[s.Step]]]]] = {
     "filter-allows-all": (
         "a filter that allows everything",
-        _with(s.SeccompFilter, lambda _: s.SeccompFilter(_ALLOW_ALL)),
+        _with(s.SeccompFilter, lambda _: s.SeccompFilter(_ALLOW_ALL, filters.SILENT)),
     ),
     "no-filter": ("no filter", _without(s.SeccompFilter)),
     "no-masks": ("no mask over /proc", _without(s.Mask)),

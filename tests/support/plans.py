@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # BPF_RET | BPF_K with SECCOMP_RET_ALLOW: a program that the kernel takes.
 ALLOW_ALL: Final = struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000)
-FILTER: Final = cast("CompiledFilter", SimpleNamespace(bpf=ALLOW_ALL, digest="", rules=None))
+FILTER: Final = cast("CompiledFilter", SimpleNamespace(bpf=ALLOW_ALL, digest="", rules=None, tells=1))
 _LINKS: Final = MappingProxyType(
     {"/bin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib64", "/sbin": "usr/sbin"}
 )

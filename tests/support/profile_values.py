@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hardbox import rules
 from hardbox.policy import (
     CAPABILITIES,
+    DENIAL_MODES,
     EXEC_MODES,
     FILTER_ORDER,
     GRANT_MODES,
@@ -51,6 +52,7 @@ VALUES: dict[str, SearchStrategy[object]] = {
     "seccomp.filter": st.sampled_from([*FILTER_ORDER, "/f/a.toml", "/f/b.toml"]),
     "seccomp.add": GROUPS,
     "seccomp.refuse": GROUPS,
+    "seccomp.denials": st.sampled_from(DENIAL_MODES),
     "limits.memory": SIZES,
     "limits.tasks": st.integers(1, 100),
     "limits.cpu": st.integers(1, 8),

@@ -79,7 +79,8 @@ def test_the_limit_that_a_signal_comes_from(hardbox: Hardbox) -> None:
 
 
 def test_inside_a_sandbox_no_other_can_be_made(hardbox: Hardbox, program: Installed) -> None:
-    done = hardbox("run", "--read", program.prefix, "--", program.hardbox, "run", "--", "true")
+    inner = (program.hardbox, "run", "--", "true")
+    done = hardbox("run", "--quiet", "--read", program.prefix, "--", *inner)
     faults.refusal(done, "HB510", says="already inside a sandbox")
 
 

@@ -66,6 +66,8 @@ def test_closed_user_namespaces_are_the_hosts_fault() -> None:
         (s.BindMount, errno.ELOOP, "symlink"),
         (s.Host, errno.EXDEV, "another user or another kernel"),
         (s.SeccompFilter, errno.EINVAL, "did not take the filter"),
+        (s.SeccompFilter, errno.EBUSY, "one such listener"),
+        (s.SeccompFilter, errno.ENOTSUP, "sendmsg"),
         (s.Device, errno.ENODEV, "not what its name says"),
     ],
 )

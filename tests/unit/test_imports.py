@@ -21,7 +21,7 @@ LAYERS: Final = (
     ("cache", "cgroups", "data", "places", "policy", "rules", "toml_text", "words"),
     ("codes", "files", "habits", "host"),
     ("filters", "probe", "profile", "refusals"),
-    ("plan",),
+    ("denials", "plan"),
     ("limit_report",),
     ("report",),
     ("engines", "seals"),

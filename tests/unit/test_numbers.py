@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hardbox import errors, plan, report
+from hardbox import errors, filters, plan, report
 from hardbox.engines import namespaces
 from hardbox.plan import steps as s
 
@@ -61,6 +61,8 @@ FLAGS = {
     "HB_SET_IDS_DROP_GROUPS": s.DROP_GROUPS,
     "HB_CGROUP_DELEGATE": s.DELEGATE,
     "HB_CGROUP_LIMIT_IF_THERE": s.IF_THERE,
+    "HB_SECCOMP_TELL": filters.TELLING,
+    "HB_SECCOMP_WATCH": filters.WATCHING,
 }
 EXITS = {
     "HB_EXIT_TIME_LIMIT": errors.EXIT_TIME_LIMIT,
@@ -70,7 +72,7 @@ EXITS = {
     "HB_EXIT_SIGNAL_BASE": errors.EXIT_SIGNAL_BASE,
 }
 # The names that report.py has for itself: HB_RECORD_FAILED is its _FAILED, HB_CAUSE_WALL _CAUSE_WALL.
-RECORDS = ("FAILED", "READ", "STARTED", "NO_EXEC", "ENDED", "SAMPLE", "LIMITS")
+RECORDS = ("FAILED", "READ", "STARTED", "NO_EXEC", "ENDED", "DENIED", "OBSERVED", "SAMPLE", "LIMITS")
 CAUSES = ("WALL", "CALLER", "LOST", "MEMORY")
 
 

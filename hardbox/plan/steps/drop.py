@@ -8,6 +8,8 @@ from hardbox.plan.steps.base import Step
 
 # A bit of the flags of SetIds, as kinds.h has it (tests/unit/test_numbers.py).
 DROP_GROUPS: Final = 1
+# How much the supervisor hears of calls (kinds.h); the words of `SeccompFilter`.
+_TELLS: Final = ("", ", and hear what it refuses", ", hear what it refuses and look at what names files")
 RLIMIT_NAMES: Final = {
     0: "cpu seconds per process",
     1: "bytes per file",
@@ -176,13 +178,15 @@ class CloseFds(Step, number=75, kind="close-fds", layout=""):
         return "only 0, 1 and 2 reach the command"
 
 
-class SeccompFilter(Step, number=76, kind="seccomp", layout="b"):
+class SeccompFilter(Step, number=76, kind="seccomp", layout="bu"):
     """seccomp(2) SECCOMP_SET_MODE_FILTER."""
 
     program: bytes
+    tells: int
 
     def describe(self) -> str:  # noqa: D102
-        return f"load the filter ({len(self.program) // 8} instructions)"
+        told = _TELLS[self.tells] if self.tells < len(_TELLS) else f", way {self.tells}"
+        return f"load the filter ({len(self.program) // 8} instructions){told}"
 
 
 class Exec(Step, number=77, kind="exec", layout=""):

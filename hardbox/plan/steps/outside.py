@@ -195,6 +195,19 @@ class Arg(Step, number=22, kind="arg", layout="s"):
         return repr(self.value)
 
 
+class PolicyName(Step, number=24, kind="policy", layout="ss"):
+    """The policy that the plan carries out: its profile's name or path, and its digest.
+
+    For whoever explains afterwards what was refused; the launcher decides nothing by it.
+    """
+
+    name: str
+    digest: str
+
+    def describe(self) -> str:  # noqa: D102
+        return f"profile {self.name} (sha256 {self.digest[:16]})"
+
+
 class Search(Step, number=23, kind="search", layout="s"):
     """One directory in which a command without a slash is looked for."""
 

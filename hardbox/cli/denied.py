@@ -1,0 +1,69 @@
+"""What was refused, said on stderr and kept for `hardbox explain last`.
+
+Run by: cli/run.py; and as the verb `denied`, by hardbox-launch where it has no Python around it
+(launch/tell.c): it is no verb for people, and its exit status means nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from hardbox import cache, denials, filters, profile
+from hardbox.errors import HardboxError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LAST: Final = "last.json"
+SCHEMA: Final = "hardbox.denials/1"
+_ROWS: Final = 3
+_MOST_BYTES: Final = 1 << 20
+_WORDS: Final = 3
+
+
+def say(block: list[str]) -> None:
+    """Print a block of denials on stderr."""
+    first, *rest = block
+    print("\n".join([f"hardbox: {printable(first)}", *map(printable, rest)]), file=sys.stderr)
+
+
+def keep(document: Mapping[str, object]) -> None:
+    """Keep a report as the last one; that it cannot be kept is no error."""
+    cache.store(LAST, (json.dumps(document, indent=2) + "\n").encode())
+
+
+def main(argv: list[str]) -> int:
+    """Explain the rows on descriptor 3: `denied PROFILE DIGEST FILTER`, as the plan names them."""
+    if len(argv) != _WORDS:
+        return 1
+    name, _digest, made = argv
+    try:
+        with os.fdopen(_ROWS, "rb") as file:
+            table = denials.parse(file.read(_MOST_BYTES))
+        inputs, same = _inputs(name, made, table)
+    except (OSError, ValueError):
+        return 1
+    told = denials.explain(table, inputs, same=same)
+    shown = os.path.basename(name).removesuffix(".toml")
+    say(denials.lines(told, table.dropped, shown))
+    rows = [denial.to_json() for denial in told]
+    keep({"schema": SCHEMA, "profile": shown, "denials": rows, "denials_dropped": table.dropped})
+    return 0
+
+
+def _inputs(name: str, made: str, table: denials.Table) -> tuple[denials.Inputs, bool]:
+    """Give what decided the filter, and whether it is the one that was loaded (SHA-256 `made`)."""
+    machine = table.rows[0].machine if table.rows else ""
+    try:
+        policy = profile.load(name)
+        inputs = denials.inputs_of(policy)
+        refuse = ("memfd",) if inputs.no_memfd else ()
+        compiled = filters.compile_filter(
+            policy.seccomp, refuse=refuse, keep=inputs.keep, machine=machine, tells=filters.TELLING
+        )
+    except HardboxError:  # the profile is gone, or was never a file
+        return denials.Inputs("strict", no_memfd=True), False
+    return inputs, compiled.digest == made

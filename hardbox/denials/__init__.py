@@ -1,0 +1,112 @@
+"""Denials: what was refused, why, and the smallest change that would allow it.
+
+Run by: the Python front, after a job to which something was refused; a run without refusals imports none
+of it. The launcher counts (launch/notify.c); what it means is decided here, from the same
+files that the filter was made of.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from hardbox import filters
+from hardbox.denials import calls, causes, changes, seen
+from hardbox.denials.causes import Inputs
+from hardbox.denials.denial import CERTAIN, LIKELY, Denial
+from hardbox.denials.rows import Row, Table, parse
+from hardbox.errors import HardboxError
+from hardbox.filters import model as models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hardbox.filters.model import Filter
+    from hardbox.policy import Policy
+
+__all__ = ["Denial", "Inputs", "Row", "Table", "explain", "inputs_of", "lines", "observed", "parse"]
+
+_MOST_SHOWN: Final = 10
+
+
+def inputs_of(policy: Policy) -> Inputs:
+    """Give what decides a policy's filter."""
+    wanted = policy.seccomp
+    return Inputs(
+        wanted.filter,
+        wanted.add,
+        wanted.refuse,
+        policy.capabilities.keep,
+        no_memfd=policy.filesystem.exec == "shown",
+        tells=wanted.denials != "silent",
+    )
+
+
+def explain(table: Table, inputs: Inputs, *, same: bool = True) -> tuple[Denial, ...]:
+    """Explain each row; rows that read the same are one.
+
+    same: the inputs are those of the filter that refused. False makes every statement "likely".
+    """
+    try:
+        model = models.load(inputs.filter, filters.read_filter)
+    except HardboxError:  # the filter's file is gone
+        model, same = models.load("strict", filters.read_filter), False
+        inputs = replace(inputs, filter="strict", add=(), refuse=())
+    found: dict[tuple[str, str], Denial] = {}
+    for row in table.rows:
+        denial = _explained(row, model, inputs, same=same)
+        key = denial.what, denial.where
+        found[key] = replace(found[key], count=found[key].count + row.count) if key in found else denial
+    return tuple(found.values())
+
+
+def observed(
+    data: bytes, policy: Policy, machine: str, may_show: Callable[[str], str]
+) -> tuple[tuple[Denial, ...], int]:
+    """Explain what --explain saw; gives the denials, and how many observations found no room.
+
+    may_show: see `seen.judge`. Raises ValueError.
+    """
+    rows, dropped = seen.parse(data)
+
+    def name_of(number: int) -> str:
+        return filters.call_name(number, machine)
+
+    return seen.judge(rows, policy, name_of, may_show), dropped
+
+
+def _explained(row: Row, model: Filter, inputs: Inputs, *, same: bool) -> Denial:
+    call = filters.call_name(row.number, row.machine)
+    cause = causes.find(model, inputs, call, row.args)
+    allow, risk = changes.smallest(model, inputs, cause, call, [arg or 0 for arg in row.args])
+    word = errno.errorcode.get(row.errno, str(row.errno))
+    return Denial(
+        kind="syscall",
+        what=calls.words(call, row.args) + ("" if row.errno == errno.EPERM else f" ({word})"),
+        count=row.count,
+        process=row.comm,
+        where=cause.where,
+        why=cause.why,
+        allow=allow,
+        risk=risk,
+        sure=CERTAIN if same else LIKELY,
+    )
+
+
+def lines(denials: tuple[Denial, ...], dropped: int, profile: str, *, most: int = _MOST_SHOWN) -> list[str]:
+    """Give the block for people, without "hardbox: " in front of its first line."""
+    things = "1 thing was" if len(denials) == 1 else f"{len(denials)} things were"
+    block = [f"{things} denied by profile {profile}"]
+    for denial in denials[:most]:
+        process = f" by {denial.process}" if denial.process else ""
+        times = f" \N{MULTIPLICATION SIGN}{denial.count}" if denial.count > 1 else ""
+        sure = "" if denial.sure == CERTAIN else f" ({denial.sure})"
+        block.append(f"  {denial.what}{times}{process}   {denial.where}{sure}: {denial.why}")
+        risk = f"; risk {denial.risk}" if denial.risk else ""
+        block.append(f"      to allow: {denial.allow}{risk}")
+    if len(denials) > most:
+        block.append(f"  ... and {len(denials) - most} more: hardbox explain last")
+    if dropped:
+        block.append(f"  ... and {dropped} more calls, of kinds that were not kept")
+    return block

@@ -1,0 +1,229 @@
+"""What was asked for in vain (`--explain`): struct hb_observations of launch/observe.h, decoded and judged.
+
+Run by: the Python front, after the job. The launcher notes facts while a call waits; whether it then failed,
+and why, is concluded here: everything is "likely" at best, and says so.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from hardbox.denials.denial import LIKELY, POSSIBLE, Denial
+from hardbox.places import within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hardbox.policy import Policy
+
+_HEAD: Final = struct.Struct("<QI4x")
+_ROW: Final = struct.Struct("<8IQ16s256s")
+OUTSIDE, READ_ONLY, NOEXEC, CUT, UNREADABLE = 1, 2, 4, 8, 16
+_INTERNET: Final = (2, 10)
+_KEEP: Final = 0xFFFF_FFFF
+_DNS: Final = 53
+# What programs look for by habit and do without; it is told last, as possible only.
+_HABITS: Final = frozenset(
+    (
+        *("/etc/localtime", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/host.conf"),
+        *("/etc/locale.alias", "/etc/gai.conf", "/etc/machine-id", "/etc/ld.so.preload", "/etc/inputrc"),
+        *("/etc/terminfo", "/etc/login.defs", "/etc/environment", "/etc/mtab", "/etc/fstab", "/etc/hosts"),
+        *("/etc/resolv.conf", "/etc/services", "/etc/protocols", "/etc/os-release", "/etc/debian_version"),
+        *("/etc/gitconfig", "/etc/bash.bashrc", "/etc/profile", "/etc/vim", "/sys", "/etc/timezone", "/home"),
+    )
+)
+_NAMES: Final = ("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups")
+_OWNERS: Final = ("chown", "lchown", "fchownat", "fchown")
+_TREE: Final = ("/etc", "/usr", "/bin", "/lib", "/lib64", "/sbin", "/opt", "/var")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One observation; the fields are those of struct hb_seen.
+
+    first, second: open flags; address family and port; ids that were asked for.
+    """
+
+    number: int
+    errno: int
+    bits: int
+    first: int
+    mode: int
+    second: int
+    count: int
+    comm: str
+    text: str
+
+
+def parse(data: bytes) -> tuple[tuple[Seen, ...], int]:
+    """Decode a table; gives the rows and how many found no room. Raises ValueError."""
+    if len(data) < _HEAD.size:
+        message = f"{len(data)} bytes are no table of observations"
+        raise ValueError(message)
+    dropped, count = _HEAD.unpack_from(data)
+    if len(data) != _HEAD.size + count * _ROW.size:
+        message = f"{len(data)} bytes are no table of {count} observations"
+        raise ValueError(message)
+    rows = []
+    for number, error, bits, first, mode, _, _, second, times, comm, text in _ROW.iter_unpack(
+        data[_HEAD.size :]
+    ):
+        words = [os.fsdecode(raw.partition(b"\0")[0]) for raw in (comm, text)]
+        rows.append(Seen(number, error, bits, first, mode, second, times, *words))
+    return tuple(rows), dropped
+
+
+def judge(
+    rows: tuple[Seen, ...], policy: Policy, name_of: Callable[[int], str], may_show: Callable[[str], str]
+) -> tuple[Denial, ...]:
+    """Say what the rows mean; what is surest and worst stands first.
+
+    name_of:  the name of a system call.
+    may_show: why `--read PATH` would be refused, "" if it would not.
+    """
+    found: dict[tuple[str, str], Denial] = {}
+    for row in rows:
+        denial = _judged(row, policy, name_of(row.number), may_show)
+        if denial is not None:
+            found.setdefault((denial.what, denial.why), denial)
+    habits = [denial for denial in found.values() if denial.sure == POSSIBLE]
+    return (*(denial for denial in found.values() if denial.sure != POSSIBLE), *habits)
+
+
+def _judged(row: Seen, policy: Policy, call: str, may_show: Callable[[str], str]) -> Denial | None:
+    if row.bits & UNREADABLE:
+        return None
+    if call in _NAMES or call in _OWNERS:
+        return _ids(row, policy, call)
+    if call in ("kill", "tkill", "tgkill"):
+        why = "processes outside of the sandbox are not there, and cannot be signalled"
+        return _denial(row, "signal", f"signal to process {row.text}", "the pid namespace", why, "", "")
+    if row.first in _INTERNET and call in ("connect", "sendto", "bind"):
+        return _network(row, policy, call)
+    return _file(row, policy, call, may_show)
+
+
+def _denial(row: Seen, kind: str, what: str, where: str, why: str, allow: str, risk: str) -> Denial:
+    sure = POSSIBLE if row.text in _HABITS else LIKELY
+    allow = allow or "nothing: no profile gives it"
+    return Denial(kind, what, row.count, row.comm, where, why, allow, risk, sure)
+
+
+def _ids(row: Seen, policy: Policy, call: str) -> Denial | None:
+    own = {policy.identity.user, policy.identity.group, _KEEP}
+    wanted = {row.first} if call in ("setuid", "setgid") else {row.first, row.second}
+    if call != "setgroups" and wanted <= own:
+        return None
+    what = f"{call} of {row.text}" if row.text else call
+    why = f"no capability is kept, and the job is user {policy.identity.user} for good"
+    allow = ""
+    if call in _OWNERS:
+        allow = "leave owners out (cp --no-preserve=ownership, tar --no-same-owner)"
+    return _denial(row, "capability", what, "capabilities.keep = []", why, allow, "")
+
+
+def _network(row: Seen, policy: Policy, call: str) -> Denial | None:
+    # 0.0.0.0 as a destination is this machine.
+    local = row.text.startswith("127.") or row.text in ("::1", "0.0.0.0", "::")  # noqa: S104 (not bound to)
+    place = f"[{row.text}]:{row.second}" if ":" in row.text else f"{row.text}:{row.second}"
+    if call == "bind":
+        if "NET_BIND_SERVICE" in policy.capabilities.keep:
+            return None
+        allow = "--set 'capabilities.keep=[\"NET_BIND_SERVICE\"]' --loosen 'capabilities.keep=REASON'"
+        why = "ports below 1024 need a capability"
+        risk = "low: the port is one of the sandbox's own network"
+        return _denial(row, "network", f"bind to {place}", "capabilities.keep", why, allow, risk)
+    if local and policy.network.mode != "none":
+        return None
+    where = f'network.mode = "{policy.network.mode}"'
+    if local and row.second != _DNS:
+        allow = "--network loopback --loosen 'network.mode=REASON', for servers that the job itself starts"
+        risk = "low: the sandbox's own loopback interface"
+        return _denial(row, "network", f"connect to {place}", where, "no interface is up", allow, risk)
+    what = f"connect to {place}" + (" (a look-up of a name)" if row.second == _DNS else "")
+    allow = "nothing in this version: fetch it before, and show it with --read"
+    return _denial(row, "network", what, where, "the job has no way to any other machine", allow, "")
+
+
+def _file(row: Seen, policy: Policy, call: str, may_show: Callable[[str], str]) -> Denial | None:
+    word = errno.errorcode.get(row.errno, str(row.errno))
+    what = f"{_verb(row, call)} {row.text} ({word})"
+    # Told only if the caller sees it now: the launcher's look was the caller's too, but a while ago.
+    if row.errno in (errno.ENOENT, errno.ENOTDIR):
+        return _not_shown(row, what, policy, may_show) if _seen_outside(row.text) else None
+    if row.errno == errno.EROFS:
+        return _read_only(row, what, policy)
+    if row.errno == errno.EACCES and row.bits & NOEXEC and call.startswith("exec"):
+        where = f'filesystem.exec = "{policy.filesystem.exec}"'
+        why = "what the job may write cannot be executed"
+        allow = "--set filesystem.exec=anywhere --loosen 'filesystem.exec=REASON', or --profile build"
+        risk = "medium: what the job writes or downloads can then be executed"
+        return _denial(row, "file", what, where, why, allow, risk)
+    if row.errno == errno.EACCES:
+        mode = f", mode {stat.S_IMODE(row.mode):04o}" if row.mode else ""
+        why = f"its owner does not give it to this user{mode}: the sandbox has no part in it"
+        allow = "chmod or chown outside, if it is yours"
+        return _denial(row, "file", what, "plain Unix permissions", why, allow, "")
+    return None
+
+
+def _verb(row: Seen, call: str) -> str:
+    if call.startswith("exec"):
+        return "execution of"
+    if call in ("open", "openat"):
+        return "writing of" if row.first & (os.O_WRONLY | os.O_RDWR) else "reading of"
+    if call == "connect":
+        return "connection to"
+    looks = call.startswith(("stat", "lstat", "newfstat", "access", "faccess", "readlink", "chdir"))
+    return "look at" if looks else f"{call} of"
+
+
+def _seen_outside(path: str) -> bool:
+    return os.path.lexists(path)
+
+
+def _not_shown(row: Seen, what: str, policy: Policy, may_show: Callable[[str], str]) -> Denial:
+    where = "filesystem.show and --read"
+    why = "it is there on the host, and not shown"
+    real = os.path.realpath(row.text)
+    if real != row.text and any(within(row.text, tree) for tree in policy.filesystem.show):
+        # The name is shown, and what its symlink leads to is not: Debian's links into /etc.
+        link = f"it leads to {real}, which is not shown"
+        told = _denial(row, "file", what, where, link, f"--read {real}", "low: it is part of the system")
+        return replace(told, sure=POSSIBLE)
+    if policy.filesystem.grants == "none":
+        return _denial(row, "file", what, "filesystem.grants", why, "a profile of your own that shows it", "")
+    problem = may_show(row.text)
+    if problem:
+        return _denial(row, "file", what, where, why, f"nothing: {problem}", "")
+    risk = "low: it is part of the system" if any(within(row.text, tree) for tree in _TREE) else ""
+    return _denial(
+        row, "file", what, where, why, f"--read {row.text}", risk or "medium: the job can read all of it"
+    )
+
+
+def _read_only(row: Seen, what: str, policy: Policy) -> Denial:
+    binds = [bind for bind in policy.filesystem.read if within(row.text, bind.dest)]
+    why = "it is shown read-only"
+    if binds:
+        allow = f"--write {binds[0].source}" + (
+            "" if binds[0].dest == binds[0].source else f":{binds[0].dest}"
+        )
+        allow += " in place of --read"
+        return _denial(row, "file", what, "--read", why, allow, "medium: the job can change all of it")
+    allow = (
+        "--set filesystem.mode=ephemeral --set filesystem.changes=256M --loosen 'filesystem.mode=REASON'"
+        " --loosen 'filesystem.changes=REASON': changes live in memory and vanish; or --profile inspect"
+    )
+    where = f'filesystem.mode = "{policy.filesystem.mode}"'
+    risk = "low: nothing of it reaches the host"
+    if policy.filesystem.exec == "shown":
+        # A layer over /usr cannot be noexec (HB430).
+        allow = f"--set filesystem.exec=anywhere --loosen 'filesystem.exec=REASON' {allow}"
+        risk = "medium: what the job writes can be executed inside; nothing of it reaches the host"
+    return _denial(row, "file", what, where, why, allow, risk)

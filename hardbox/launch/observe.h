@@ -1,0 +1,51 @@
+/* What the job asked the kernel for in vain, as far as can be told from outside (--explain).
+ *
+ * Used by: notify.c, tell.c. */
+#ifndef HB_OBSERVE_H
+#define HB_OBSERVE_H
+
+#include <stdint.h>
+
+#include <linux/seccomp.h>
+
+#include "notify.h"
+
+#define HB_SEEN_MAX 256u
+#define HB_SEEN_TEXT 256u
+
+/* Bits of struct hb_seen. */
+#define HB_SEEN_OUTSIDE 1u    /* on the host the caller sees something of that name */
+#define HB_SEEN_READ_ONLY 2u  /* the mount */
+#define HB_SEEN_NOEXEC 4u     /* the mount */
+#define HB_SEEN_CUT 8u	      /* the text is longer */
+#define HB_SEEN_UNREADABLE 16u /* the job's memory cannot be read: what it named is not known */
+
+/* One kind of observation; as it goes to the caller (hardbox/denials/seen.py). */
+struct hb_seen {
+	uint32_t number;
+	uint32_t error; /* errno that the kernel will give, as far as can be told */
+	uint32_t bits;
+	uint32_t flags; /* of open(2); the address family; the first id of chown(2) and setuid(2) */
+	uint32_t mode;	/* of what was found, with its owner; 0: nothing was found */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t port; /* of an internet address; the second id */
+	uint64_t count;
+	char comm[HB_COMM_MAX];
+	char text[HB_SEEN_TEXT]; /* path, or address in words; NUL-terminated */
+};
+
+struct hb_observations {
+	uint64_t dropped;
+	uint32_t count;
+	struct hb_seen row[HB_SEEN_MAX];
+};
+
+/* Look at a call while it waits. 1: `seen` is worth keeping; 0: it will work, or nobody can say. */
+int observe(int listener, const struct seccomp_notif *call, struct hb_seen *seen);
+/* Keep it, once the call has been let go: the job must not learn from the time that it waits
+ * what the host has. */
+void observe_keep(struct hb_seen *seen);
+const struct hb_observations *observations(void);
+
+#endif
