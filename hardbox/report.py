@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from signal import SIGKILL
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from hardbox.errors import (
     EXIT_CANNOT_EXECUTE,
@@ -34,12 +34,21 @@ if TYPE_CHECKING:
 SCHEMA: Final = "hardbox.report/1"
 # Numbers of wire.h, enum hb_record_type, and below enum hb_cause.
 _FAILED, _READ, _STARTED, _NO_EXEC, _ENDED = 1, 2, 3, 4, 5
+_STREAMS: Final = 10
 # The least that a record of each type holds (wire.h).
-_SIZES: Final = {_FAILED: 8, _READ: 1, _STARTED: 8, _NO_EXEC: 4, _ENDED: 40}
+_SIZES: Final = {_FAILED: 8, _READ: 1, _STARTED: 8, _NO_EXEC: 4, _ENDED: 40, _STREAMS: 24}
 _CAUSE_WALL, _CAUSE_CALLER, _CAUSE_LOST = 1, 2, 3
+_CAUSE_OUTPUT: Final = 7
+_LIMIT_CAUSES: Final = {_CAUSE_WALL: "wall", _CAUSE_OUTPUT: "output"}
+_STDOUT_OR_STDERR: Final = 0b110
 _NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 _CAPABILITY_SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _FILTER_MODE: Final = "2"
+
+
+class _Streams(TypedDict):
+    terminal: bool
+    output: Output | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +113,26 @@ class Enforced:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """How many bytes were copied to the caller's stdout (or terminal) and stderr."""
+
+    stdout: int
+    stderr: int
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The outcome of one run.
 
     outcome:   "exited", "signaled", "limit", "not-found", "not-executable" or "lost".
     exit_code: what `hardbox run` exits with.
     signal:    number of the signal that ended the command, or None.
-    limit:     "wall" if a limit ended it, else None.
+    limit:     "wall" or "output" if that limit ended it, else None.
     seconds, user_seconds, system_seconds, max_rss_bytes: of the whole sandbox.
     start_seconds: from the launcher's first step to the command's exec.
     stdout, stderr: captured output, if it was asked for.
+    terminal:  a terminal of the caller's stood on 0-2, and the job had one of its own.
+    output:    how much was copied, None where the job wrote to the caller's own descriptors.
     landlock:  what the second wall covers: "files", "tcp", "scopes" (abstract sockets and signals),
                as far as this kernel's ABI goes; its steps have all succeeded.
     loosened:  what the profile has loosened, key -> reason.
@@ -139,6 +158,8 @@ class Result:
     optional: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     stdout: bytes | None = None
     stderr: bytes | None = None
+    terminal: bool = False
+    output: Output | None = None
 
     def to_json(self) -> dict[str, object]:
         """Give the report as plain values, `schema` first; captured output is left out."""
@@ -163,6 +184,8 @@ class Result:
             "landlock": list(self.landlock),
             "loosened": dict(self.loosened),
             "optional": dict(self.optional),
+            "terminal": self.terminal,
+            "output": self.output and {"stdout": self.output.stdout, "stderr": self.output.stderr},
             "seconds": self.seconds,
             "start_seconds": self.start_seconds,
             "user_seconds": self.user_seconds,
@@ -277,7 +300,7 @@ def result(
         missing = problem in (errno.ENOENT, errno.ENOTDIR)
         outcome = "not-found" if missing else "not-executable"
         code, signal = EXIT_NOT_FOUND if missing else EXIT_CANNOT_EXECUTE, None
-    elif cause == _CAUSE_WALL:
+    elif cause in _LIMIT_CAUSES:
         outcome, code = "limit", EXIT_TIME_LIMIT
     elif cause in (_CAUSE_CALLER, _CAUSE_LOST):
         outcome = "lost"
@@ -288,7 +311,7 @@ def result(
         outcome=outcome,
         exit_code=code,
         signal=signal,
-        limit="wall" if outcome == "limit" else None,
+        limit=_LIMIT_CAUSES[cause] if outcome == "limit" else None,
         profile=policy.name,
         profile_sha256=policy.digest,
         plan_sha256=plan.digest(),
@@ -301,7 +324,17 @@ def result(
         landlock=second_wall(plan),
         loosened=policy.loosen,
         optional=absent(policy, plan),
+        **_streams(records),
     )
+
+
+def _streams(records: tuple[Record, ...]) -> _Streams:
+    for record in records:
+        if record.kind == _STREAMS:
+            terminals, relayed, out, err = struct.unpack_from("<IIQQ", record.payload)
+            copied = Output(out, err) if (terminals | relayed) & _STDOUT_OR_STDERR or terminals else None
+            return {"terminal": bool(terminals), "output": copied}
+    return {"terminal": False, "output": None}
 
 
 def second_wall(plan: LaunchPlan) -> tuple[str, ...]:

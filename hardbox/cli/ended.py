@@ -42,7 +42,8 @@ def lines(result: Result, policy: Policy, *, quiet: bool) -> Iterator[str]:
     elif quiet:
         return
     elif result.outcome == "limit":
-        yield f"ended by its {result.limit} time limit after {result.seconds:.1f} s"
+        what = "output" if result.limit == "output" else f"{result.limit} time"
+        yield f"ended by its {what} limit after {result.seconds:.1f} s"
     elif result.outcome == "lost":
         yield "the sandbox was killed from outside"
     elif result.outcome == "signaled":

@@ -141,6 +141,13 @@ def set_up_failed(plan: LaunchPlan, failed: Failure) -> HardboxError:
             instead="" if interrupted else missing[1] if missing else "hardbox doctor",
         )
     step = plan.steps[failed.step - 1]
+    if step.kind == "stdio" and failed.errno == errno.EPROTONOSUPPORT:
+        return Refused(
+            "HB211",
+            "a socket stands on descriptor 0, 1 or 2",
+            why='streams.sockets = "refuse" in the profile',
+            instead="redirect from a file, a pipe or /dev/null",
+        )
     if step.kind == "stdio" and failed.errno in (errno.EISDIR, errno.ENOTSUP):
         return _stream_refused(failed.errno)
     why, instead = (

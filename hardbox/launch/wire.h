@@ -11,6 +11,7 @@
  *   (job's socket closes: the exec has happened)
  *   supervisor -> init   SIGNAL      forward this signal
  *   init -> supervisor   ENDED       the job's wait status
+ *   relay -> supervisor  OVERFLOW    there is more output than the limit
  *
  * Status records to the caller (descriptor --status-fd): type:u32 length:u32 payload.
  */
@@ -22,7 +23,7 @@
 #include <sys/types.h>
 
 enum hb_message_type { HB_GO = 1, HB_FAILED, HB_HELLO, HB_NO_EXEC, HB_SIGNAL, HB_ENDED,
-		       HB_LISTENER, HB_TERMINAL };
+		       HB_LISTENER, HB_TERMINAL_MASTER, HB_OVERFLOW };
 
 struct hb_message {
 	uint32_t type;
@@ -36,6 +37,8 @@ enum hb_record_type {
 	HB_RECORD_STARTED = 3, /* u64 ns since the supervisor began */
 	HB_RECORD_NO_EXEC = 4, /* i32 errno */
 	HB_RECORD_ENDED = 5,   /* i32 wait status, u32 cause, u64 wall ns, user us, system us, max RSS KiB */
+	HB_RECORD_STREAMS = 10, /* u32 terminals, u32 relayed (bit n: descriptor n), u64 bytes of stdout
+				 * or terminal, u64 of stderr */
 };
 
 enum hb_cause {
@@ -43,6 +46,7 @@ enum hb_cause {
 	HB_CAUSE_WALL = 1,    /* its wall time was up */
 	HB_CAUSE_CALLER = 2,  /* the caller went away */
 	HB_CAUSE_LOST = 3,    /* init died without a word */
+	HB_CAUSE_OUTPUT = 7,  /* more output than the limit */
 };
 
 /* Send or receive one message; retry on EINTR. message_receive gives 1, 0 at end of file,

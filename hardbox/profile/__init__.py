@@ -22,6 +22,7 @@ from hardbox.policy import (
     Network,
     Policy,
     Seccomp,
+    StreamRules,
 )
 from hardbox.profile import layers, merge, schema, sources
 from hardbox.words import hint
@@ -242,9 +243,8 @@ def _policy(name: str, state: State) -> Policy:
             cast("tuple[str, ...]", v["seccomp.add"]),
             cast("tuple[str, ...]", v["seccomp.refuse"]),
         ),
-        limits=Limits(
-            **{key.removeprefix("limits."): cast("int", v[key]) for key in (*schema.LIMITS, "limits.grace")}
-        ),
+        limits=Limits(**{key.removeprefix("limits."): cast("int", v[key]) for key in schema.ALL_LIMITS}),
+        streams=StreamRules(cast("str", v["streams.sockets"]), cast("str", v["streams.files"])),
         environment=Environment(
             cast("tuple[str, ...]", v["environment.pass"]),
             MappingProxyType(cast("dict[str, str]", v["environment.set"])),

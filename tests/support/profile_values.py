@@ -11,11 +11,13 @@ from hardbox import rules
 from hardbox.policy import (
     CAPABILITIES,
     EXEC_MODES,
+    FILE_MODES,
     FILTER_ORDER,
     GRANT_MODES,
     ID_MODES,
     NETWORK_MODES,
     ROOT_MODES,
+    SOCKET_MODES,
 )
 from hardbox.profile import layers, orders, units
 
@@ -59,6 +61,9 @@ VALUES: dict[str, SearchStrategy[object]] = {
     "limits.grace": TIMES,
     "limits.file_size": SIZES,
     "limits.open_files": st.integers(16, 99),
+    "limits.output": SIZES,
+    "streams.sockets": st.sampled_from(SOCKET_MODES),
+    "streams.files": st.sampled_from(FILE_MODES),
     "environment.pass": st.lists(VARIABLES, max_size=3),
     "environment.set": st.dictionaries(VARIABLES, st.sampled_from(["", "x"]), max_size=3),
 }

@@ -11,6 +11,8 @@ from hardbox.plan.steps.base import Step
 RECURSIVE: Final = 1
 IDMAPPED: Final = 2
 REOPEN_PIPES: Final = 1
+RELAY_SOCKETS: Final = 2
+RELAY_FILES: Final = 4
 
 
 class Host(Step, number=1, kind="host", layout="us"):
@@ -95,9 +97,11 @@ class Stdio(Step, number=7, kind="stdio", layout="u"):
     allowed: int
 
     def describe(self) -> str:  # noqa: D102
-        kinds = "files, pipes, socket pairs, terminals or null-like devices"
+        kinds = "files, pipes or null-like devices"
+        files = "copy from and to" if self.allowed & RELAY_FILES else "pass"
+        sockets = "copied" if self.allowed & RELAY_SOCKETS else "refused"
         given = "; the job may reopen pipes in their direction" if self.allowed & REOPEN_PIPES else ""
-        return f"pass descriptors 0-2 if they are {kinds}{given}"
+        return f"{files} descriptors 0-2 if they are {kinds}; socket pairs are {sockets}{given}"
 
 
 class Wall(Step, number=8, kind="wall", layout="qq"):
@@ -127,6 +131,15 @@ class Tree(Step, number=9, kind="tree", layout="suuuuu"):
             f"clone the tree {self.source}, with owner {self.disk_uid}:{self.disk_gid}"
             f" shown as {self.uid}:{self.gid}"
         )
+
+
+class Output(Step, number=13, kind="output", layout="q"):
+    """How much may be written to descriptors 1 and 2 together."""
+
+    most: int
+
+    def describe(self) -> str:  # noqa: D102
+        return f"after {self.most} bytes of stdout and stderr SIGTERM, and after the grace SIGKILL"
 
 
 class Env(Step, number=20, kind="env", layout="ss"):
