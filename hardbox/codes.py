@@ -39,7 +39,7 @@ FAMILIES: Final = MappingProxyType(
 EXIT_STATUS: Final = MappingProxyType(
     {
         "0-255": "the command's own status, where none of the rows below applies",
-        "124": "the limit on time or on output ended it",
+        "124": "the time limit ended it, or the limit on output",
         "125": "hardbox refused or failed; nothing was run",
         "126": "the command was found but cannot be executed inside",
         "127": "the command was not found inside",
@@ -76,7 +76,6 @@ _OTHERS: Final = (
         "explain was asked about something that is no code, rule, exit status or report",
         "hardbox explain HB103",
     ),
-    Code("HB211", "a socket stands on descriptor 0, 1 or 2", "redirect from a file, a pipe or /dev/null"),
     Code("HB400", "the installation lacks its profiles or filters", "pip install --force-reinstall hardbox"),
     Code(
         "HB401", "there is no shipped profile of that name", "hardbox profile list; a file needs a / or .toml"

@@ -78,10 +78,8 @@ static const char *printable(const char *text, char *room, size_t size)
 	"host's\n" STREAM_END
 
 #define SOCKET_REFUSED                                                                           \
-	"hardbox: refused [HB211]: a socket stands on descriptor 0, 1 or 2\n"                    \
-	"  why      streams.sockets = \"refuse\" in the profile\n"                               \
-	"  instead  redirect from a file, a pipe or /dev/null\n"                                 \
-	"  nothing was run\n"
+	"hardbox: refused [HB210]: a socket pair stands on descriptor 0, 1 or 2\n"               \
+	"  why      streams.sockets = \"refuse\" in the profile\n" STREAM_END
 
 static void say_failed(const struct launch *launch, const struct hb_step *step)
 {

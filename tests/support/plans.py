@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from hardbox import plan as planning
 from hardbox.host import HostFacts, IdRange
-from hardbox.policy import Bind, Environment, Filesystem, Identity, Limits, Network, Policy
+from hardbox.policy import UNLIMITED, Bind, Environment, Filesystem, Identity, Limits, Network, Policy
 from hardbox.refusals import PathFact
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def policy(
     network: str = "none",
     root: str = "host",
     write: Sequence[str] = (),
+    output: int = UNLIMITED,
 ) -> Policy:
     """Give a small policy with one value of each kind."""
     return Policy(
@@ -80,6 +81,7 @@ def policy(
             grace=500,
             file_size=1 << 20,
             open_files=256,
+            output=output,
         ),
         environment=Environment(("LANG",), MappingProxyType({"PATH": "/usr/bin:/bin", "HOME": "/home/box"})),
     )
@@ -111,6 +113,7 @@ def samples() -> dict[str, LaunchPlan]:
         "user-range": build(policy(ids="range"), USER),
         "user-ephemeral": build(policy(mode="ephemeral", network="loopback"), USER),
         "user-write": build(policy(write=("/made/up",)), USER),
+        "user-output": build(policy(output=1 << 20), USER),
         "root": build(policy(), ROOT),
         "root-range": build(policy(ids="range"), ROOT),
         "root-write": build(policy(write=("/made/up",)), ROOT),
