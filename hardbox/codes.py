@@ -201,6 +201,8 @@ _OTHERS: Final = (
     ),
     Code("HB611", "hardbox-launch cannot be started", "check its permissions, and noexec on its file system"),
     Code("HB612", "hardbox-launch spoke nonsense or fell silent", "run it again; then hardbox doctor"),
+    Code("HB640", "the directory for output cannot be used", "output_dir= a directory that you may write"),
+    Code("HB641", "the output stands where the job may write", "output_dir= outside of what write= shows"),
     Code("HB613", "the probe of hardbox verify is not installed", "install hardbox again"),
     Code("HB614", "hardbox verify could not finish", "run it again; report it if it happens again"),
 )

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 import pexpect
+
 from support import faults
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\x1b\][^\x07]*\x07")
 
 
-def start(caller: Caller, *argv: str, size: tuple[int, int] = (30, 100), **more: str) -> pexpect.spawn:
+def start(
+    caller: Caller, *argv: str, size: tuple[int, int] = (30, 100), environment: dict[str, str] | None = None
+) -> pexpect.spawn:
     """Start a program as the session leader of a new terminal of the caller's."""
     # A moment before the program: the terminal becomes the caller's, as after a login.
     words = [
@@ -33,7 +36,7 @@ def start(caller: Caller, *argv: str, size: tuple[int, int] = (30, 100), **more:
     return pexpect.spawn(
         words[0],
         words[1:],
-        env=caller.environment(TERM="xterm", **more),
+        env=caller.environment(TERM="xterm", **(environment or {})),
         cwd=caller.home,
         encoding="utf-8",
         codec_errors="replace",
@@ -44,7 +47,7 @@ def start(caller: Caller, *argv: str, size: tuple[int, int] = (30, 100), **more:
 
 def shell(caller: Caller, **more: str) -> pexpect.spawn:
     """Start an interactive shell with job control, and wait for its prompt."""
-    child = start(caller, "sh", "-i", PS1="$ ", ENV="", **more)
+    child = start(caller, "sh", "-i", environment={"PS1": "$ ", "ENV": "", **more})
     child.expect_exact("$ ")
     return child
 

@@ -54,7 +54,7 @@ def modes(child: pexpect.spawn) -> str:
     return terminals.say(child, "stty -a")
 
 
-def test_a_shell_has_job_control_and_a_name_for_its_terminal(inside: pexpect.spawn, caller: Caller) -> None:
+def test_a_shell_has_job_control_and_a_name_for_its_terminal(inside: pexpect.spawn) -> None:
     assert terminals.say(inside, "tty", PROMPT) == "/dev/pts/0\n"
     assert terminals.say(inside, "readlink /proc/self/fd/0", PROMPT) == "/dev/pts/0\n"
     assert terminals.say(inside, "stat -c '%U %a' $(tty)", PROMPT) == "box 620\n"
@@ -90,7 +90,7 @@ def test_a_new_size_reaches_the_job(inside: pexpect.spawn) -> None:
 
 
 def test_a_password_is_asked_for_on_dev_tty(inside: pexpect.spawn) -> None:
-    ask = "python3 -c 'import getpass; print(len(getpass.getpass(\"sec\"+\"ret? \")))' </dev/null | cat"
+    ask = 'python3 -c \'import getpass; print(len(getpass.getpass("sec"+"ret? ")))\' </dev/null | cat'
     inside.sendline(ask)
     inside.expect_exact("print(len")
     inside.expect_exact("secret? ")
