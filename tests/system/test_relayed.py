@@ -40,7 +40,7 @@ def test_a_socket_pair_never_reaches_the_job(caller: Caller, program: Installed)
     """As node and others start programs: one pair for each stream, and they speak in turn."""
     (here, job_in), (there, job_out) = socket.socketpair(), socket.socketpair()
     with here, there:
-        bare = subprocess.run(["sh", "-c", KINDS], stdin=job_in, stdout=subprocess.PIPE, check=True)
+        bare = subprocess.run(["sh", "-c", KINDS], stdin=job_in.fileno(), stdout=subprocess.PIPE, check=True)
         assert b"socket" in bare.stdout
         script = f'{KINDS}; while read line; do echo "<$line>"; done; echo end; exit 4'
         child = popen(
