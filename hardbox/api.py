@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from hardbox import filters, host, profile, refusals, report
 from hardbox import plan as planning
+from hardbox.engines import outside
 from hardbox.engines.failures import set_up_failed
 from hardbox.engines.namespaces import FORWARDED, Launch, Streams
 from hardbox.engines.pumps import Drain, Feed
@@ -236,6 +237,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     workdir: str | None = None,
     input: bytes | None = None,  # noqa: A002 (as in subprocess.run)
     capture: bool = False,
+    output_dir: str | None = None,
     samples: bool = False,
 ) -> Result:
     """Run a command in a sandbox and wait for it.
@@ -248,14 +250,29 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     input:       bytes for the command's stdin; None: the caller's own stdin.
     capture:     collect stdout and stderr into the Result, each up to limits.file_size; a job that
                  writes more gets SIGPIPE.
+    output_dir:  a directory, outside of what the job may change, in which the files `stdout` and
+                 `stderr` are written, with the same bound.
     samples:     look at what the command uses every 50 ms, later less often (Result.samples).
-    Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run.
+    Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run; and OSError
+    if there was no room for the output of a command that was run.
     """
     policy = _policy(profile, read, write, env, settings, loosen)
     prepared = prepare(policy, argv, workdir=workdir)
-    if input is None and not capture:
+    if input is None and not capture and output_dir is None:
         return execute(prepared, Streams(), samples=samples)
-    return _run_captured(prepared, input, capture=capture, samples=samples)
+    most = policy.limits.file_size
+    if output_dir is None:
+        drains = (Drain(most), Drain(most)) if capture else ()
+        return _run_piped(prepared, input, drains, samples=samples)
+    if capture:
+        raise Usage(
+            "HB002",
+            "capture and output_dir exclude one another",
+            value=f"capture=True, output_dir={output_dir!r}",
+            instead="one of them",
+        )
+    files = _output_files(output_dir, [bind.source for bind in policy.filesystem.write])
+    return _run_piped(prepared, input, tuple(Drain(most, file) for file in files), samples=samples)
 
 
 def execute(prepared: Prepared, streams: Streams, *, samples: bool = False) -> Result:
@@ -345,14 +362,50 @@ class Forwarding:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 
 
-def _run_captured(prepared: Prepared, given: bytes | None, *, capture: bool, samples: bool) -> Result:
-    """Feed stdin and collect output through pipes, each with a thread of its own.
+def _output_files(folder: str, write: Sequence[str]) -> tuple[int, ...]:
+    """Open `stdout` and `stderr` in a directory. Raises SetupFailed HB640, HB641."""
+    files: list[int] = []
+    try:
+        for path in (os.path.join(folder, name) for name in ("stdout", "stderr")):
+            tree = outside.tree_around(path, write)
+            if tree:
+                break
+            files.append(outside.emptied(outside.opened(path)))
+        else:
+            return tuple(files)
+    except (OSError, ValueError) as error:
+        _close(files)
+        raise SetupFailed(
+            "HB640",
+            f"the output cannot be written: {getattr(error, 'strerror', None) or error}",
+            value=folder,
+            origin="output_dir=",
+            instead="name a directory that is there and that you may write",
+        ) from error
+    _close(files)
+    raise SetupFailed(
+        "HB641",
+        "the output stands in a tree that the job may change",
+        value=folder,
+        origin="output_dir=",
+        why="a job could put a symlink there, and the output would overwrite what it leads to",
+        instead=f"name a directory outside {tree}",
+    )
+
+
+def _close(files: Sequence[int]) -> None:
+    for file in files:
+        os.close(file)
+
+
+def _run_piped(
+    prepared: Prepared, given: bytes | None, drains: tuple[Drain, ...], *, samples: bool
+) -> Result:
+    """Feed stdin and take output through pipes, each with a thread of its own.
 
     No memory files: a job could execute what it wrote into one (filesystem.exec = "shown").
     """
     feed = Feed(given) if given is not None else None
-    most = prepared.policy.limits.file_size
-    drains = (Drain(most), Drain(most)) if capture else ()
     streams = Streams(feed.end if feed else 0, *(drain.end for drain in drains))
     parts = (*((feed,) if feed else ()), *drains)
     try:
@@ -368,7 +421,19 @@ def _run_captured(prepared: Prepared, given: bytes | None, *, capture: bool, sam
         # Also where nothing was run: each closes its own end, last of all.
         for part in parts:
             part.join()
+    if any(drain.into_file for drain in drains):
+        return _written(done, drains)
     return replace(done, stdout=drains[0].content, stderr=drains[1].content) if drains else done
+
+
+def _written(done: Result, drains: tuple[Drain, ...]) -> Result:
+    """Say how much stands in the files. Raises OSError if that is not all: the command has run."""
+    for drain in drains:
+        if drain.problem is not None:
+            problem = drain.problem
+            message = f"the output is not complete, but the command was run: {problem.strerror}"
+            raise OSError(problem.errno, message)
+    return replace(done, output=report.Output(drains[0].taken, drains[1].taken))
 
 
 def _without_dots(path: str, flag: str, text: str) -> str:

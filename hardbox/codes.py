@@ -39,7 +39,7 @@ FAMILIES: Final = MappingProxyType(
 EXIT_STATUS: Final = MappingProxyType(
     {
         "0-255": "the command's own status, where none of the rows below applies",
-        "124": "the time limit ended it",
+        "124": "the time limit ended it, or the limit on output",
         "125": "hardbox refused or failed; nothing was run",
         "126": "the command was found but cannot be executed inside",
         "127": "the command was not found inside",
@@ -211,6 +211,8 @@ _OTHERS: Final = (
     ),
     Code("HB611", "hardbox-launch cannot be started", "check its permissions, and noexec on its file system"),
     Code("HB612", "hardbox-launch spoke nonsense or fell silent", "run it again; then hardbox doctor"),
+    Code("HB640", "the directory for output cannot be used", "output_dir= a directory that you may write"),
+    Code("HB641", "the output stands where the job may write", "output_dir= outside of what write= shows"),
     Code("HB613", "the probe of hardbox verify is not installed", "install hardbox again"),
     Code("HB614", "hardbox verify could not finish", "run it again; report it if it happens again"),
     Code(

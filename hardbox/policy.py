@@ -23,6 +23,9 @@ ROOT_MODES: Final = ("read-only", "ephemeral")
 EXEC_MODES: Final = ("shown", "anywhere")
 GRANT_MODES: Final = ("none", "read", "any")
 NETWORK_MODES: Final = ("none", "loopback", "allow", "bridge")
+# From most to least strict.
+SOCKET_MODES: Final = ("refuse", "relay")
+FILE_MODES: Final = ("relay", "pass")
 # From most to least strict; a filter extends the one before it and only adds.
 FILTER_ORDER: Final = ("strict", "baseline", "build", "inspect")
 # What becomes of refused system calls beside the refusal itself.
@@ -148,6 +151,7 @@ class Limits:
     wall:       milliseconds until SIGTERM, then SIGKILL after `grace` milliseconds.
     file_size:  bytes per file (RLIMIT_FSIZE).
     open_files: descriptors per process (RLIMIT_NOFILE).
+    output:     bytes of stdout and stderr together; UNLIMITED: not counted, and not relayed for it.
     """
 
     memory: int = UNLIMITED
@@ -158,6 +162,19 @@ class Limits:
     grace: int = 2000
     file_size: int = UNLIMITED
     open_files: int = UNLIMITED
+    output: int = UNLIMITED
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRules:
+    """[streams]: what is done with what stands on descriptors 0-2. Terminals are always replaced.
+
+    sockets: "relay": an unnamed pair of the caller's is copied to and from a pipe; "refuse".
+    files:   "pass": the job has the caller's own pipes and files; "relay": copies of them.
+    """
+
+    sockets: str = "relay"
+    files: str = "pass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +208,7 @@ class Policy:
     capabilities: Capabilities = field(default_factory=Capabilities)
     seccomp: Seccomp = field(default_factory=Seccomp)
     limits: Limits = field(default_factory=Limits)
+    streams: StreamRules = field(default_factory=StreamRules)
     environment: Environment = field(default_factory=Environment)
     refuse: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     loosen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from signal import SIGKILL
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from hardbox.errors import (
     EXIT_CANNOT_EXECUTE,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 SCHEMA: Final = "hardbox.report/1"
 # Numbers of wire.h, enum hb_record_type, and below enum hb_cause.
 _FAILED, _READ, _STARTED, _NO_EXEC, _ENDED = 1, 2, 3, 4, 5
-_DENIED, _OBSERVED, _SAMPLE, _LIMITS = 6, 7, 8, 9
+_DENIED, _OBSERVED, _SAMPLE, _LIMITS, _STREAMS = 6, 7, 8, 9, 10
 # The least that a record of each type holds (wire.h).
 _SIZES: Final = {
     _FAILED: 8,
@@ -57,11 +57,20 @@ _SIZES: Final = {
     _OBSERVED: 16,
     _SAMPLE: SAMPLE_SIZE,
     _LIMITS: TOTAL_SIZE,
+    _STREAMS: 24,
 }
 _CAUSE_WALL, _CAUSE_CALLER, _CAUSE_LOST, _CAUSE_MEMORY = 1, 2, 3, 4
+_CAUSE_OUTPUT: Final = 7
+_LIMIT_CAUSES: Final = {_CAUSE_WALL: "wall", _CAUSE_OUTPUT: "output"}
+_STDOUT_OR_STDERR: Final = 0b110
 _NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 _CAPABILITY_SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _FILTER_MODE: Final = "2"
+
+
+class _Streams(TypedDict):
+    terminal: bool
+    output: Output | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +135,21 @@ class Enforced:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """How many bytes were copied to the caller's stdout (or terminal) and stderr."""
+
+    stdout: int
+    stderr: int
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The outcome of one run.
 
     outcome:   "exited", "signaled", "limit", "not-found", "not-executable" or "lost".
     exit_code: what `hardbox run` exits with.
     signal:    number of the signal that ended the command, or None.
-    limit:     which limit ended it: "wall", "memory", "cpu_time" or "file_size"; else None.
+    limit:     which limit ended it: "wall", "memory", "output", "cpu_time" or "file_size"; else None.
     limits:    every limit, by which means it held, and whether it was hit.
     samples:   what the job used while it ran, if that was asked for.
     seconds, user_seconds, system_seconds, max_rss_bytes: of the whole sandbox.
@@ -140,6 +157,8 @@ class Result:
     denials:   what was refused to the job, and why; empty if nothing was, or nobody listened.
     denials_dropped: refused calls beyond what the launcher keeps.
     stdout, stderr: captured output, if it was asked for.
+    terminal:  a terminal of the caller's stood on 0-2, and the job had one of its own.
+    output:    how much was copied, None where the job wrote to the caller's own descriptors.
     landlock:  what the second wall covers: "files", "tcp", "scopes" (abstract sockets and signals),
                as far as this kernel's ABI goes; its steps have all succeeded.
     loosened:  what the profile has loosened, key -> reason.
@@ -169,6 +188,8 @@ class Result:
     denials_dropped: int = 0
     stdout: bytes | None = None
     stderr: bytes | None = None
+    terminal: bool = False
+    output: Output | None = None
 
     def to_json(self) -> dict[str, object]:
         """Give the report as plain values, `schema` first; captured output is left out."""
@@ -193,6 +214,8 @@ class Result:
             "landlock": list(self.landlock),
             "loosened": dict(self.loosened),
             "optional": dict(self.optional),
+            "terminal": self.terminal,
+            "output": self.output and {"stdout": self.output.stdout, "stderr": self.output.stderr},
             "seconds": self.seconds,
             "start_seconds": self.start_seconds,
             "user_seconds": self.user_seconds,
@@ -329,8 +352,8 @@ def result(
         missing = problem in (errno.ENOENT, errno.ENOTDIR)
         outcome = "not-found" if missing else "not-executable"
         code, signal, limit = EXIT_NOT_FOUND if missing else EXIT_CANNOT_EXECUTE, None, None
-    elif cause == _CAUSE_WALL:
-        outcome, code, limit = "limit", EXIT_TIME_LIMIT, "wall"
+    elif cause in _LIMIT_CAUSES:
+        outcome, code, limit = "limit", EXIT_TIME_LIMIT, _LIMIT_CAUSES[cause]
     elif cause == _CAUSE_MEMORY:
         # The job's own end may have come a moment before ours, with any status.
         outcome, code, limit, signal = "limit", EXIT_SIGNAL_BASE + SIGKILL, "memory", int(SIGKILL)
@@ -361,7 +384,17 @@ def result(
         samples=read_samples([record.payload for record in records if record.kind == _SAMPLE])
         if sampled
         else None,
+        **_streams(records),
     )
+
+
+def _streams(records: tuple[Record, ...]) -> _Streams:
+    for record in records:
+        if record.kind == _STREAMS:
+            terminals, relayed, out, err = struct.unpack_from("<IIQQ", record.payload)
+            copied = Output(out, err) if (terminals | relayed) & _STDOUT_OR_STDERR or terminals else None
+            return {"terminal": bool(terminals), "output": copied}
+    return {"terminal": False, "output": None}
 
 
 def second_wall(plan: LaunchPlan) -> tuple[str, ...]:

@@ -43,6 +43,8 @@ def lines(result: Result, policy: Policy, *, quiet: bool) -> Iterator[str]:
         yield from _limit_of(result)
     elif result.outcome == "lost":
         yield "the sandbox was killed from outside"
+    elif result.signal == _SIGSYS:
+        yield "ended by SIGSYS: a call of another architecture (i386, x32), or a filter of its own"
     elif result.exit_code == EXIT_CANNOT_EXECUTE and policy.filesystem.write:
         yield from _written(policy)
 
@@ -106,12 +108,12 @@ def _limit_of(result: Result) -> Iterator[str]:
     """Say which limit ended the job."""
     if result.limit == "wall":
         yield f"ended by its wall time limit after {result.seconds:.1f} s"
+    elif result.limit == "output":
+        yield f"ended by its output limit after {result.seconds:.1f} s"
     elif result.limit == "memory":
         yield _memory(result)
     elif result.limit == "file_size":
         yield "ended by SIGXFSZ: a file grew beyond limits.file_size"
-    elif result.signal == _SIGSYS:
-        yield "ended by SIGSYS: a call of another architecture (i386, x32), or a filter of its own"
     elif result.limit == "cpu_time":
         yield "ended by a signal, after the CPU time that limits.cpu_time gives a process"
 

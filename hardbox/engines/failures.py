@@ -132,6 +132,15 @@ _CALLS: Final = {
 _PRCTL: Final = ("no-new-privs", "securebits", "drop-bounding-set", "set-caps", "normalise", "set-ids")
 
 
+# What streams.c refuses: errno -> (what, why).
+_STREAMS: Final = {
+    errno.EISDIR: ("a directory", 'a directory descriptor leads out of any root (openat(2) with "..")'),
+    errno.EPROTONOSUPPORT: ("a socket pair", 'streams.sockets = "refuse" in the profile'),
+    errno.ENOTSUP: (
+        "something that leads out of the sandbox",
+        "block devices, host devices, named sockets and O_PATH descriptors are the host's",
+    ),
+}
 _SILENT: Final = (
     "init ended without a word: a filter of one's own lacks calls that init needs, or it was stopped",
     'a filter of your own extends a shipped one: extends = "strict"; else hardbox doctor',
@@ -169,7 +178,7 @@ def set_up_failed(plan: LaunchPlan, failed: Failure) -> HardboxError:
             instead="" if interrupted else missing[1] if missing else "hardbox doctor",
         )
     step = plan.steps[failed.step - 1]
-    if step.kind == "stdio" and failed.errno in (errno.EISDIR, errno.ENOTSUP):
+    if step.kind == "stdio" and failed.errno in _STREAMS:
         return _stream_refused(failed.errno)
     why, instead = (
         _CAUSES.get((step.kind, failed.errno))
@@ -189,15 +198,11 @@ def set_up_failed(plan: LaunchPlan, failed: Failure) -> HardboxError:
 
 
 def _stream_refused(number: int) -> Refused:
-    directory = number == errno.EISDIR
+    what, why = _STREAMS[number]
     return Refused(
         "HB210",
-        "a directory stands on descriptor 0, 1 or 2"
-        if directory
-        else "something that leads out of the sandbox stands on descriptor 0, 1 or 2",
-        why='a directory descriptor leads out of any root (openat(2) with "..")'
-        if directory
-        else "block devices, host devices, named sockets and O_PATH descriptors are the host's",
+        f"{what} stands on descriptor 0, 1 or 2",
+        why=why,
         rule=RULES["leaking-descriptors"].cite(),
         instead="redirect from a file, a pipe or /dev/null",
     )

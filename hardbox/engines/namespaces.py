@@ -105,8 +105,9 @@ class Launch:
                 {name: value for name, value in environment.items() if name in passed},
                 file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in targets],
                 # A group of its own: what the terminal sends reaches the caller alone, who
-                # forwards it once.
-                setpgroup=0,
+                # forwards it once. To read a terminal it has to be in the caller's, which may be
+                # the foreground group; it then leaves to the caller what that is sent too.
+                setpgroup=os.getpgrp() if os.isatty(streams.stdin) else 0,
                 # Held back until the launcher listens, so that none ends it without a word.
                 setsigmask=FORWARDED,
             )

@@ -1,6 +1,7 @@
 """Pipes that are fed and drained while a job runs.
 
-Run by: api.py, for input= and capture=; one thread for each pipe, so that none can fill and hang.
+Run by: api.py, for input=, capture= and output_dir=; one thread for each pipe, so that none can
+fill and hang.
 """
 
 from __future__ import annotations
@@ -44,24 +45,47 @@ class Feed(_Pump):
 
 
 class Drain(_Pump):
-    """Collects what the job writes, up to a bound; then the job finds nobody reading (SIGPIPE)."""
+    """Takes what the job writes, up to a bound; then the job finds nobody reading (SIGPIPE)."""
 
-    def __init__(self, most: int) -> None:
-        """Make the pipe; `most`: bytes to keep."""
+    def __init__(self, most: int, into: int = -1) -> None:
+        """Make the pipe.
+
+        most: bytes to take.
+        into: a file that they are written to, which is closed at the end; -1: they are kept.
+        """
         reader, writer = os.pipe()
         super().__init__(reader, writer)
         self._chunks: list[bytes] = []
         self._most = most
+        self._into = into
+        self.into_file = into >= 0
+        self.taken = 0
+        self.problem: OSError | None = None
 
     def run(self) -> None:
-        """Read until every writer is gone, or the bound is reached."""
+        """Read until every writer is gone, the bound is reached, or the file cannot be written."""
         left = self._most
-        while left and (chunk := os.read(self._own, min(_ROOM, left))):
+        try:
+            while left and (chunk := os.read(self._own, min(_ROOM, left))):
+                self._keep(chunk)
+                self.taken += len(chunk)
+                left -= len(chunk)
+        except OSError as error:
+            self.problem = error
+        finally:
+            os.close(self._own)
+            if self._into >= 0:
+                os.close(self._into)
+
+    def _keep(self, chunk: bytes) -> None:
+        if self._into < 0:
             self._chunks.append(chunk)
-            left -= len(chunk)
-        os.close(self._own)
+            return
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(self._into, view) :]
 
     @property
     def content(self) -> bytes:
-        """What was written; complete once the thread has been joined."""
+        """What was kept; complete once the thread has been joined."""
         return b"".join(self._chunks)

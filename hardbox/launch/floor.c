@@ -38,13 +38,13 @@ static uint64_t number(const struct hb_plan *plan, enum hb_kind kind, int field)
 static const char *order(const struct hb_plan *plan)
 {
 	static const enum hb_kind needed[] = {
-	    HB_BECOME,	 HB_PRIVATE,	  HB_NEW_ROOT,	 HB_PIVOT_ROOT,	       HB_KEYRING,
-	    HB_NORMALISE, HB_NO_NEW_PRIVS, HB_SECUREBITS, HB_DROP_BOUNDING_SET, HB_SET_IDS,
-	    HB_SET_CAPS, HB_CLOSE_FDS,	  HB_SECCOMP,	 HB_EXEC,
+	    HB_BECOME,	 HB_PRIVATE,	  HB_NEW_ROOT,	   HB_PIVOT_ROOT, HB_TERMINAL,
+	    HB_KEYRING,	 HB_NORMALISE,	  HB_NO_NEW_PRIVS, HB_SECUREBITS, HB_DROP_BOUNDING_SET,
+	    HB_SET_IDS,	 HB_SET_CAPS,	  HB_CLOSE_FDS,	   HB_SECCOMP,	  HB_EXEC,
 	};
 	static const enum hb_kind single[] = {HB_HOST, HB_NAMESPACES, HB_STDIO};
-	static const enum hb_kind optional[] = {HB_ID_LEASE, HB_MAP_HELPERS, HB_WALL, HB_LANDLOCK,
-					     HB_CGROUP,	  HB_WATCH,	  HB_POLICY};
+	static const enum hb_kind optional[] = {HB_ID_LEASE, HB_MAP_HELPERS, HB_WALL,  HB_OUTPUT,
+					       HB_LANDLOCK, HB_CGROUP,	     HB_WATCH, HB_POLICY};
 	const struct hb_step *before = NULL;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
@@ -216,7 +216,8 @@ const char *plan_below_floor(const struct hb_plan *plan)
 	if ((flags & NAMESPACES_SIX) != NAMESPACES_SIX ||
 	    (flags & ~(NAMESPACES_SIX | CLONE_NEWCGROUP)) != 0)
 		return "the namespaces are not the six (and cgroup)";
-	if ((number(plan, HB_STDIO, 0) & ~(uint64_t)HB_STDIO_REOPEN_PIPES) != 0)
+	if ((number(plan, HB_STDIO, 0) &
+	     ~(uint64_t)(HB_STDIO_REOPEN_PIPES | HB_STDIO_RELAY_SOCKETS | HB_STDIO_RELAY_FILES)) != 0)
 		return "it lets in descriptors that no job may have";
 	if ((keep & ~CAPABILITIES_KNOWN) != 0 || number(plan, HB_DROP_BOUNDING_SET, 0) != keep)
 		return "it keeps a capability that no job may have";

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 
 #include "io.h"
 #include "sys.h"
+#include "terminal.h"
 #include "wire.h"
 
 #define EXIT_INIT_FAILED 125
@@ -44,25 +46,6 @@ static int follow_supervisor(const struct hb_init *init)
 	if ((event.revents & (POLLHUP | POLLERR)) != 0)
 		_exit(EXIT_INIT_FAILED);
 	return 0;
-}
-
-/* Close everything but 0-2 and the `count` descriptors of `keep`. */
-static int close_others(const int *keep, size_t count)
-{
-	unsigned int first = 3;
-
-	for (;;) {
-		unsigned int next = ~0u;
-
-		for (size_t i = 0; i < count; i++)
-			if ((unsigned int)keep[i] >= first && (unsigned int)keep[i] < next)
-				next = (unsigned int)keep[i];
-		if (next == ~0u)
-			return sys_close_range(first, ~0u);
-		if (next > first && sys_close_range(first, next - 1) < 0)
-			return -1;
-		first = next + 1;
-	}
 }
 
 static void receive_trees(struct hb_init *init)
@@ -99,6 +82,8 @@ static int run_step(struct hb_init *init, const struct hb_step *step, const int 
 {
 	if (step->kind >= HB_PRIVATE && step->kind <= HB_PIVOT_ROOT)
 		return mount_step(init, step);
+	if (step->kind == HB_TERMINAL)
+		return terminal_step(init, step);
 	if (step->kind == HB_CLOSE_FDS)
 		return close_others(keep, KEPT);
 	/* From here on init has the job's credentials, and nobody inside may look at it. */
@@ -111,7 +96,8 @@ static int run_step(struct hb_init *init, const struct hb_step *step, const int 
 }
 
 /* The job: says hello, waits for the supervisor to have read it back, becomes the command. */
-static _Noreturn void job_main(const struct hb_command *command, const int keep[KEPT], int socket)
+static _Noreturn void job_main(const struct hb_command *command, const int keep[KEPT], int socket,
+			       int interactive)
 {
 	struct hb_message message = {.type = HB_HELLO};
 	sigset_t none;
@@ -120,7 +106,12 @@ static _Noreturn void job_main(const struct hb_command *command, const int keep[
 	for (int i = 0; i < KEPT; i++)
 		if (keep[i] >= 0 && keep[i] != socket && close(keep[i]) < 0)
 			_exit(EXIT_INIT_FAILED);
-	if (setsid() < 0 || sigemptyset(&none) < 0 || message_send(socket, &message) < 0)
+	if (setsid() < 0 || sigemptyset(&none) < 0)
+		_exit(EXIT_INIT_FAILED);
+	/* A filter of one's own may forbid it: then there is no job control, and no less wall. */
+	if (interactive)
+		(void)ioctl(0, TIOCSCTTY, 0);
+	if (message_send(socket, &message) < 0)
 		_exit(EXIT_INIT_FAILED);
 	/* From here on an end without a word would be taken for the exec. */
 	if (message_receive(socket, &message) == 1 && message.type == HB_GO &&
@@ -194,9 +185,10 @@ static _Noreturn void watch(const struct hb_init *init, pid_t job, int signals)
 }
 
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
-			 int job_socket, int lease, int tasks)
+			 int job_socket, int lease, int tasks, const struct hb_streams *streams)
 {
-	struct hb_init init = {.plan = plan, .control = control, .root = -1, .landlock = -1};
+	struct hb_init init = {
+	    .plan = plan, .streams = streams, .control = control, .root = -1, .landlock = -1};
 	struct hb_message message;
 	sigset_t child;
 	int signals;
@@ -206,7 +198,7 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	if (enter_cgroup(plan, tasks) < 0)
 		fail(&init, plan_index(plan, HB_CGROUP));
 	(void)umask(0); /* modes are the plan's; the job's umask is set by its NORMALISE step */
-	if (close_others(keep, KEPT) < 0 || sigfillset(&child) < 0 ||
+	if (streams_enter(streams) < 0 || close_others(keep, KEPT) < 0 || sigfillset(&child) < 0 ||
 	    sigprocmask(SIG_SETMASK, &child, NULL) < 0 || follow_supervisor(&init) < 0)
 		fail(&init, 0);
 	if (sigemptyset(&child) < 0 || sigaddset(&child, SIGCHLD) < 0)
@@ -233,7 +225,7 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	if (job < 0)
 		fail(&init, plan->count);
 	if (job == 0)
-		job_main(command, keep, job_socket);
+		job_main(command, keep, job_socket, (streams->terminals & 1u) != 0);
 	(void)close(job_socket);
 	if (command->line_size > 0)
 		memset(command->line, 0, command->line_size);

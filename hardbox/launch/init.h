@@ -1,14 +1,16 @@
-/* What init's step files share.  Used by: init.c, mounts.c, drop.c. */
+/* What init's step files share.  Used by: init.c, mounts.c, drop.c, terminal.c. */
 #ifndef HB_INIT_H
 #define HB_INIT_H
 
 #include <stdint.h>
 
 #include "plan.h"
+#include "streams.h"
 
 /* State that steps hand on to later steps; one per sandbox, on init's stack. */
 struct hb_init {
 	const struct hb_plan *plan;
+	const struct hb_streams *streams;
 	int control;	/* socket to the supervisor */
 	int root;	/* O_PATH of the new root while it is assembled, -1 before */
 	int landlock;	/* ruleset being filled, -1 if none */
@@ -40,6 +42,6 @@ void command_exec(const struct hb_command *command);
 /* Pid 1 of the sandbox; never returns. lease: descriptor to hold until the end, or -1;
  * tasks: file of the cgroup that init moves itself to, or -1. */
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
-			 int job_socket, int lease, int tasks);
+			 int job_socket, int lease, int tasks, const struct hb_streams *streams);
 
 #endif

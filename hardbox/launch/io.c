@@ -37,6 +37,24 @@ int write_whole(int fd, const void *data, size_t size)
 	return 0;
 }
 
+int close_others(const int *keep, size_t count)
+{
+	unsigned int first = 3;
+
+	for (;;) {
+		unsigned int next = ~0u;
+
+		for (size_t i = 0; i < count; i++)
+			if ((unsigned int)keep[i] >= first && (unsigned int)keep[i] < next)
+				next = (unsigned int)keep[i];
+		if (next == ~0u)
+			return sys_close_range(first, ~0u);
+		if (next > first && sys_close_range(first, next - 1) < 0)
+			return -1;
+		first = next + 1;
+	}
+}
+
 int open_host(const char *path)
 {
 	return sys_openat2(AT_FDCWD, path, O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);

@@ -25,6 +25,7 @@
 	KIND(10, CGROUP, "cgroup", "suu", OUTSIDE)                                      \
 	KIND(11, CGROUP_LIMIT, "cgroup-limit", "squ", OUTSIDE)                          \
 	KIND(12, WATCH, "watch", "quu", OUTSIDE)                                        \
+	KIND(13, OUTPUT, "output", "q", OUTSIDE)                                        \
 	KIND(20, ENV, "env", "ss", DATA)                                                \
 	KIND(21, PASS_ENV, "pass-env", "s", DATA)                                       \
 	KIND(22, ARG, "arg", "s", DATA)                                                 \
@@ -67,10 +68,13 @@
 	KIND(74, SET_CAPS, "set-caps", "q", INSIDE)                                     \
 	KIND(75, CLOSE_FDS, "close-fds", "", INSIDE)                                    \
 	KIND(76, SECCOMP, "seccomp", "bu", INSIDE)                                      \
-	KIND(77, EXEC, "exec", "", INSIDE)
+	KIND(77, EXEC, "exec", "", INSIDE)                                              \
+	KIND(78, TERMINAL, "terminal", "uu", INSIDE)
 
 /* Bits of the flags of a step (tests/unit/test_numbers.py compares them with the steps). */
 #define HB_STDIO_REOPEN_PIPES 1u /* the job may reopen pipes on 0-2, each in its direction */
+#define HB_STDIO_RELAY_SOCKETS 2u /* socket pairs on 0-2 are copied; without it they are refused */
+#define HB_STDIO_RELAY_FILES 4u	  /* files and pipes on 0-2 are copied */
 #define HB_TREE_RECURSIVE 1u
 #define HB_TREE_IDMAPPED 2u
 #define HB_CGROUP_DELEGATE 1u /* version 2: give children of the place the memory controller */

@@ -1,6 +1,6 @@
 /* One launch, as its supervisor sees it.
  *
- * Used by: supervisor.c, watch.c, notify.c, tell.c, readback.c, outcome.c. */
+ * Used by: supervisor.c, watch.c, notify.c, relay.c, tell.c, readback.c, outcome.c. */
 #ifndef HB_LAUNCH_H
 #define HB_LAUNCH_H
 
@@ -10,6 +10,7 @@
 
 #include "limits.h"
 #include "plan.h"
+#include "relay.h"
 #include "wire.h"
 
 struct launch {
@@ -22,6 +23,7 @@ struct launch {
 	int listener;  /* of the filter's notifications; -1: there is none, or it is given up */
 	uint64_t rest; /* monotonic ns until which the listener is left alone, 0: not at all */
 	pid_t init;
+	struct hb_relay relay;
 	uint64_t began;
 	uint64_t deadline; /* monotonic ns, 0: none yet */
 	uint64_t grace; /* ms between SIGTERM and SIGKILL */
@@ -38,6 +40,10 @@ struct launch {
 
 /* Monotonic nanoseconds. */
 uint64_t now_ns(void);
+/* A time that is `ms` milliseconds later; one beyond the clock's range is its end. */
+uint64_t later(uint64_t from, uint64_t ms);
+/* How long poll(2) may wait for the deadline. */
+int timeout_ms(const struct launch *launch);
 
 /* A step failed: remember it, the first one only. Gives -1. step: 1-based, 0: none in particular. */
 int blame(struct launch *launch, uint32_t step, int error);
@@ -45,6 +51,8 @@ int blame(struct launch *launch, uint32_t step, int error);
 void kill_all(const struct launch *launch);
 /* The event loop: from the moment that init has all it needs until it has ended. */
 void watch(struct launch *launch);
+/* Everything inside is gone: let the relay finish, and tell the caller what it copied. */
+void relay_end(struct launch *launch);
 
 /* Hand the caller the namespaces of the host and of init. */
 void read_back_namespaces(const struct launch *launch);

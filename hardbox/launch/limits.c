@@ -268,6 +268,8 @@ void limits_end(struct launch *launch)
 	uint64_t pressed = 0;
 	uint64_t stalled = 0;
 
+	limits->look_at = 0;
+	limits->sample_at = 0;
 	if (cgroup->folder >= 0) {
 		int second = cgroup->version == 2;
 

@@ -77,6 +77,10 @@ static const char *printable(const char *text, char *room, size_t size)
 	"  why      block devices, host devices, named sockets and O_PATH descriptors are the "   \
 	"host's\n" STREAM_END
 
+#define SOCKET_REFUSED                                                                           \
+	"hardbox: refused [HB210]: a socket pair stands on descriptor 0, 1 or 2\n"               \
+	"  why      streams.sockets = \"refuse\" in the profile\n" STREAM_END
+
 static void say_failed(const struct launch *launch, const struct hb_step *step)
 {
 	char text[256];
@@ -127,7 +131,9 @@ int report_failure(const struct launch *launch)
 		return HB_EXIT_REFUSED;
 	}
 
-	if (known && step->kind == HB_STDIO && (launch->failed == EISDIR || launch->failed == ENOTSUP))
+	if (known && step->kind == HB_STDIO && launch->failed == EPROTONOSUPPORT)
+		(void)fputs(SOCKET_REFUSED, stderr);
+	else if (known && step->kind == HB_STDIO && (launch->failed == EISDIR || launch->failed == ENOTSUP))
 		(void)fprintf(stderr, launch->failed == EISDIR ? DIRECTORY_REFUSED : STREAM_REFUSED);
 	else
 		say_failed(launch, known ? step : NULL);
@@ -219,6 +225,9 @@ static void say_end(const struct launch *launch, const char *command, uint64_t w
 			      (double)wall / 1e9);
 	else if (launch->cause == HB_CAUSE_MEMORY)
 		say_memory(launch);
+	else if (launch->cause == HB_CAUSE_OUTPUT)
+		(void)fprintf(stderr, "hardbox: ended by its output limit after %.1f s\n",
+			      (double)wall / 1e9);
 	else if (launch->cause == HB_CAUSE_CALLER || launch->cause == HB_CAUSE_LOST)
 		(void)fprintf(stderr, "hardbox: the sandbox was killed from outside\n");
 	else
@@ -245,7 +254,7 @@ int report_end(const struct launch *launch, const char *command, const struct ru
 		say_end(launch, command, head.wall, head.user + head.system);
 	if (launch->no_exec != 0)
 		return missing(launch) ? HB_EXIT_NOT_FOUND : HB_EXIT_CANNOT_EXECUTE;
-	if (launch->cause == HB_CAUSE_WALL)
+	if (launch->cause == HB_CAUSE_WALL || launch->cause == HB_CAUSE_OUTPUT)
 		return HB_EXIT_TIME_LIMIT;
 	if (launch->cause == HB_CAUSE_MEMORY)
 		return HB_EXIT_SIGNAL_BASE + SIGKILL;

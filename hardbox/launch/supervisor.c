@@ -23,6 +23,7 @@
 #include "streams.h"
 #include "sys.h"
 #include "tell.h"
+#include "terminal.h"
 #include "wire.h"
 
 /* The same while init is prepared. What init said last counts for more than that it is gone. */
@@ -75,6 +76,20 @@ static int make_signals(struct launch *launch)
 	return launch->signals < 0 ? blame(launch, 0, errno) : 0;
 }
 
+static int prepare_streams(struct launch *launch)
+{
+	struct hb_streams *streams = &launch->relay.streams;
+	uint64_t allowed = plan_find(launch->plan, HB_STDIO)->field[0].number;
+
+	if (streams_check(streams, allowed, plan_find(launch->plan, HB_OUTPUT) != NULL) < 0 ||
+	    (streams->relayed != 0 && streams_open(streams) < 0) ||
+	    ((allowed & HB_STDIO_REOPEN_PIPES) != 0 && streams_reopen(streams) < 0))
+		return blame(launch, plan_index(launch->plan, HB_STDIO), errno);
+	if (streams->terminals != 0)
+		terminal_save(&launch->relay.terminal, streams->terminals);
+	return 0;
+}
+
 static int make_init(struct launch *launch, const struct hb_command *command, int lease)
 {
 	int control[2];
@@ -99,11 +114,12 @@ static int make_init(struct launch *launch, const struct hb_command *command, in
 	launch->init = sys_clone3(&args);
 	if (launch->init == 0)
 		init_main(launch->plan, command, control[1], job[1], lease,
-			  launch->limits.cgroup.tasks);
+			  launch->limits.cgroup.tasks, &launch->relay.streams);
 	if (launch->init < 0)
 		return blame(launch, plan_index(launch->plan, HB_NAMESPACES), errno);
 	(void)close(control[1]);
 	(void)close(job[1]);
+	streams_leave(&launch->relay.streams);
 	return 0;
 }
 
@@ -157,6 +173,7 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 				.limits = {.cgroup = {.place = -1, .folder = -1, .tasks = -1},
 					   .events = -1,
 					   .asked = samples},
+				.relay = {.master = -1, .link = -1},
 				.began = now_ns()};
 	struct hb_lease lease;
 	struct rusage usage;
@@ -169,15 +186,8 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 	}
 	if (check_host(&launch) < 0 || make_signals(&launch) < 0)
 		return report_failure(&launch);
-	if (streams_check() < 0) {
-		(void)blame(&launch, plan_index(plan, HB_STDIO), errno);
+	if (prepare_streams(&launch) < 0)
 		return report_failure(&launch);
-	}
-	if ((plan_find(plan, HB_STDIO)->field[0].number & HB_STDIO_REOPEN_PIPES) != 0 &&
-	    streams_reopen() < 0) {
-		(void)blame(&launch, plan_index(plan, HB_STDIO), errno);
-		return report_failure(&launch);
-	}
 	if (lease_take(plan, &lease, &step) < 0) {
 		(void)blame(&launch, step, errno);
 		return report_failure(&launch);
@@ -197,6 +207,8 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 	if (launch.hello && launch.no_exec == 0 && launch.failed == 0)
 		launch.started = 1;
 	limits_end(&launch);
+	launch.rest = 0;
+	relay_end(&launch);
 	/* Init dead without a word: killed from outside (out of memory, an operator), or by
 	 * us. Before the exec that is a failed set-up, after it the job's death. */
 	if (!launch.started && launch.no_exec == 0)

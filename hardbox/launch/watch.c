@@ -42,12 +42,45 @@ void kill_all(const struct launch *launch)
 	cgroup_kill(&launch->limits.cgroup);
 }
 
-/* A time that is `ms` milliseconds later; one beyond the clock's range is its end. */
-static uint64_t later(uint64_t from, uint64_t ms)
+uint64_t later(uint64_t from, uint64_t ms)
 {
 	uint64_t room = (UINT64_MAX - from) / 1000000u;
 
 	return ms > room ? UINT64_MAX : from + ms * 1000000u;
+}
+
+/* 1 while there may be more to come. */
+static int on_control(struct launch *launch)
+{
+	struct hb_message message;
+	int descriptor;
+
+	if (message_receive_descriptor(launch->control, &message, &descriptor) != 1)
+		return 0;
+	if (message.type == HB_TERMINAL_MASTER && launch->relay.master < 0)
+		launch->relay.master = descriptor;
+	else if (descriptor >= 0 && message.type == HB_LISTENER)
+		listener_take(launch, descriptor);
+	else if (descriptor >= 0)
+		(void)close(descriptor);
+	if (message.type == HB_FAILED)
+		(void)blame(launch, message.step, message.value);
+	if (message.type == HB_ENDED) {
+		launch->ended = 1;
+		launch->status = message.value;
+	}
+	return 1;
+}
+
+/* The job is ready, so init has sent its terminal, if there is one. */
+static int start_relay(struct launch *launch)
+{
+	if (!relay_wanted(&launch->relay))
+		return 0;
+	while (launch->relay.streams.terminals != 0 && launch->relay.master < 0)
+		if (!on_control(launch))
+			break;
+	return relay_start(&launch->relay, launch->plan);
 }
 
 static void on_job(struct launch *launch)
@@ -61,6 +94,11 @@ static void on_job(struct launch *launch)
 
 		launch->hello = 1;
 		read_back_job(launch, pid);
+		if (start_relay(launch) < 0) {
+			(void)blame(launch, 0, errno);
+			kill_all(launch);
+			return;
+		}
 		if (limits_begin(launch) < 0) {
 			kill_all(launch);
 			return;
@@ -96,27 +134,6 @@ static void on_job(struct launch *launch)
 	launch->job = -1;
 }
 
-/* 1 while there may be more to come. */
-static int on_control(struct launch *launch)
-{
-	struct hb_message message;
-	int descriptor;
-
-	if (message_receive_descriptor(launch->control, &message, &descriptor) != 1)
-		return 0;
-	if (descriptor >= 0 && message.type == HB_LISTENER)
-		listener_take(launch, descriptor);
-	else if (descriptor >= 0)
-		(void)close(descriptor);
-	if (message.type == HB_FAILED)
-		(void)blame(launch, message.step, message.value);
-	if (message.type == HB_ENDED) {
-		launch->ended = 1;
-		launch->status = message.value;
-	}
-	return 1;
-}
-
 static void on_signals(struct launch *launch)
 {
 	struct signalfd_siginfo info;
@@ -124,6 +141,15 @@ static void on_signals(struct launch *launch)
 	while (read(launch->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		struct hb_message message = {.type = HB_SIGNAL, .value = (int32_t)info.ssi_signo};
 
+		/* The job's own terminal tells it. */
+		if (info.ssi_signo == SIGWINCH && launch->relay.pid != 0 &&
+		    launch->relay.streams.terminals != 0) {
+			relay_resized(&launch->relay);
+			continue;
+		}
+		/* What the terminal sends to a whole group reaches our caller too, who hands it on. */
+		if (info.ssi_code == SI_KERNEL && launch->status_fd >= 0)
+			continue;
 		(void)message_send(launch->control, &message);
 		/* A signal that would end us ends a launch that is still being set up. */
 		if (!launch->hello && info.ssi_signo != SIGWINCH) {
@@ -133,18 +159,36 @@ static void on_signals(struct launch *launch)
 	}
 }
 
-static void on_deadline(struct launch *launch)
+/* A limit is hit: SIGTERM, and at the deadline SIGKILL. */
+static void end_job(struct launch *launch, enum hb_cause cause)
 {
 	struct hb_message message = {.type = HB_SIGNAL, .value = SIGTERM};
 
-	if (launch->cause == HB_CAUSE_WALL) {
-		kill_all(launch);
-		launch->deadline = 0;
+	launch->cause = cause;
+	launch->deadline = later(now_ns(), launch->grace);
+	(void)message_send(launch->control, &message);
+}
+
+static void on_deadline(struct launch *launch)
+{
+	if (launch->cause == HB_CAUSE_OWN) {
+		end_job(launch, HB_CAUSE_WALL);
 		return;
 	}
-	launch->cause = HB_CAUSE_WALL;
-	launch->deadline = later(launch->deadline, launch->grace);
-	(void)message_send(launch->control, &message);
+	kill_all(launch);
+	launch->deadline = 0;
+}
+
+static void on_relay(struct launch *launch)
+{
+	if (relay_message(&launch->relay) == 1) {
+		if (launch->cause == HB_CAUSE_OWN)
+			end_job(launch, HB_CAUSE_OUTPUT);
+		return;
+	}
+	/* Killed from outside; what the job writes or reads leads nowhere now. */
+	launch->cause = HB_CAUSE_LOST;
+	kill_all(launch);
 }
 
 /* Of two moments, of which 0 is none. */
@@ -153,7 +197,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-static int timeout_ms(const struct launch *launch)
+int timeout_ms(const struct launch *launch)
 {
 	uint64_t now = now_ns();
 	uint64_t due = earlier(earlier(launch->deadline, launch->rest), limits_due(launch));
@@ -176,17 +220,18 @@ void watch(struct launch *launch)
 	for (;;) {
 		/* poll(2) looks at them in this order. What happens last stands first: whoever
 		 * sees init's death sees what init and the job had said before, too. */
-		struct pollfd events[7] = {
+		struct pollfd events[8] = {
 		    {.fd = launch->signals, .events = POLLIN},
 		    {.fd = launch->pidfd, .events = POLLIN},
 		    {.fd = control_open ? launch->control : -1, .events = POLLIN},
 		    {.fd = launch->job, .events = POLLIN},
 		    {.fd = launch->status_fd, .events = 0}, /* POLLERR: its reader is gone */
 		    {.fd = launch->limits.events, .events = POLLIN | POLLPRI},
+		    {.fd = launch->relay.link, .events = POLLIN},
 		    {.fd = listener_poll(launch), .events = POLLIN},
 		};
 
-		if (poll(events, 7, timeout_ms(launch)) < 0 && errno != EINTR) {
+		if (poll(events, 8, timeout_ms(launch)) < 0 && errno != EINTR) {
 			kill_all(launch);
 			break;
 		}
@@ -201,7 +246,9 @@ void watch(struct launch *launch)
 			kill_all(launch);
 		}
 		if (events[6].revents != 0)
-			on_listener(launch, events[6].revents);
+			on_relay(launch);
+		if (events[7].revents != 0)
+			on_listener(launch, events[7].revents);
 		if (events[3].revents != 0)
 			on_job(launch);
 		else if (events[2].revents != 0)

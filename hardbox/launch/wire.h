@@ -11,6 +11,7 @@
  *   (job's socket closes: the exec has happened)
  *   supervisor -> init   SIGNAL      forward this signal
  *   init -> supervisor   ENDED       the job's wait status
+ *   relay -> supervisor  OVERFLOW    there is more output than the limit
  *
  * Status records to the caller (descriptor --status-fd): type:u32 length:u32 payload.
  */
@@ -22,7 +23,7 @@
 #include <sys/types.h>
 
 enum hb_message_type { HB_GO = 1, HB_FAILED, HB_HELLO, HB_NO_EXEC, HB_SIGNAL, HB_ENDED,
-		       HB_LISTENER, HB_TERMINAL };
+		       HB_LISTENER, HB_TERMINAL_MASTER, HB_OVERFLOW };
 
 struct hb_message {
 	uint32_t type;
@@ -41,6 +42,8 @@ enum hb_record_type {
 	HB_RECORD_SAMPLE = 8,  /* u64 ns since the supervisor began, memory, CPU us, tasks, bytes read, written */
 	HB_RECORD_LIMITS = 9,  /* u32 cgroup version (0: watched), u32 0, u64 looks, hits, peak, times at the
 				  limit, us waited for memory, 16 bytes name of the largest process */
+	HB_RECORD_STREAMS = 10, /* u32 terminals, u32 relayed (bit n: descriptor n), u64 bytes of stdout
+				 * or terminal, u64 of stderr */
 };
 
 enum hb_cause {
@@ -49,6 +52,7 @@ enum hb_cause {
 	HB_CAUSE_CALLER = 2,  /* the caller went away */
 	HB_CAUSE_LOST = 3,    /* init died without a word */
 	HB_CAUSE_MEMORY = 4,  /* the job as a whole took more memory than it may */
+	HB_CAUSE_OUTPUT = 7,  /* more output than the limit */
 };
 
 /* Send or receive one message; retry on EINTR. message_receive gives 1, 0 at end of file,

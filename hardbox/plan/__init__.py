@@ -18,6 +18,7 @@ from hardbox.plan import steps as s
 from hardbox.plan.bounds import total_memory_steps
 from hardbox.plan.root import outside_trees, root_steps
 from hardbox.plan.walls import drop_steps, identity_steps, landlock_steps, visible
+from hardbox.policy import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,13 +118,15 @@ def build(
             s.Host(facts.uid, facts.kernel),
             s.Namespaces(flags),
             *identity_steps(policy, facts),
-            s.Stdio(s.REOPEN_PIPES if facts.uid == 0 else 0),
+            _stdio(policy, facts),
             s.Wall(policy.limits.wall, policy.limits.grace),
             *total_memory_steps(policy, facts),
+            *_output(policy),
             *trees,
             *_data(policy, command),
             become,
             *root,
+            s.Terminal(policy.identity.user, policy.identity.group),
             *drop_steps(policy, facts, _workdir(policy, command), landlock),
             s.SeccompFilter(compiled.bpf, compiled.tells),
             s.Exec(),
@@ -133,6 +136,17 @@ def build(
     )
     _check_counts(plan)
     return plan
+
+
+def _stdio(policy: Policy, facts: HostFacts) -> s.Stdio:
+    """Say what is done with what stands on descriptors 0-2, which is known at launch only."""
+    allowed = s.REOPEN_PIPES if facts.uid == 0 else 0
+    allowed |= s.RELAY_SOCKETS if policy.streams.sockets == "relay" else 0
+    return s.Stdio(allowed | (s.RELAY_FILES if policy.streams.files == "relay" else 0))
+
+
+def _output(policy: Policy) -> tuple[s.Step, ...]:
+    return (s.Output(policy.limits.output),) if policy.limits.output < UNLIMITED else ()
 
 
 def _check_counts(plan: LaunchPlan) -> None:

@@ -22,6 +22,7 @@ from hardbox.policy import (
     Network,
     Policy,
     Seccomp,
+    StreamRules,
 )
 from hardbox.profile import layers, merge, schema, sources
 from hardbox.words import hint
@@ -243,9 +244,8 @@ def _policy(name: str, state: State) -> Policy:
             cast("tuple[str, ...]", v["seccomp.refuse"]),
             cast("str", v["seccomp.denials"]),
         ),
-        limits=Limits(
-            **{key.removeprefix("limits."): cast("int", v[key]) for key in (*schema.LIMITS, "limits.grace")}
-        ),
+        limits=Limits(**{key.removeprefix("limits."): cast("int", v[key]) for key in schema.ALL_LIMITS}),
+        streams=StreamRules(cast("str", v["streams.sockets"]), cast("str", v["streams.files"])),
         environment=Environment(
             cast("tuple[str, ...]", v["environment.pass"]),
             MappingProxyType(cast("dict[str, str]", v["environment.set"])),

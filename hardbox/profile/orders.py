@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hardbox.policy import EXEC_MODES, FILTER_ORDER, GRANT_MODES, ID_MODES, NETWORK_MODES, ROOT_MODES
+from hardbox.policy import (
+    EXEC_MODES,
+    FILE_MODES,
+    FILTER_ORDER,
+    GRANT_MODES,
+    ID_MODES,
+    NETWORK_MODES,
+    ROOT_MODES,
+    SOCKET_MODES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,6 +103,9 @@ ORDERS: Final[Mapping[str, tuple[Order, str]]] = {
     "limits.grace": (_numbers, "more time"),
     "limits.file_size": (_numbers, "more bytes"),
     "limits.open_files": (_numbers, "more descriptors"),
+    "limits.output": (_numbers, "more bytes, or no limit"),
+    "streams.sockets": (_ranks(SOCKET_MODES), "refuse < relay"),
+    "streams.files": (_ranks(FILE_MODES), "relay < pass"),
     "environment.pass": (_fewer, "a name that the parent does not pass"),
     "environment.set": (_free, "never: the value is the profile's own, and the job could set it itself"),
 }

@@ -14,6 +14,7 @@ from hardbox.policy import (
     CAPABILITIES,
     DENIAL_MODES,
     EXEC_MODES,
+    FILE_MODES,
     FILTER_ORDER,
     GRANT_MODES,
     ID_MODES,
@@ -21,6 +22,7 @@ from hardbox.policy import (
     MOST_ID,
     NETWORK_MODES,
     ROOT_MODES,
+    SOCKET_MODES,
     Bind,
 )
 from hardbox.profile import units
@@ -348,6 +350,9 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "limits.grace": _unit(units.duration, 1, LONGEST),
         "limits.file_size": _unit(units.size),
         "limits.open_files": _count(16, 1048576),
+        "limits.output": _unit(units.size),
+        "streams.sockets": _one_of(SOCKET_MODES),
+        "streams.files": _one_of(FILE_MODES),
         "environment.pass": _each(_passed),
         "environment.set": _variables,
     }
@@ -355,4 +360,6 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
 # Keys whose tables merge name by name; all others replace the parent's value.
 MERGED: Final = ("filesystem.scratch", "environment.set")
 TABLES: Final = frozenset(key.partition(".")[0] for key in READERS if "." in key)
-LIMITS: Final = tuple(key for key in READERS if key.startswith("limits.") and key != "limits.grace")
+ALL_LIMITS: Final = tuple(key for key in READERS if key.startswith("limits."))
+# Those that a profile states, or does not load.
+LIMITS: Final = tuple(key for key in ALL_LIMITS if key not in ("limits.grace", "limits.output"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hardbox.filters.model import answer
-from hardbox.plan.steps import Host, Landlock
+from hardbox.plan.steps import Landlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -108,13 +108,6 @@ def _kcmp(promise: Promise) -> str:
     return filter_allows(("sys", "@kcmp"), promise)
 
 
-def _own_terminal(promise: Promise) -> str:
-    for step in promise.plan.steps:
-        if isinstance(step, Host) and step.uid != 0:
-            return "an ordinary user's job has that user's id, and its streams are that user's files"
-    return ""
-
-
 def _tasks(promise: Promise) -> str:
     tasks = promise.policy.limits.tasks
     return (
@@ -133,5 +126,4 @@ PERMITS: Final[Mapping[str, Callable[[Promise], str]]] = {
     "loopback": _loopback,
     "capabilities": _keep,
     "tasks": _tasks,
-    "own-terminal": _own_terminal,
 }

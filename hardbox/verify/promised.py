@@ -89,6 +89,8 @@ def promise(
         "root": "/",
         "environment": " ".join(sorted(names)),
         "descriptors": "0 1 2",
+        # verify starts it with a terminal there.
+        "descriptor 2": "a terminal of its own",
         "children": "none",
         "init's children": "the job",
         "terminal": "none",

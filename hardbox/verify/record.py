@@ -7,6 +7,7 @@ numbers, the lease's host ids) is put into words.
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Final
 
 from hardbox.verify.promised import AS_CALLER, LIMITS, SETS
@@ -59,6 +60,7 @@ def record(pid: int, init: int, promised: Mapping[str, str]) -> dict[str, str]:
         "root": _link(f"{job}/root"),
         "environment": _environment(job),
         "descriptors": " ".join(sorted(_list(f"{job}/fd"), key=int)),
+        "descriptor 2": _stream(job, 2),
         "children": read(f"{job}/task/{pid}/children").strip() or _NOTHING,
         "init's children": "the job"
         if read(f"/proc/{init}/task/{init}/children").split() == [str(pid)]
@@ -208,6 +210,17 @@ def _without_submounts(found: dict[str, str], promised: Mapping[str, str]) -> di
         if name in promised or not shut:
             kept[name] = value
     return kept
+
+
+def _stream(job: str, number: int) -> str:
+    """Say whose terminal it is that stands there: of the sandbox's own devpts, or of the caller's."""
+    try:
+        found, host = os.stat(f"{job}/fd/{number}"), os.stat("/dev/pts")
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    if not stat.S_ISCHR(found.st_mode):
+        return "no terminal"
+    return "the caller's terminal" if found.st_dev == host.st_dev else "a terminal of its own"
 
 
 def _environment(job: str) -> str:

@@ -67,6 +67,7 @@ class Canaries:
             found[f"socket_{name}"] = str(address[1] if isinstance(address, tuple) else _text(address))
         if self.terminal[1] >= 0:
             found["pts"] = os.ttyname(self.terminal[1])
+            found["pts_device"] = str(os.fstat(self.terminal[1]).st_dev)
         return found
 
     def remove(self) -> None:
@@ -182,8 +183,9 @@ def observe(watched: Canaries) -> dict[str, str]:
     if watched.terminal[1] >= 0:
         waiting = fcntl.ioctl(watched.terminal[1], termios.FIONREAD, b"\0\0\0\0")
         mode = os.fstat(watched.terminal[1])
-        typed, bits = int.from_bytes(waiting, "little"), mode.st_mode & 0o6000
-        state["terminal"] = f"{typed} typed, {bits:o} {mode.st_uid}:{mode.st_gid}"
+        typed, bits = int.from_bytes(waiting, "little"), mode.st_mode & 0o7777
+        modes, size = termios.tcgetattr(watched.terminal[1])[:4], termios.tcgetwinsize(watched.terminal[1])
+        state["terminal"] = f"{typed} typed, {bits:o} {mode.st_uid}:{mode.st_gid}, modes {modes}, size {size}"
     return state
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from hardbox import plan as planning
 from hardbox.cgroups import Place
 from hardbox.host import HostFacts, IdRange
-from hardbox.policy import Bind, Environment, Filesystem, Identity, Limits, Network, Policy
+from hardbox.policy import UNLIMITED, Bind, Environment, Filesystem, Identity, Limits, Network, Policy
 from hardbox.refusals import PathFact
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def policy(
     network: str = "none",
     root: str = "host",
     write: Sequence[str] = (),
+    output: int = UNLIMITED,
 ) -> Policy:
     """Give a small policy with one value of each kind."""
     return Policy(
@@ -84,6 +85,7 @@ def policy(
             grace=500,
             file_size=1 << 20,
             open_files=256,
+            output=output,
         ),
         environment=Environment(("LANG",), MappingProxyType({"PATH": "/usr/bin:/bin", "HOME": "/home/box"})),
     )
@@ -115,6 +117,7 @@ def samples() -> dict[str, LaunchPlan]:
         "user-range": build(policy(ids="range"), USER),
         "user-ephemeral": build(policy(mode="ephemeral", network="loopback"), USER),
         "user-write": build(policy(write=("/made/up",)), USER),
+        "user-output": build(policy(output=1 << 20), USER),
         "root": build(policy(), ROOT),
         "root-cgroup-2": build(policy(), SECOND),
         "root-range": build(policy(ids="range"), ROOT),

@@ -12,11 +12,13 @@ from hardbox.policy import (
     CAPABILITIES,
     DENIAL_MODES,
     EXEC_MODES,
+    FILE_MODES,
     FILTER_ORDER,
     GRANT_MODES,
     ID_MODES,
     NETWORK_MODES,
     ROOT_MODES,
+    SOCKET_MODES,
 )
 from hardbox.profile import layers, orders, units
 
@@ -61,6 +63,9 @@ VALUES: dict[str, SearchStrategy[object]] = {
     "limits.grace": TIMES,
     "limits.file_size": SIZES,
     "limits.open_files": st.integers(16, 99),
+    "limits.output": SIZES,
+    "streams.sockets": st.sampled_from(SOCKET_MODES),
+    "streams.files": st.sampled_from(FILE_MODES),
     "environment.pass": st.lists(VARIABLES, max_size=3),
     "environment.set": st.dictionaries(VARIABLES, st.sampled_from(["", "x"]), max_size=3),
 }

@@ -138,7 +138,8 @@ def test_an_unknown_kind_and_a_wrong_payload_are_refused(dump: Callable[[bytes],
 
 
 NEEDED = (
-    *(s.Host, s.Namespaces, s.Stdio, s.Become, s.Private, s.NewRoot, s.PivotRoot, s.Keyring, s.Normalise),
+    *(s.Host, s.Namespaces, s.Stdio, s.Become, s.Private, s.NewRoot, s.PivotRoot, s.Terminal),
+    *(s.Keyring, s.Normalise),
     *(
         s.NoNewPrivs,
         s.Securebits,
@@ -197,7 +198,7 @@ BELOW = {
         RANGE, s.SetIds(1000, 1000, s.DROP_GROUPS), s.SetIds(1000, 1000, 0)
     ),
     "no user namespace": swapped(USER, first(USER, s.Namespaces), s.Namespaces(0x6C020000)),
-    "named sockets are let in": swapped(USER, first(USER, s.Stdio), s.Stdio(s.REOPEN_PIPES | 2)),
+    "named sockets are let in": swapped(USER, first(USER, s.Stdio), s.Stdio(s.REOPEN_PIPES | 8)),
     "an unknown namespace flag": swapped(USER, first(USER, s.Namespaces), s.Namespaces(0x7E020100)),
     "CAP_SYS_ADMIN is kept": swapped(USER, s.SetCaps(0), s.SetCaps(1 << 21)),
     "the bounding set is wider": swapped(USER, s.DropBoundingSet(0), s.DropBoundingSet(1 << 10)),

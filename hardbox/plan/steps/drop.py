@@ -194,3 +194,13 @@ class Exec(Step, number=77, kind="exec", layout=""):
 
     def describe(self) -> str:  # noqa: D102
         return "fork the job and execute the command"
+
+
+class Terminal(Step, number=78, kind="terminal", layout="uu"):
+    """A pseudo-terminal of the sandbox's own devpts, for those of 0-2 that are a terminal."""
+
+    uid: int
+    gid: int
+
+    def describe(self) -> str:  # noqa: D102
+        return f"a terminal on 0-2 is replaced by the sandbox's own, which belongs to {self.uid}:{self.gid}"

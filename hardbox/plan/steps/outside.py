@@ -14,6 +14,8 @@ REOPEN_PIPES: Final = 1
 # Of Cgroup, and of CgroupLimit.
 DELEGATE: Final = 1
 IF_THERE: Final = 1
+RELAY_SOCKETS: Final = 2
+RELAY_FILES: Final = 4
 
 
 class Host(Step, number=1, kind="host", layout="us"):
@@ -98,9 +100,11 @@ class Stdio(Step, number=7, kind="stdio", layout="u"):
     allowed: int
 
     def describe(self) -> str:  # noqa: D102
-        kinds = "files, pipes, socket pairs, terminals or null-like devices"
+        kinds = "files, pipes or null-like devices"
+        files = "copy from and to" if self.allowed & RELAY_FILES else "pass"
+        sockets = "copied" if self.allowed & RELAY_SOCKETS else "refused"
         given = "; the job may reopen pipes in their direction" if self.allowed & REOPEN_PIPES else ""
-        return f"pass descriptors 0-2 if they are {kinds}{given}"
+        return f"{files} descriptors 0-2 if they are {kinds}; socket pairs are {sockets}{given}"
 
 
 class Wall(Step, number=8, kind="wall", layout="qq"):
@@ -165,6 +169,15 @@ class Watch(Step, number=12, kind="watch", layout="quu"):
     def describe(self) -> str:  # noqa: D102
         every = f"every {self.least} to {self.most} ms"
         return f"look at the memory of all processes {every}, and SIGKILL to everything beyond {self.memory}"
+
+
+class Output(Step, number=13, kind="output", layout="q"):
+    """How much may be written to descriptors 1 and 2 together."""
+
+    most: int
+
+    def describe(self) -> str:  # noqa: D102
+        return f"after {self.most} bytes of stdout and stderr SIGTERM, and after the grace SIGKILL"
 
 
 class Env(Step, number=20, kind="env", layout="ss"):

@@ -73,9 +73,38 @@ static int act(const char *what, int fd)
 		return fchmod(fd, 0666) < 0 ? errno : 0;
 	if (strcmp(what, "set-uid") == 0)
 		return fchmod(fd, 04777) < 0 ? errno : 0;
-	if (strcmp(what, "open-controlling") == 0)
-		return open("/dev/tty", O_RDWR) < 0 ? errno : 0;
+	if (strcmp(what, "open-controlling") == 0) {
+		fd = open("/dev/tty", O_RDWR);
+		return fd < 0 ? errno : 0;
+	}
+	if (strcmp(what, "modes") == 0) {
+		struct termios modes;
+
+		if (tcgetattr(fd, &modes) < 0)
+			return errno;
+		modes.c_lflag ^= ECHO;
+		return tcsetattr(fd, TCSANOW, &modes) < 0 ? errno : 0;
+	}
+	if (strcmp(what, "size") == 0) {
+		struct winsize size = { .ws_row = 7, .ws_col = 7 };
+
+		return ioctl(fd, TIOCSWINSZ, &size) < 0 ? errno : 0;
+	}
+	if (strcmp(what, "look") == 0)
+		return isatty(fd) ? 0 : errno;
 	return MISUSE;
+}
+
+/* Whose terminal it was done to: the device of its devpts. */
+static int told(int result, int fd)
+{
+	struct stat found;
+
+	if (result == 0 && fstat(fd, &found) == 0) {
+		printf("device %lu\n", (unsigned long)found.st_dev);
+		fflush(stdout);
+	}
+	return result;
 }
 
 /* tty WHAT FD and own-tty WHAT: each in a child, whose session ends with it */
@@ -87,7 +116,7 @@ static int in_own_process(const char *what, int fd, int own)
 	if (child == 0) {
 		if (own)
 			fd = own_terminal(strcmp(what, "control") != 0 && strcmp(what, "steal") != 0);
-		_exit(fd < 0 ? errno : act(what, fd));
+		_exit(fd < 0 ? errno : told(act(what, fd), fd));
 	}
 	if (child < 0 || waitpid(child, &status, 0) < 0)
 		return errno;
@@ -106,8 +135,18 @@ static int try_own_tty(int argc, char **argv)
 	return in_own_process(argv[1], -1, 1);
 }
 
+/* tty-name PATH */
+static int try_tty_name(int argc, char **argv)
+{
+	int fd = open(argv[1], O_RDWR | O_NOCTTY);
+
+	(void)argc;
+	return fd < 0 ? errno : told(0, fd);
+}
+
 const struct attempt terminal_attempts[] = {
 	{ "tty", 2, try_tty },
 	{ "own-tty", 1, try_own_tty },
+	{ "tty-name", 1, try_tty_name },
 	{ NULL, 0, NULL },
 };
