@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 from hardbox import filters, host, profile, refusals, report
 from hardbox import plan as planning
+from hardbox.audit import Trail
 from hardbox.engines.failures import set_up_failed
 from hardbox.engines.namespaces import FORWARDED, Launch, Streams
 from hardbox.engines.pumps import Drain, Feed
-from hardbox.errors import SetupFailed, Usage
+from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.plan import steps, trees
 from hardbox.profile import Setting
 
@@ -225,13 +226,31 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     input:       bytes for the command's stdin; None: the caller's own stdin.
     capture:     collect stdout and stderr into the Result, each up to limits.file_size; a job that
                  writes more gets SIGPIPE.
+    A line goes to the profile's audit.file; if it cannot be written after the run, that is a warning.
     Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run.
     """
     policy = _policy(profile, read, write, env, settings, loosen)
-    prepared = prepare(policy, argv, workdir=workdir)
-    if input is None and not capture:
-        return execute(prepared, Streams())
-    return _run_captured(prepared, input, capture=capture)
+    trail = Trail(argv)
+    try:
+        trail.open(policy)
+        prepared = prepare(policy, argv, workdir=workdir)
+        if input is None and not capture:
+            done = execute(prepared, Streams())
+        else:
+            done = _run_captured(prepared, input, capture=capture)
+    except HardboxError as error:
+        _warn(trail.refused(error))
+        raise
+    _warn(trail.ended(done))
+    return done
+
+
+def _warn(problems: Sequence[str]) -> None:
+    """Say what the audit log lacks, where it is too late to refuse."""
+    for problem in problems:
+        import warnings  # noqa: PLC0415 (only on this path)
+
+        warnings.warn(f"HB652: the audit log has no line about this run: {problem}", stacklevel=3)
 
 
 def execute(prepared: Prepared, streams: Streams) -> Result:

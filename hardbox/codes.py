@@ -203,6 +203,24 @@ _OTHERS: Final = (
     Code("HB612", "hardbox-launch spoke nonsense or fell silent", "run it again; then hardbox doctor"),
     Code("HB613", "the probe of hardbox verify is not installed", "install hardbox again"),
     Code("HB614", "hardbox verify could not finish", "run it again; report it if it happens again"),
+    Code("HB650", "the audit log cannot be written", "a file that you may write, with room on its disk"),
+    Code("HB651", "the audit log stands where the job may write", "a file outside of what --write shows"),
+    Code(
+        "HB652",
+        "the audit log has no line about a run; the command was run",
+        "make room on the disk; the report (--report FILE) says the same and more",
+    ),
+    Code(
+        "HB653",
+        "compile with a profile that asks for an audit log, which hardbox-launch does not keep",
+        "hardbox run, or a profile without audit.file",
+    ),
+    Code("HB654", "the report and the audit log are one file", "another file for the report"),
+    Code(
+        "HB655",
+        "hardbox report was given something that is no report",
+        "hardbox run --report FILE -- COMMAND writes one",
+    ),
 )
 
 CODES: Final[Mapping[str, Code]] = MappingProxyType(

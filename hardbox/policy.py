@@ -23,6 +23,8 @@ ROOT_MODES: Final = ("read-only", "ephemeral")
 EXEC_MODES: Final = ("shown", "anywhere")
 GRANT_MODES: Final = ("none", "read", "any")
 NETWORK_MODES: Final = ("none", "loopback", "allow", "bridge")
+# Those that this version can run; a message offers no other.
+NETWORK_MODES_HERE: Final = ("none", "loopback")
 # From most to least strict; a filter extends the one before it and only adds.
 FILTER_ORDER: Final = ("strict", "baseline", "build", "inspect")
 # Protections whose absence a profile may accept, with a reason ([optional]).
@@ -161,6 +163,18 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """[audit]: the log that each run adds one line to (docs/audit.md).
+
+    file: absolute path, "" for none.
+    argv: the line holds all arguments, not only their digest; arguments hold secrets.
+    """
+
+    file: str = ""
+    argv: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One resolved profile: parent, child, flags merged and checked.
 
@@ -184,6 +198,7 @@ class Policy:
     seccomp: Seccomp = field(default_factory=Seccomp)
     limits: Limits = field(default_factory=Limits)
     environment: Environment = field(default_factory=Environment)
+    audit: Audit = field(default_factory=Audit)
     refuse: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     loosen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     optional: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

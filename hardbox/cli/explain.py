@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox.codes import CODES, EXIT_STATUS, FAMILIES
 from hardbox.errors import EXIT_SIGNAL_BASE, Usage, printable
 from hardbox.rules import BY_CODE, RULES
+from hardbox.words import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,6 @@ _STANDARDS: Final = (
 _NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts")
 _DIGITS: Final = 3
 _LAST_STATUS: Final = 255
-_COMPARED: Final = 120
 # What a signal says about a limit.
 _LIMITS: Final = {
     "SIGXFSZ": ": a file grew beyond limits.file_size",
@@ -95,15 +95,13 @@ def _elsewhere(word: str, code: str) -> str:
         return f"it is a profile: hardbox profile show {word}"
     if word in schema.READERS or word in schema.TABLES:
         return "it is a key of profiles: docs/profiles.md; hardbox profile show strict --origin"
-    import difflib  # noqa: PLC0415 (only on this path)
-
     # A slip is looked for in its own family alone: another first digit means something else,
     # and a code of the right form that does not exist is near to none.
     family = [known for known in CODES if known[:3] == code[:3]]
     slip = code.startswith("HB") and not (code[2:].isdigit() and len(code) == len("HB103"))
-    near = difflib.get_close_matches(code[:_COMPARED], family, 1) if slip else []
-    near = near or difflib.get_close_matches(word[:_COMPARED].lower(), RULES, 1)
-    return f"hardbox explain {near[0]}" if near else "hardbox explain HB103; docs/errors.md lists all codes"
+    near = nearest(code, family) if slip else ""
+    near = near or nearest(word.lower(), RULES)
+    return f"hardbox explain {near}" if near else "hardbox explain HB103; docs/errors.md lists all codes"
 
 
 def _exit_status(word: str) -> Iterator[str]:

@@ -127,13 +127,13 @@ def _unknown_verb(argv: list[str]) -> HardboxError:
         habit = habits.flag(*_split(argv))
         if habit is not None:
             return habit
-    import difflib  # noqa: PLC0415 (only on this path)
+    from hardbox.words import nearest  # noqa: PLC0415 (only on this path)
 
-    near = difflib.get_close_matches(word[:200], VERBS, 1)
+    near = nearest(word, VERBS)
     return Usage(
         "HB001",
         f"hardbox has no verb {word[:200]}",
-        instead=f"hardbox {near[0]}" if near else "hardbox run -- COMMAND, or hardbox --help",
+        instead=f"hardbox {near}" if near else "hardbox run -- COMMAND, or hardbox --help",
     )
 
 

@@ -10,8 +10,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from hardbox.errors import SetupFailed
-from hardbox.places import within
-from hardbox.refusals import Disk
+from hardbox.record_file import open_for_writing, tree_around
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,21 +46,18 @@ class ReportFile:
             )
         try:
             self._file = self._opened()
-            if stat.S_ISREG(os.fstat(self._file).st_mode):
-                os.ftruncate(self._file, 0)
         except (OSError, ValueError) as error:
             raise self._unusable(error) from error
 
+    def refuse(self) -> None:
+        """Never write to the file: it is something else's."""
+        self._refused = True
+
     def _opened(self) -> int:
-        """Open the file; a symlink is not followed, an earlier job may have put it there."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-        if os.path.dirname(self.path) != "/dev":  # /dev/stdout and friends are symlinks
-            flags |= os.O_NOFOLLOW
-            link, _ = Disk().walk(os.path.dirname(os.path.abspath(self.path)))
-            if link:
-                message = f"the symlink {link} redirects it"
-                raise ValueError(message)
-        return os.open(self.path, flags, 0o600)
+        file = open_for_writing(self.path)
+        if stat.S_ISREG(os.fstat(file).st_mode):
+            os.ftruncate(file, 0)
+        return file
 
     def write(self, document: Mapping[str, object]) -> str:
         """Write the report; give what went wrong, or "".
@@ -76,8 +72,6 @@ class ReportFile:
                 if self._refused or self._tree_around(self._asked):
                     return ""
                 self._file = self._opened()
-                if stat.S_ISREG(os.fstat(self._file).st_mode):
-                    os.ftruncate(self._file, 0)
             except (OSError, ValueError, SetupFailed) as error:
                 return getattr(error, "strerror", None) or str(error)
         try:
@@ -90,16 +84,11 @@ class ReportFile:
     def _tree_around(self, write: Iterable[str]) -> str:
         """Give the tree of `write` that the file stands in, or ""; remembers that it was refused."""
         try:
-            # The name may be a symlink: neither it nor what it leads to may be the job's.
-            places = [os.path.realpath(os.path.dirname(self.path) or "."), os.path.realpath(self.path)]
-            trees = [os.path.realpath(source) for source in write]
+            tree = tree_around(self.path, write)
         except (OSError, ValueError) as error:
             raise self._unusable(error) from error
-        for tree in trees:
-            if any(within(place, tree) for place in places):
-                self._refused = True
-                return tree
-        return ""
+        self._refused |= bool(tree)
+        return tree
 
     def _unusable(self, error: OSError | ValueError) -> SetupFailed:
         self._refused = True

@@ -52,6 +52,8 @@ DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
         "limits.grace": 2000,
         "environment.pass": (),
         "environment.set": {},
+        "audit.file": "",
+        "audit.argv": False,
     }
 )
 # key -> the values of filesystem.grants under which the command line may add to it.

@@ -92,7 +92,7 @@ def test_the_documentation_has_one_true_row_for_each_key() -> None:
         assert row[3] == orders.ORDERS[key][1], key
         default = row[4].removesuffix(" |").strip("`")
         shown = plain(key, merge.DEFAULTS[key])
-        said = {"unlimited": "must be stated", "": '""'}.get(str(shown), str(shown))
+        said = {"unlimited": "must be stated", "": '""', "False": "false"}.get(str(shown), str(shown))
         assert default.strip('"') == said.strip('"'), key
 
 
