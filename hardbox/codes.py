@@ -186,7 +186,7 @@ _OTHERS: Final = (
         "--report FILE, --html FILE in a directory that you may write",
     ),
     Code("HB605", "a loaded profile cannot be widened (now HB007)", "give the profile by name"),
-    Code("HB606", "a plan or filter cannot be written", "-o FILE in a directory that you may write"),
+    Code("HB606", "a plan, filter or page cannot be written", "-o FILE in a directory that you may write"),
     Code(
         "HB607", "the report is not complete; the command was run", "make room on the disk, and run it again"
     ),

@@ -24,6 +24,7 @@ VERBS: Final = {
     "profile": ("hardbox.cli.profile", "list, show, lint or diff profiles"),
     "seccomp": ("hardbox.cli.seccomp", "show filters, or convert them from and to Docker's JSON"),
     "cache": ("hardbox.cli.cache", "where decisions are kept to be fast, and how to drop them"),
+    "report": ("hardbox.cli.report", "show what happened in a run, as text or as a page"),
     "explain": ("hardbox.cli.explain", "what an HB code or a report means"),
 }
 

@@ -151,7 +151,7 @@ def test_the_nearest_name_is_given(folder: Path) -> None:
     assert error.instead == 'did you mean "limits.memory"?'
 
 
-@pytest.mark.parametrize("mode", ["alow", "birdge", "xyz"])
+@pytest.mark.parametrize("mode", ["alow", "briidge", "xyz"])
 def test_no_network_is_offered_that_this_version_refuses(folder: Path, mode: str) -> None:
     error = refused(write(folder, f'extends = "strict"\nnetwork.mode = "{mode}"'))
     assert error.code == "HB409"
