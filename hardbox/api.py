@@ -10,9 +10,9 @@ import signal
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from hardbox import filters, host, profile, refusals, report
+from hardbox import filters, host, profile, record_file, refusals, report
 from hardbox import plan as planning
-from hardbox.engines import outside
+from hardbox.audit import Trail
 from hardbox.engines.failures import set_up_failed
 from hardbox.engines.namespaces import FORWARDED, Launch, Streams
 from hardbox.engines.pumps import Drain, Feed
@@ -253,26 +253,51 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     output_dir:  a directory, outside of what the job may change, in which the files `stdout` and
                  `stderr` are written, with the same bound.
     samples:     look at what the command uses every 50 ms, later less often (Result.samples).
+    A line goes to the profile's audit.file; if it cannot be written after the run, that is a warning.
     Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run; and OSError
     if there was no room for the output of a command that was run.
     """
     policy = _policy(profile, read, write, env, settings, loosen)
-    prepared = prepare(policy, argv, workdir=workdir)
-    if input is None and not capture and output_dir is None:
-        return execute(prepared, Streams(), samples=samples)
-    most = policy.limits.file_size
-    if output_dir is None:
-        drains = (Drain(most), Drain(most)) if capture else ()
-        return _run_piped(prepared, input, drains, samples=samples)
-    if capture:
+    trail = Trail(argv)
+    try:
+        trail.open(policy)
+        prepared = prepare(policy, argv, workdir=workdir)
+        done = _run_prepared(prepared, input, capture=capture, output_dir=output_dir, samples=samples)
+    except HardboxError as error:
+        _warn(trail.refused(error))
+        raise
+    _warn(trail.ended(done))
+    return done
+
+
+def _run_prepared(
+    prepared: Prepared, given: bytes | None, *, capture: bool, output_dir: str | None, samples: bool
+) -> Result:
+    """Launch with the streams that `run` was asked for."""
+    if capture and output_dir is not None:
         raise Usage(
             "HB002",
             "capture and output_dir exclude one another",
             value=f"capture=True, output_dir={output_dir!r}",
             instead="one of them",
         )
-    files = _output_files(output_dir, [bind.source for bind in policy.filesystem.write])
-    return _run_piped(prepared, input, tuple(Drain(most, file) for file in files), samples=samples)
+    if given is None and not capture and output_dir is None:
+        return execute(prepared, Streams(), samples=samples)
+    policy = prepared.policy
+    most = policy.limits.file_size
+    drains: tuple[Drain, ...] = (Drain(most), Drain(most)) if capture else ()
+    if output_dir is not None:
+        files = _output_files(output_dir, [bind.source for bind in policy.filesystem.write])
+        drains = tuple(Drain(most, file) for file in files)
+    return _run_piped(prepared, given, drains, samples=samples)
+
+
+def _warn(problems: Sequence[str]) -> None:
+    """Say what the audit log lacks, where it is too late to refuse."""
+    for problem in problems:
+        import warnings  # noqa: PLC0415 (only on this path)
+
+        warnings.warn(f"HB652: the audit log has no line about this run: {problem}", stacklevel=3)
 
 
 def execute(prepared: Prepared, streams: Streams, *, samples: bool = False) -> Result:
@@ -367,10 +392,10 @@ def _output_files(folder: str, write: Sequence[str]) -> tuple[int, ...]:
     files: list[int] = []
     try:
         for path in (os.path.join(folder, name) for name in ("stdout", "stderr")):
-            tree = outside.tree_around(path, write)
+            tree = record_file.tree_around(path, write)
             if tree:
                 break
-            files.append(outside.emptied(outside.opened(path)))
+            files.append(record_file.emptied(record_file.open_for_writing(path)))
         else:
             return tuple(files)
     except (OSError, ValueError) as error:

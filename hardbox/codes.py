@@ -196,7 +196,7 @@ _OTHERS: Final = (
         "--report FILE, --html FILE in a directory that you may write",
     ),
     Code("HB605", "a loaded profile cannot be widened (now HB007)", "give the profile by name"),
-    Code("HB606", "a plan or filter cannot be written", "-o FILE in a directory that you may write"),
+    Code("HB606", "a plan, filter or page cannot be written", "-o FILE in a directory that you may write"),
     Code(
         "HB607", "the report is not complete; the command was run", "make room on the disk, and run it again"
     ),
@@ -224,6 +224,24 @@ _OTHERS: Final = (
         "HB631",
         "the filter does not allow sendmsg, by which the supervisor is given its listener",
         "allow it, or --set seccomp.denials=silent",
+    ),
+    Code("HB650", "the audit log cannot be written", "a file that you may write, with room on its disk"),
+    Code("HB651", "the audit log stands where the job may write", "a file outside of what --write shows"),
+    Code(
+        "HB652",
+        "the audit log has no line about a run; the command was run",
+        "make room on the disk; the report (--report FILE) says the same and more",
+    ),
+    Code(
+        "HB653",
+        "compile with a profile that asks for an audit log, which hardbox-launch does not keep",
+        "hardbox run, or a profile without audit.file",
+    ),
+    Code("HB654", "the report and the audit log are one file", "another file for the report"),
+    Code(
+        "HB655",
+        "hardbox report was given something that is no report",
+        "hardbox run --report FILE -- COMMAND writes one",
     ),
 )
 

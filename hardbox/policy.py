@@ -26,6 +26,8 @@ NETWORK_MODES: Final = ("none", "loopback", "allow", "bridge")
 # From most to least strict.
 SOCKET_MODES: Final = ("refuse", "relay")
 FILE_MODES: Final = ("relay", "pass")
+# Those that this version can run; a message offers no other.
+NETWORK_MODES_HERE: Final = ("none", "loopback")
 # From most to least strict; a filter extends the one before it and only adds.
 FILTER_ORDER: Final = ("strict", "baseline", "build", "inspect")
 # What becomes of refused system calls beside the refusal itself.
@@ -186,6 +188,18 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """[audit]: the log that each run adds one line to (docs/audit.md).
+
+    file: absolute path, "" for none.
+    argv: the line holds all arguments, not only their digest; arguments hold secrets.
+    """
+
+    file: str = ""
+    argv: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One resolved profile: parent, child, flags merged and checked.
 
@@ -210,6 +224,7 @@ class Policy:
     limits: Limits = field(default_factory=Limits)
     streams: StreamRules = field(default_factory=StreamRules)
     environment: Environment = field(default_factory=Environment)
+    audit: Audit = field(default_factory=Audit)
     refuse: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     loosen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     optional: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -3,7 +3,8 @@
 Run by: cli/run.py, after a decision. front/seal.c finds a seal by a key over the words of the
 request, the caller and the kernel, and uses it only if every file that the decision rested on
 looks exactly as it did. A request that names host paths, gives reasons or wants a report is
-never sealed: what such a decision rests on cannot be listed in a few rows.
+never sealed: what such a decision rests on cannot be listed in a few rows. Nor is one that has to leave
+a line in an audit log, which Python writes.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def keep(
 def _plain(policy: Policy) -> bool:
     files = policy.filesystem
     return (
-        not (files.read or files.write or policy.files or policy.optional)
+        # Without Python there would be no line in the audit log.
+        not policy.audit.file
+        and not (files.read or files.write or policy.files or policy.optional)
         and files.root == "host"
         and not any(policy.origin(name).startswith("-") for name in policy.loosen)
     )

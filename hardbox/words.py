@@ -12,13 +12,18 @@ if TYPE_CHECKING:
 
 # Of a word that is compared: the time grows with the square of its length.
 _COMPARED: Final = 120
+# How alike two words are, from 0 to 1, before one is offered for the other.
+NEAR: Final = 0.6
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Give the nearest known word, "" if none is near."""
+def nearest(word: str, known: Iterable[str], near: float = NEAR) -> str:
+    """Give the nearest known word, "" if none is near.
+
+    near: how alike the two have to be; more where a wrong offer would do harm.
+    """
     import difflib  # noqa: PLC0415 (imports re, which a run that goes well does not need)
 
-    found = difflib.get_close_matches(word[:_COMPARED], sorted(known), 1, 0.6)
+    found = difflib.get_close_matches(word[:_COMPARED], sorted(known), 1, near)
     return found[0] if found else ""
 
 

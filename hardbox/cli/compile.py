@@ -8,7 +8,7 @@ from __future__ import annotations
 from hardbox import api
 from hardbox.cli import output, weaker
 from hardbox.cli.options import parse, usage_text
-from hardbox.errors import Usage, printable
+from hardbox.errors import SetupFailed, Usage, printable
 
 
 def main(argv: list[str]) -> int:
@@ -22,6 +22,15 @@ def main(argv: list[str]) -> int:
             "HB005", "compile needs a file to write", instead="hardbox compile -o FILE.plan -- COMMAND"
         )
     policy = api.load_profile(request.profile, request.settings, request.reasons)
+    if policy.audit.file:
+        raise SetupFailed(
+            "HB653",
+            "a compiled plan keeps no audit log, and the profile asks for one",
+            value=f"audit.file = {policy.audit.file}",
+            origin=policy.origin("audit.file"),
+            why="hardbox-launch writes no line, so runs of the plan would be missing from the log",
+            instead="hardbox run, or a profile without audit.file",
+        )
     prepared = api.prepare(policy, request.command, workdir=request.workdir, elsewhere=True)
     plan = prepared.plan
     weaker.say(prepared)

@@ -14,6 +14,8 @@ from hardbox.codes import CODES, EXIT_STATUS, FAMILIES
 from hardbox.denials import Denial, lines
 from hardbox.errors import EXIT_SIGNAL_BASE, Usage, printable
 from hardbox.rules import BY_CODE, RULES
+from hardbox.view import run as view
+from hardbox.words import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,11 +25,6 @@ if TYPE_CHECKING:
 _HELP: Final = """usage: hardbox explain HB103 | RULE | STATUS | REPORT.json | last
 Says what a code of an error, the name of a rule, an exit status of `hardbox run`, or a report of
 `hardbox run --report` means; `last`: the last run of which there was something to tell."""
-_SCHEMA: Final = "hardbox.report/1"
-_MOST_BYTES: Final = 16 << 20
-_TOO_LARGE: Final = "it is larger than any report"
-_NOT_JSON: Final = "it is not JSON"
-_NO_SCHEMA: Final = f'its "schema" is not "{_SCHEMA}"'
 _STANDARDS: Final = (
     ("PSS-restricted-", "Kubernetes Pod Security Standards, restricted"),
     ("PSS-", "Kubernetes Pod Security Standards, baseline"),
@@ -35,17 +32,8 @@ _STANDARDS: Final = (
     ("800-190-", "NIST SP 800-190, section"),
     ("NSA-", "NSA/CISA Kubernetes Hardening Guide"),
 )
-_NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts")
 _DIGITS: Final = 3
 _LAST_STATUS: Final = 255
-_COMPARED: Final = 120
-# What a signal says about a limit.
-_LIMITS: Final = {
-    "SIGXFSZ": ": a file grew beyond limits.file_size",
-    "SIGSYS": ": a call of another architecture (i386, x32), or a filter of its own",
-    "SIGXCPU": ": a process used more CPU time than limits.cpu_time",
-    "SIGKILL": ": by itself, for lack of memory on the host, or after limits.cpu_time of CPU time",
-}
 _MORE: Final = {
     "124": "--timeout TIME; more than the profile gives needs --loosen 'limits.wall=REASON'",
     "125": "the message on stderr says why; hardbox explain HB103",
@@ -101,15 +89,13 @@ def _elsewhere(word: str, code: str) -> str:
         return f"it is a profile: hardbox profile show {word}"
     if word in schema.READERS or word in schema.TABLES:
         return "it is a key of profiles: docs/profiles.md; hardbox profile show strict --origin"
-    import difflib  # noqa: PLC0415 (only on this path)
-
     # A slip is looked for in its own family alone: another first digit means something else,
     # and a code of the right form that does not exist is near to none.
     family = [known for known in CODES if known[:3] == code[:3]]
     slip = code.startswith("HB") and not (code[2:].isdigit() and len(code) == len("HB103"))
-    near = difflib.get_close_matches(code[:_COMPARED], family, 1) if slip else []
-    near = near or difflib.get_close_matches(word[:_COMPARED].lower(), RULES, 1)
-    return f"hardbox explain {near[0]}" if near else "hardbox explain HB103; docs/errors.md lists all codes"
+    near = nearest(code, family) if slip else ""
+    near = near or nearest(word.lower(), RULES)
+    return f"hardbox explain {near}" if near else "hardbox explain HB103; docs/errors.md lists all codes"
 
 
 def _exit_status(word: str) -> Iterator[str]:
@@ -117,19 +103,10 @@ def _exit_status(word: str) -> Iterator[str]:
     number = int(word) if word.isdigit() else -1
     meaning = EXIT_STATUS.get(word, "the command's own status")
     yield f"exit status {word}: {meaning}"
-    if number > EXIT_SIGNAL_BASE and (name := _signal(number - EXIT_SIGNAL_BASE)):
-        yield f"  or       {name} ended the command{_LIMITS.get(name, '')}"
+    if number > EXIT_SIGNAL_BASE and (name := view.signal_name(number - EXIT_SIGNAL_BASE)):
+        yield f"  or       {name} ended the command{view.SIGNAL_LIMITS.get(name, '')}"
     if word in _MORE:
         yield f"  instead  {_MORE[word]}"
-
-
-def _signal(number: int) -> str:
-    import signal  # noqa: PLC0415 (only on this path)
-
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return ""
 
 
 def _code(code: str) -> Iterator[str]:
@@ -183,23 +160,12 @@ def _last() -> Iterator[str]:
 
 
 def _report(path: str) -> Iterator[str]:
-    import json  # noqa: PLC0415 (only for reports)
-
     try:
-        with open(path, "rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise _unusable(path, getattr(error, "strerror", None) or str(error)) from error
-    if len(data) > _MOST_BYTES:
-        raise _unusable(path, _TOO_LARGE)
-    try:
-        report = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise _unusable(path, _NOT_JSON) from error
-    if isinstance(report, dict) and report.get("schema") == SCHEMA:
+        report = view.load(path, (view.REPORT, SCHEMA))
+    except view.NoReportError as error:
+        raise _unusable(path, str(error)) from error
+    if report["schema"] == SCHEMA:
         return _denied(report)
-    if not isinstance(report, dict) or report.get("schema") != _SCHEMA:
-        raise _unusable(path, _NO_SCHEMA)
     return _explained(report)
 
 
@@ -223,7 +189,7 @@ def _explained(report: dict[str, object]) -> Iterator[str]:
     argv = report.get("argv")
     command = " ".join(str(word) for word in argv) if isinstance(argv, list) else "?"
     yield f"command  {command}"
-    yield f"outcome  {_outcome(report)}"
+    yield f"outcome  {view.outcome(report)}"
     yield f"status   {report.get('exit_code')}: {_status(report)}"
     error = report.get("error")
     if isinstance(error, dict):
@@ -242,26 +208,9 @@ def _explained(report: dict[str, object]) -> Iterator[str]:
     covered = ", ".join(map(str, walls)) if isinstance(walls, list) else ""
     yield f"landlock {covered or 'none: this kernel lacks it'}"
     enforced = report.get("enforced")
-    yield from _enforced(enforced if isinstance(enforced, dict) else {})
-
-
-def _outcome(report: dict[str, object]) -> str:
-    outcome = str(report.get("outcome"))
-    return {
-        "exited": "the command ended by itself",
-        "signaled": _signaled(report.get("signal")),
-        "limit": f'the limit "{report.get("limit")}" ended the command',
-        "not-found": "the command does not exist inside the sandbox; nothing was run",
-        "not-executable": "the command cannot be executed inside the sandbox; nothing was run",
-        "lost": "the sandbox was killed from outside",
-        "refused": "hardbox refused; nothing was run",
-        "set-up-failed": "setting up the sandbox failed; nothing was run",
-    }.get(outcome, f"{outcome}, which this version does not know")
-
-
-def _signaled(number: object) -> str:
-    name = _signal(number) if isinstance(number, int) else ""
-    return f"signal {number} ended the command" + (f" ({name}{_LIMITS.get(name, '')})" if name else "")
+    yield "enforced, as read back from the running job:"
+    for wall in view.walls(enforced if isinstance(enforced, dict) else {}):
+        yield f"  {'yes' if wall.held else 'NO':<4} {wall.name}: {wall.detail}"
 
 
 def _status(report: dict[str, object]) -> str:
@@ -281,46 +230,3 @@ def _usage(report: dict[str, object]) -> Iterator[str]:
     seconds, rss = report.get("seconds"), report.get("max_rss_bytes")
     if isinstance(seconds, int | float) and isinstance(rss, int):
         yield f"used     {seconds:.2f} s, at most {rss / (1 << 20):.0f} MiB in one process"
-
-
-def _enforced(seen: dict[str, object]) -> Iterator[str]:
-    """Say wall by wall what was read back from the running job; what is missing counts as not enforced."""
-    found = seen.get("namespaces")
-    kinds = found if isinstance(found, list) else []
-    missing = [kind for kind in _NAMESPACES if kind not in kinds]
-    sets = seen.get("capabilities")
-    caps = sets if isinstance(sets, dict) else {}
-    held = [name for name, mask in caps.items() if mask]
-    rows = seen.get("uid_map")
-    maps = rows if isinstance(rows, list) else []
-    root = [row for row in maps if isinstance(row, list) and len(row) > 1 and row[1] == 0]
-    yield "enforced, as read back from the running job:"
-    yield _mark(
-        not missing,
-        "own namespaces",
-        ", ".join(map(str, kinds)),
-        f"shared with the host: {', '.join(missing)}",
-    )
-    yield _mark(
-        bool(maps) and not root,
-        "own user ids",
-        f"uid map {maps}",
-        "host root is mapped" if root else "no map was seen",
-    )
-    yield _mark(
-        bool(caps) and not held,
-        "no capabilities",
-        "all sets empty",
-        f"kept in {', '.join(held) or 'unknown sets'}",
-    )
-    yield _mark(seen.get("no_new_privs") is True, "no new privileges", "set", "not set")
-    yield _mark(
-        seen.get("seccomp") is True,
-        "system call filter",
-        f"{seen.get('seccomp_filters')} loaded",
-        "none was seen",
-    )
-
-
-def _mark(held: bool, wall: str, yes: str, no: str) -> str:  # noqa: FBT001 (what the line is about)
-    return f"  {'yes' if held else 'NO':<4} {wall}: {yes if held else no}"

@@ -24,6 +24,7 @@ VERBS: Final = {
     "profile": ("hardbox.cli.profile", "list, show, lint or diff profiles"),
     "seccomp": ("hardbox.cli.seccomp", "show filters, or convert them from and to Docker's JSON"),
     "cache": ("hardbox.cli.cache", "where decisions are kept to be fast, and how to drop them"),
+    "report": ("hardbox.cli.report", "show what happened in a run, as text or as a page"),
     "explain": ("hardbox.cli.explain", "what an HB code or a report means"),
 }
 
@@ -131,13 +132,13 @@ def _unknown_verb(argv: list[str]) -> HardboxError:
         habit = habits.flag(*_split(argv))
         if habit is not None:
             return habit
-    import difflib  # noqa: PLC0415 (only on this path)
+    from hardbox.words import nearest  # noqa: PLC0415 (only on this path)
 
-    near = difflib.get_close_matches(word[:200], VERBS, 1)
+    near = nearest(word, VERBS)
     return Usage(
         "HB001",
         f"hardbox has no verb {word[:200]}",
-        instead=f"hardbox {near[0]}" if near else "hardbox run -- COMMAND, or hardbox --help",
+        instead=f"hardbox {near}" if near else "hardbox run -- COMMAND, or hardbox --help",
     )
 
 

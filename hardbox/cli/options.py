@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox import api
 from hardbox.errors import Usage
 from hardbox.profile import Setting
+from hardbox.words import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 _SHOWN: Final = 200
 # How alike two words are before one is offered for the other: not --rm for --read.
 _NEAR: Final = 0.75
+# Options that name a file to write, each with an example.
+_FILES: Final = {
+    "--report": "run.json, or /dev/stdout",
+    "--audit": "/var/log/hardbox.jsonl",
+    "--output": "job.plan",
+}
 ALL: Final = ("run", "plan", "compile")
 
 
@@ -57,6 +64,7 @@ OPTIONS: Final = (
         ("--explain",), "", "also say which files, addresses and ids were asked for in vain; slow", ("run",)
     ),
     Option(("--report",), "FILE", "write what happened as JSON", ("run",)),
+    Option(("--audit",), "FILE", "add one line about this run to FILE (docs/audit.md)", ("run",)),
     Option(("--quiet", "-q"), "", "say nothing of a job that ran", ("run",)),
     Option(("--json",), "", "the steps as JSON", ("plan",)),
     Option(("--output", "-o"), "FILE", "where to write the plan", ("compile",)),
@@ -75,6 +83,7 @@ class Request:
     command: list[str] = field(default_factory=list)
     workdir: str | None = None
     report: str = ""
+    audit: str = ""
     output: str = ""
     quiet: bool = False
     explain: bool = False
@@ -166,13 +175,11 @@ def _unknown(verb: str, name: str, value: str | None, known: dict[str, Option]) 
     habit = habits.flag(name, value)
     if habit is not None:
         return habit
-    import difflib  # noqa: PLC0415 (only on this path)
-
-    near = difflib.get_close_matches(name[:_SHOWN], known, 1, _NEAR)
+    near = nearest(name, known, _NEAR)
     return Usage(
         "HB001",
         f"hardbox {verb} has no option {name[:_SHOWN]}",
-        instead=(f"{near[0]}, or " if near else "")
+        instead=(f"{near}, or " if near else "")
         + f"hardbox {verb} --help; -- before a command that starts with -",
     )
 
@@ -181,18 +188,17 @@ def _take(request: Request, option: Option, value: str) -> None:
     name = option.names[0]
     if name in ("--quiet", "--explain", "--json", "--help"):
         setattr(request, name[2:], True)
-    elif name in ("--profile", "--workdir", "--report", "--output"):
+    elif name in ("--profile", "--workdir", "--report", "--audit", "--output"):
         if not value:
             raise Usage(
                 "HB002", f"{name} needs a value", value=f'{name} ""', instead=f"{name} {option.value}"
             )
-        if value == "-" and name in ("--report", "--output"):
+        if value == "-" and name in _FILES:
             raise Usage(
                 "HB002",
                 f"{name} writes to a file, and - names none",
                 value=f"{name} -",
-                instead=f"name a file: {name} "
-                + ("run.json, or /dev/stdout" if name == "--report" else "job.plan"),
+                instead=f"name a file: {name} {_FILES[name]}",
             )
         setattr(request, name[2:], value)
     elif name in ("--read", "--write"):

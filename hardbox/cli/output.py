@@ -1,6 +1,6 @@
-"""The file of `-o`: whole or not at all, and never in place of a device, a symlink or a directory.
+"""The file of -o or --html: whole or not at all, and never in place of a device, a symlink or a directory.
 
-Run by: cli/compile.py, cli/seccomp.py.
+Run by: cli/compile.py, cli/report.py, cli/seccomp.py.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import stat
 from hardbox.errors import SetupFailed
 
 
-def write(path: str, content: bytes, noun: str, *, mode: int, replace: bool) -> None:
+def write(path: str, content: bytes, noun: str, *, mode: int, replace: bool, origin: str = "-o") -> None:
     """Write a new file.
 
     noun:    what it is, for the message.
     mode:    permissions of the file.
     replace: whether a regular file may stand there already.
+    origin:  the option that names it, for the message.
     Raises SetupFailed HB606; then nothing has changed.
     """
     try:
@@ -39,7 +40,7 @@ def write(path: str, content: bytes, noun: str, *, mode: int, replace: bool) -> 
             "HB606",
             f"the {noun} cannot be written: {getattr(error, 'strerror', None) or error}",
             value=path,
-            origin="-o",
+            origin=origin,
             instead="name a file in a directory that you may write",
         ) from error
 

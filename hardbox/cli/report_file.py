@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hardbox.engines.outside import emptied, opened, tree_around
 from hardbox.errors import SetupFailed
+from hardbox.record_file import emptied, open_for_writing, tree_around
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,9 +44,13 @@ class ReportFile:
                 instead="name a file outside " + tree,
             )
         try:
-            self._file = emptied(opened(self.path))
+            self._file = emptied(open_for_writing(self.path))
         except (OSError, ValueError) as error:
             raise self._unusable(error) from error
+
+    def refuse(self) -> None:
+        """Never write to the file: it is something else's."""
+        self._refused = True
 
     def write(self, document: Mapping[str, object]) -> str:
         """Write the report; give what went wrong, or "".
@@ -60,7 +64,7 @@ class ReportFile:
             try:
                 if self._refused or self._tree_around(self._asked):
                     return ""
-                self._file = emptied(opened(self.path))
+                self._file = emptied(open_for_writing(self.path))
             except (OSError, ValueError, SetupFailed) as error:
                 return getattr(error, "strerror", None) or str(error)
         try:

@@ -10,11 +10,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from hardbox import api, report, seals
+from hardbox.audit import Trail
 from hardbox.cli import ended, weaker
 from hardbox.cli.options import parse, usage_text
 from hardbox.cli.report_file import ReportFile
 from hardbox.engines.namespaces import Launch, Streams, programs
-from hardbox.errors import HardboxError, printable
+from hardbox.errors import HardboxError, SetupFailed, printable
 from hardbox.plan.walls import capability_mask
 
 if TYPE_CHECKING:
@@ -37,26 +38,38 @@ def main(argv: list[str], seal: str = "", began: int = 0) -> int:
         return 0
     asked = [bind.partition(":")[0] for bind in request.values("filesystem.write")]
     out = ReportFile(request.report, asked) if request.report else None
+    if out is not None and request.audit and os.path.realpath(out.path) == os.path.realpath(request.audit):
+        raise _one_file(out.path)  # before anything is written to it
+    trail = Trail(request.command, request.audit, asked)
     try:
-        return _run(request, out, seal, began)
+        return _run(request, out, trail, seal, began)
     except HardboxError as error:
+        for problem in trail.refused(error):
+            _say(f"failed [HB650]: the audit log has no line about this: {problem}")
         if out is not None and (problem := out.write(report.refusal(error, request.command))):
             _say(f"failed [HB604]: the report {request.report} cannot be written: {problem}")
         raise
 
 
-def _run(request: Request, out: ReportFile | None, seal: str, began: int) -> int:
+def _run(request: Request, out: ReportFile | None, trail: Trail, seal: str, began: int) -> int:
     policy = api.load_profile(request.profile, request.settings, request.reasons)
+    trail.open(policy)
     prepared = api.prepare(policy, request.command, workdir=request.workdir, explain=request.explain)
     if out is not None:
+        if trail.holds(out.path):
+            out.refuse()
+            raise _one_file(out.path)
         out.open([bind.source for bind in policy.filesystem.write])
     weaker.say(prepared)
     with api.Forwarding() as forward:
         launch = Launch(prepared.plan, dict(os.environ), Streams(), samples=out is not None)
         forward.to(launch)
-        if seal and out is None and not request.explain:
+        if seal and out is None and not (request.explain or request.audit):
             seals.keep(seal, policy, prepared.plan, prepared.paths, programs(), began)
         result = api.finish(prepared, launch)
+    for problem in trail.ended(result):
+        # As below: the exit status stays the command's.
+        _say(f"failed [HB652]: the audit log has no line about this run: {problem}; the command was run")
     if out is not None and (problem := out.write(result.to_json())):
         # Too late to refuse: the command has run, and its exit status is its own.
         _say(f"failed [HB607]: the report {request.report} is not complete: {problem}; the command was run")
@@ -77,6 +90,17 @@ def denials_block(result: Result) -> list[str]:
     from hardbox import denials  # noqa: PLC0415 (as above)
 
     return denials.lines(result.denials, result.denials_dropped, result.profile)
+
+
+def _one_file(path: str) -> SetupFailed:
+    return SetupFailed(
+        "HB654",
+        "the report and the audit log are one file",
+        value=path,
+        origin="--report",
+        why="a report replaces what stands in its file, and an audit log is never rewritten",
+        instead="name another file for the report",
+    )
 
 
 def _say_unconfirmed(result: Result, prepared: api.Prepared) -> None:

@@ -18,7 +18,7 @@ from hardbox.plan import steps as s
 from hardbox.plan.bounds import total_memory_steps
 from hardbox.plan.root import outside_trees, root_steps
 from hardbox.plan.walls import drop_steps, identity_steps, landlock_steps, visible
-from hardbox.policy import UNLIMITED
+from hardbox.policy import NETWORK_MODES_HERE, UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +104,7 @@ def build(
     command: Command,
 ) -> LaunchPlan:
     """Make the plan. Raises HostUnfit, Refused, ProfileError or Usage; starts nothing."""
-    if policy.network.mode not in ("none", "loopback"):
+    if policy.network.mode not in NETWORK_MODES_HERE:
         raise no_such_network(policy.network.mode, policy.origin("network.mode"))
     trees = outside_trees(policy, facts, paths)
     kinds = tuple("dir" if tree.flags & s.RECURSIVE else "file" for tree in trees)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from hardbox import data, files
 from hardbox.errors import HardboxError, ProfileError, Refused
 from hardbox.policy import (
+    Audit,
     Bind,
     Capabilities,
     Environment,
@@ -250,6 +251,7 @@ def _policy(name: str, state: State) -> Policy:
             cast("tuple[str, ...]", v["environment.pass"]),
             MappingProxyType(cast("dict[str, str]", v["environment.set"])),
         ),
+        audit=Audit(cast("str", v["audit.file"]), cast("bool", v["audit.argv"])),
         refuse=MappingProxyType(state.refuse),
         loosen=MappingProxyType(loosen),
         optional=MappingProxyType(state.optional),

@@ -57,6 +57,8 @@ DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
         "streams.files": "pass",
         "environment.pass": (),
         "environment.set": {},
+        "audit.file": "",
+        "audit.argv": False,
     }
 )
 # key -> the values of filesystem.grants under which the command line may add to it.

@@ -65,6 +65,11 @@ def _sizes(a: object, b: object) -> bool:
     )
 
 
+def _kept(a: object, b: object) -> bool:
+    """Say whether `a` is what the parent has, or the parent has nothing."""
+    return a == b or not b
+
+
 def _not_root(a: object, b: object) -> bool:
     return a != 0 or b == 0
 
@@ -108,6 +113,8 @@ ORDERS: Final[Mapping[str, tuple[Order, str]]] = {
     "streams.files": (_ranks(FILE_MODES), "relay < pass"),
     "environment.pass": (_fewer, "a name that the parent does not pass"),
     "environment.set": (_free, "never: the value is the profile's own, and the job could set it itself"),
+    "audit.file": (_kept, "none or another file, where the parent has one"),
+    "audit.argv": (_kept, "false, where the parent says true"),
 }
 
 

@@ -21,6 +21,7 @@ from hardbox.policy import (
     MOST_CPUS,
     MOST_ID,
     NETWORK_MODES,
+    NETWORK_MODES_HERE,
     ROOT_MODES,
     SOCKET_MODES,
     Bind,
@@ -90,11 +91,13 @@ def _table(spot: Spot) -> dict[str, object]:
     return spot.value
 
 
-def _one_of(names: tuple[str, ...]) -> Reader:
+def _one_of(names: tuple[str, ...], offered: tuple[str, ...] = ()) -> Reader:
+    """Read one of `names`; a message offers only those of `offered`, if that is given."""
+
     def read(spot: Spot) -> str:
         value = text(spot)
         if value not in names:
-            raise spot.error("HB409", f"{spot.key} has no such choice", instead=hint(value, names))
+            raise spot.error("HB409", f"{spot.key} has no such choice", instead=hint(value, offered or names))
         return value
 
     return read
@@ -312,6 +315,17 @@ def _variables(spot: Spot) -> Mapping[str, str]:
     return found
 
 
+def _audit_file(spot: Spot) -> str:
+    """Read the path of the audit log; "" is none."""
+    return "" if spot.value == "" else path(spot)
+
+
+def _yes_or_no(spot: Spot) -> bool:
+    if not isinstance(spot.value, bool):
+        raise spot.error("HB408", f"{spot.key} is true or false", instead=f"{spot.key} = true")
+    return spot.value
+
+
 def _summary(spot: Spot) -> str:
     value = text(spot)
     if len(value) > MOST_SUMMARY or not value.isprintable():
@@ -335,7 +349,7 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "filesystem.scratch": _scratch,
         "filesystem.exec": _one_of(EXEC_MODES),
         "filesystem.grants": _one_of(GRANT_MODES),
-        "network.mode": _one_of(NETWORK_MODES),
+        "network.mode": _one_of(NETWORK_MODES, NETWORK_MODES_HERE),
         "network.allow": _each(_destination),
         "capabilities.keep": _each(_capability),
         "seccomp.filter": _filter,
@@ -355,6 +369,8 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "streams.files": _one_of(FILE_MODES),
         "environment.pass": _each(_passed),
         "environment.set": _variables,
+        "audit.file": _audit_file,
+        "audit.argv": _yes_or_no,
     }
 )
 # Keys whose tables merge name by name; all others replace the parent's value.

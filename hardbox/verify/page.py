@@ -6,14 +6,14 @@ what a probe printed are others' text.
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Final
 
 from hardbox.verify.check import ALLOWED, ESCAPED, HELD, TITLES, VACUOUS, VERDICTS
 from hardbox.verify.standards import NAMES, supported_by
+from hardbox.view.page import document, facts, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from hardbox.verify.findings import Findings, Row
 
@@ -25,38 +25,17 @@ _MEANINGS: Final = {
     ESCAPED: "It works inside, and nothing allows it.",
 }
 _STYLE: Final = """
-:root { --ink: #1b1f24; --soft: #57606a; --line: #d8dee4; --ground: #f6f8fa; --good: #1a7f37;
-  --fair: #0b5cad; --dull: #6e7781; --bad: #b3151b; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 76rem; padding: 2rem 1.5rem 4rem; color: var(--ink); background: #fff;
-  font: 15px/1.45 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
-h1 { font-size: 1.7rem; margin: 0 0 .2rem; }
-h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
-p { margin: .3rem 0; max-width: 60rem; }
-.soft { color: var(--soft); }
-.banner { border-left: .4rem solid; padding: .8rem 1rem; margin: 1.2rem 0; background: var(--ground); font-size: 1.1rem; }
-.banner.good { border-color: var(--good); } .banner.bad { border-color: var(--bad); }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(30rem, 1fr)); gap: 0 2.5rem; align-items: start; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; }
-th { background: var(--ground); font-weight: 600; white-space: nowrap; }
-.facts th { width: 9.5rem; background: none; color: var(--soft); font-weight: 400; }
-td.n, th.n { text-align: right; width: 6.5rem; font-variant-numeric: tabular-nums; }
-code, .mono { font-family: "DejaVu Sans Mono", ui-monospace, monospace; font-size: .85em; }
 .v { font-weight: 600; white-space: nowrap; }
 .held { color: var(--good); } .allowed { color: var(--fair); }
 .vacuous { color: var(--dull); } .escaped { color: var(--bad); }
-.zero { color: #afb8c1; font-weight: 400; }
+.zero { color: var(--zero); font-weight: 400; }
 details { border: 1px solid var(--line); border-radius: .4rem; margin: .5rem 0; }
 summary { cursor: pointer; padding: .5rem .8rem; background: var(--ground); }
 summary b { display: inline-block; min-width: 15rem; }
 table.checks { table-layout: fixed; }
 col.id { width: 13%; } col.what { width: 25%; } col.side { width: 19%; } col.word { width: 5.5rem; }
-footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; border-top: 1px solid var(--line); padding-top: .8rem; }
 .expected { color: var(--soft); font-size: .8em; }
-@media print { body { max-width: none; padding: 0; } tr { break-inside: avoid; }
-  details:not([open])::details-content { content-visibility: visible; block-size: auto; } }
+@media print { details:not([open])::details-content { content-visibility: visible; block-size: auto; } }
 """
 
 
@@ -69,51 +48,33 @@ def page(found: Findings) -> str:
         if good
         else f"{found.count(ESCAPED)} of {live} live checks escaped. Do not rely on this profile on this host."
     )
-    name = escape(found.profile["name"])
-    return "\n".join(
-        (
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            # Even if something got past the escaping: no script, no request.
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>hardbox verify: {name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
-            f"<h1>Profile {name}, attacked on this host</h1>",
-            f'<p class="soft">{escape(found.profile.get("summary", ""))}</p>',
-            f'<div class="banner {"good" if good else "bad"}"><b>{escape(verdict)}</b><br>',
-            f'<span class="soft">{_counts(found)}, in {found.seconds:.1f} seconds.</span></div>',
-            '<div class="facts">',
-            f"<section><h2>Profile</h2>{_facts(found.profile, skip=('name', 'summary'))}</section>",
-            f"<section><h2>Host</h2>{_facts(found.host)}</section></div>",
-            f"<h2>What the words mean</h2>{_facts(_MEANINGS)}",
-            f"<h2>By class</h2>{_overview(found)}",
-            *_notable(found),
-            f"<h2>Why checks are vacuous here</h2>{_reasons(found, VACUOUS)}",
-            f"<h2>Standards</h2>{_standards(found)}",
-            f"<h2>Every check</h2>{_details(found)}",
-            "<footer>Made by hardbox verify. Controls outside of the sandbox harmed their own canaries",
-            f"({escape(', '.join(found.changed) or 'none in these classes')}), which shows that damage is seen.",
-            "A shared kernel is attacked only through the interfaces that these checks use; defects of the",
-            "kernel itself are outside of what they can show.</footer>",
-            "</body>\n</html>\n",
-        )
+    name = found.profile["name"]
+    parts = (
+        f"<h1>Profile {text(name)}, attacked on this host</h1>",
+        f'<p class="soft">{text(found.profile.get("summary", ""))}</p>',
+        f'<div class="banner {"good" if good else "bad"}"><b>{text(verdict)}</b><br>',
+        f'<span class="soft">{_counts(found)}, in {found.seconds:.1f} seconds.</span></div>',
+        '<div class="facts">',
+        f"<section><h2>Profile</h2>{facts(found.profile, skip=('name', 'summary'))}</section>",
+        f"<section><h2>Host</h2>{facts(found.host)}</section></div>",
+        f"<h2>What the words mean</h2>{facts(_MEANINGS)}",
+        f"<h2>By class</h2>{_overview(found)}",
+        *_notable(found),
+        f"<h2>Why checks are vacuous here</h2>{_reasons(found, VACUOUS)}",
+        f"<h2>Standards</h2>{_standards(found)}",
+        f"<h2>Every check</h2>{_details(found)}",
     )
+    footer = (
+        "Made by hardbox verify. Controls outside of the sandbox harmed their own canaries\n"
+        f"({text(', '.join(found.changed) or 'none in these classes')}), which shows that damage is seen.\n"
+        "A shared kernel is attacked only through the interfaces that these checks use; defects of the\n"
+        "kernel itself are outside of what they can show."
+    )
+    return document(f"hardbox verify: {name}", _STYLE, parts, footer)
 
 
 def _counts(found: Findings) -> str:
     return ", ".join(f"{found.count(word)} {word}" for word in VERDICTS)
-
-
-def _facts(facts: Mapping[str, str], skip: Sequence[str] = ()) -> str:
-    rows = "".join(
-        f"<tr><th>{escape(name)}</th><td{_mono(name)}>{escape(value)}</td></tr>"
-        for name, value in facts.items()
-        if name not in skip and value
-    )
-    return f"<table>{rows}</table>"
-
-
-def _mono(name: str) -> str:
-    return ' class="mono"' if "sha256" in name or name.startswith("kernel") else ""
 
 
 def _number(count: int, word: str) -> str:
@@ -123,7 +84,7 @@ def _number(count: int, word: str) -> str:
 def _overview(found: Findings) -> str:
     head = "".join(f'<th class="n">{word}</th>' for word in VERDICTS)
     rows = "".join(
-        f"<tr><td><code>{group}</code></td><td>{escape(TITLES[group])}</td>"
+        f"<tr><td><code>{group}</code></td><td>{text(TITLES[group])}</td>"
         + "".join(_number(found.count(word, group), word) for word in VERDICTS)
         + "</tr>"
         for group in found.groups()
@@ -144,7 +105,7 @@ def _notable(found: Findings) -> Iterable[str]:
 
 def _reasons(found: Findings, word: str) -> str:
     rows = "".join(
-        f'<tr><td class="n">{count}</td><td>{escape(why)}</td></tr>' for why, count in found.reasons(word)
+        f'<tr><td class="n">{count}</td><td>{text(why)}</td></tr>' for why, count in found.reasons(word)
     )
     return (
         f'<table><tr><th class="n">checks</th><th>reason</th></tr>{rows}</table>'
@@ -164,8 +125,8 @@ def _standards(found: Findings) -> str:
         )
         more = f', <span class="allowed">{allowed} allowed</span>' if allowed else ""
         rows.append(
-            f"<tr><td><code>{escape(item)}</code></td><td>{escape(NAMES[item.partition('-')[0]])}</td>"
-            f"<td>{escape(', '.join(TITLES[group] for group in groups))}</td><td>{state}{more}</td></tr>"
+            f"<tr><td><code>{text(item)}</code></td><td>{text(NAMES[item.partition('-')[0]])}</td>"
+            f"<td>{text(', '.join(TITLES[group] for group in groups))}</td><td>{state}{more}</td></tr>"
         )
     return (
         '<p class="soft">Items whose run-time side these checks support. Supporting is not certifying.</p>'
@@ -183,18 +144,18 @@ def _details(found: Findings) -> str:
             if found.count(word, group)
         )
         parts.append(
-            f'<details id="{group}"><summary><b>{escape(TITLES[group])}</b> {counts}</summary>{_rows(rows)}</details>'
+            f'<details id="{group}"><summary><b>{text(TITLES[group])}</b> {counts}</summary>{_rows(rows)}</details>'
         )
     return "\n".join(parts)
 
 
 def _rows(rows: Iterable[Row]) -> str:
     body = "".join(
-        f"<tr><td><code>{escape(row.id)}</code></td>"
-        f'<td>{escape(row.what)}<br><span class="soft">{escape(row.source)}</span></td>'
-        f"<td>{escape(row.control) or _NO_CONTROL}</td>"
-        f'<td>{escape(row.outcome)}<br><span class="expected">expected {escape(row.expects)}</span></td>'
-        f'<td class="v {row.word}">{row.word}</td><td>{escape(row.reason)}</td></tr>'
+        f"<tr><td><code>{text(row.id)}</code></td>"
+        f'<td>{text(row.what)}<br><span class="soft">{text(row.source)}</span></td>'
+        f"<td>{text(row.control) or _NO_CONTROL}</td>"
+        f'<td>{text(row.outcome)}<br><span class="expected">expected {text(row.expects)}</span></td>'
+        f'<td class="v {row.word}">{row.word}</td><td>{text(row.reason)}</td></tr>'
         for row in rows
     )
     return (

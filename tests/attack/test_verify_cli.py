@@ -8,15 +8,14 @@ from __future__ import annotations
 import html.parser
 import json
 import os
-import shutil
-import struct
 import subprocess
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import jsonschema
 import pexpect
 import pytest
+from support import browser, faults
 
 from attack.conftest import left_by_the_dead
 from hardbox.verify.check import TITLES, VERDICTS
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from support.installed import Installed
 
 SECONDS: Final = 240
-_BROWSER: Final = (
-    *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
-)
 
 
 def test_table(hardbox: Hardbox) -> None:
@@ -59,7 +54,9 @@ def test_verbose(hardbox: Hardbox) -> None:
 def test_json(hardbox: Hardbox) -> None:
     done = hardbox("verify", "--json", "--class", "tty", timeout=SECONDS)
     document = json.loads(done.stdout)
-    assert document["schema"] == "hardbox.verify/1"
+    schema = faults.read_json(str(Path(__file__).parents[2] / "docs" / "verify.schema.json"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(document)
     assert document["nothing_escaped"] is True
     assert set(document["counts"]["tty"]) == set(VERDICTS)
     for row in document["checks"]:
@@ -193,18 +190,7 @@ def test_page_says_what_a_security_team_files(page: str) -> None:
 
 def test_page_in_a_browser(page: str, tmp_path: Path) -> None:
     """Chromium draws it: right size, the verdict's green bar, and more than one colour."""
-    shot = tmp_path / "shot.png"
-    assert shutil.which("chromium"), "Debian package chromium is missing: tools/needs test"
-    words = [*_BROWSER, f"--user-data-dir={tmp_path / 'data'}", "--window-size=1300,1600"]
-    done = subprocess.run(
-        [*words, f"--screenshot={shot}", f"file://{page}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert shot.exists(), done.stderr
-    width, height, rows = _pixels(shot.read_bytes())
+    width, height, rows = browser.screenshot(page, tmp_path, 1300, 1600)
     assert (width, height) == (1300, 1600)
     colours = {row[i : i + 3] for row in rows for i in range(0, len(row), 3)}
     assert bytes((0x1A, 0x7F, 0x37)) in colours, "the green bar of a verdict that holds"
@@ -212,46 +198,3 @@ def test_page_in_a_browser(page: str, tmp_path: Path) -> None:
     # Nothing is cut off on the right, and the page is not blank at the bottom.
     assert all(row[-3:] == b"\xff\xff\xff" for row in rows)
     assert any(set(row) != {255} for row in rows[-200:])
-
-
-def _pixels(data: bytes) -> tuple[int, int, list[bytes]]:
-    """Read an 8-bit RGB or RGBA PNG; gives width, height and rows of RGB."""
-    width, height, depth, kind = struct.unpack(">IIBB", data[16:26])
-    assert depth == 8
-    size = {2: 3, 6: 4}[kind]
-    at, packed = 8, b""
-    while at < len(data):
-        length, name = struct.unpack(">I4s", data[at : at + 8])
-        packed += data[at + 8 : at + 8 + length] if name == b"IDAT" else b""
-        at += 12 + length
-    raw, stride, rows, before = zlib.decompress(packed), width * size, [], bytes(width * size)
-    for y in range(height):
-        start = y * (stride + 1)
-        line = _unfilter(raw[start], bytearray(raw[start + 1 : start + 1 + stride]), before, size)
-        rows.append(line)
-        before = line
-    if size == 4:
-        rows = [b"".join(row[i : i + 3] for i in range(0, stride, 4)) for row in rows]
-    return width, height, rows
-
-
-def _unfilter(kind: int, line: bytearray, above: bytes, size: int) -> bytes:
-    """Undo one row's filter (PNG specification, section 9)."""
-    if kind == 0:
-        return bytes(line)
-    for i in range(len(line)):
-        left = line[i - size] if i >= size else 0
-        corner = above[i - size] if i >= size else 0
-        if kind == 1:
-            guess = left
-        elif kind == 2:
-            guess = above[i]
-        elif kind == 3:
-            guess = (left + above[i]) // 2
-        else:
-            p = left + above[i] - corner
-            guess = min(
-                (abs(p - left), 0, left), (abs(p - above[i]), 1, above[i]), (abs(p - corner), 2, corner)
-            )[2]
-        line[i] = (line[i] + guess) & 255
-    return bytes(line)

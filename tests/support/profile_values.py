@@ -68,6 +68,8 @@ VALUES: dict[str, SearchStrategy[object]] = {
     "streams.files": st.sampled_from(FILE_MODES),
     "environment.pass": st.lists(VARIABLES, max_size=3),
     "environment.set": st.dictionaries(VARIABLES, st.sampled_from(["", "x"]), max_size=3),
+    "audit.file": st.sampled_from(["", "/a", "/b"]),
+    "audit.argv": st.booleans(),
 }
 LIFTABLE = sorted(name for name, rule in rules.RULES.items() if not rule.floor)
 KEYS = [*orders.ORDERS, *(f"refuse.{name}" for name in LIFTABLE)]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support import faults
+from support import faults, installed
+from support.kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support.callers import Caller
+    from support.installed import Installed
 
 
 @pytest.fixture
@@ -22,3 +29,18 @@ def nothing_left(place: str) -> Iterator[None]:
     finally:
         faults.end(faults.orphans(before))
     assert not faults.mounts_below(place)
+
+
+@pytest.fixture
+def kept(caller: Caller, program: Installed, place: str) -> Iterator[Kept]:
+    own = installed.copy(program, os.path.join(place, "venv"))
+    time.sleep(0.1)  # what has changed a moment ago is not sealed
+    if caller.uid != 0:
+        yield Kept(caller, own, place, None)
+        return
+    script = "mount -t tmpfs none /var/cache && echo ready && exec sleep 600"
+    with subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "ready\n"
+        yield Kept(caller, own, place, holder.pid)
+        holder.kill()

@@ -1,0 +1,52 @@
+"""A file in which a run is recorded: opened before anything runs, never where the job may write.
+
+Run by: the Python front, for --report, output_dir= and the audit log. An earlier job may have left a symlink
+where its caller now names a file: none is followed that a job could have put there.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from hardbox.places import within
+from hardbox.refusals import Disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def open_for_writing(path: str, flags: int = 0) -> int:
+    """Open or create a file, mode 0600; gives the descriptor.
+
+    flags: more of open(2), such as O_APPEND.
+    Raises OSError, or ValueError where a symlink redirects the path.
+    """
+    flags |= os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    if os.path.dirname(path) != "/dev":  # /dev/stdout and friends are symlinks
+        flags |= os.O_NOFOLLOW
+        link, _ = Disk().walk(os.path.dirname(os.path.abspath(path)))
+        if link:
+            message = f"the symlink {link} redirects it"
+            raise ValueError(message)
+    return os.open(path, flags, 0o600)
+
+
+def emptied(file: int) -> int:
+    """Take what a regular file held away; gives the descriptor."""
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        os.ftruncate(file, 0)
+    return file
+
+
+def tree_around(path: str, write: Iterable[str]) -> str:
+    """Give the tree of `write` that the file stands in, or "".
+
+    write: host paths that the job may change.
+    Raises OSError or ValueError.
+    """
+    # The name may be a symlink: neither it nor what it leads to may be the job's.
+    places = [os.path.realpath(os.path.dirname(path) or "."), os.path.realpath(path)]
+    trees = [os.path.realpath(source) for source in write]
+    return next((tree for tree in trees if any(within(place, tree) for place in places)), "")
