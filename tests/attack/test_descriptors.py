@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from support import patience
 
 from attack import batch
 
@@ -65,7 +66,7 @@ def _run(
         text=True,
         cwd=cwd or caller.home,
         env=caller.environment(),
-        timeout=60,
+        timeout=patience.seconds(60),
         check=False,
     )
 
@@ -214,14 +215,14 @@ def test_on_a_standard_stream(
             cwd=caller.home,
             env=caller.environment(),
             text=True,
-            timeout=60,
+            timeout=patience.seconds(60),
             check=False,
             **streams,  # type: ignore[call-overload]
         )
         bare = subprocess.run(
             [*caller.prefix, f"{probes}/probe64", "one", "exit", "0"],
             cwd=caller.home,
-            timeout=60,
+            timeout=patience.seconds(60),
             check=False,
             **streams,  # type: ignore[call-overload]
         )
