@@ -78,6 +78,7 @@ def main() -> int:
     parser.add_argument("pytest", help="the pytest of the environment that hardbox is installed in")
     parser.add_argument("cache", help="a directory for the image and the results")
     parser.add_argument("--quiet", action="store_true", help="do not show the machine's console")
+    parser.add_argument("--there", action="store_true", help="run on the second kernel alone; one column")
     parser.add_argument("--only", nargs="+", default=[], metavar="TEST", help="run these tests instead")
     given = parser.parse_args()
     chosen, left_out = selection.runs(given.only)
@@ -88,10 +89,8 @@ def main() -> int:
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     try:
-        runs = (
-            _here(given.pytest, folder, chosen),
-            _there(given.cache, folder, chosen, quiet=given.quiet),
-        )
+        here = () if given.there else (_here(given.pytest, folder, chosen),)
+        runs = (*here, _there(given.cache, folder, chosen, quiet=given.quiet))
     except (OSError, subprocess.CalledProcessError, ET.ParseError) as error:
         _say(f"failed: {error}")
         return 1

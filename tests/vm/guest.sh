@@ -4,6 +4,9 @@
 # Run by: tests/vm/init.sh, as process 1.
 set -u
 exec </dev/null
+# As Debian's systemd has them; process 1 gets 4096 from the kernel.
+ulimit -Hn 524288
+ulimit -Sn 1024
 export HARDBOX_TESTS_SLOWER=15 # emulated
 here=/srv/vm
 out=$here/out
