@@ -119,6 +119,15 @@ static void say_failed(const struct launch *launch, const struct hb_step *step)
 		      strerror(launch->failed));
 }
 
+/* Whether words can go to stderr: Linux 6.1 takes them for an eventfd's numbers, until its
+ * counter is full and the writer waits for ever. eventfd(2) and its like are no kind of file. */
+static int can_be_told(void)
+{
+	struct stat found;
+
+	return fstat(STDERR_FILENO, &found) == 0 && (found.st_mode & S_IFMT) != 0;
+}
+
 int report_failure(const struct launch *launch)
 {
 	int known = launch->failed_step > 0 && launch->failed_step <= launch->plan->count;
@@ -131,6 +140,8 @@ int report_failure(const struct launch *launch)
 		return HB_EXIT_REFUSED;
 	}
 
+	if (known && step->kind == HB_STDIO && !can_be_told())
+		return HB_EXIT_REFUSED;
 	if (known && step->kind == HB_STDIO && launch->failed == EPROTONOSUPPORT)
 		(void)fputs(SOCKET_REFUSED, stderr);
 	else if (known && step->kind == HB_STDIO && (launch->failed == EISDIR || launch->failed == ENOTSUP))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import resource
 import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -35,7 +36,13 @@ def take(wanted: LaunchPlan, plan: LaunchPlan, around: Around) -> tuple[dict[str
 
     wanted: the plan that promises. plan: the plan that is launched; the tests give another one.
     """
-    promised = promise(wanted, tuple(around.environment), len(os.sched_getaffinity(0)), os.path.lexists)
+    promised = promise(
+        wanted,
+        tuple(around.environment),
+        len(os.sched_getaffinity(0)),
+        os.path.lexists,
+        lambda number: resource.getrlimit(number)[1],
+    )
     box = Boxed(_waiting(plan), around)
     try:
         records = box.records(until=_PID)

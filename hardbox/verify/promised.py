@@ -5,12 +5,13 @@ Run by: verify/posture.py; pure. Each line is "name: value", in the words of ver
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING, Final
 
 from hardbox.plan import steps as s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from hardbox.plan import LaunchPlan
 
@@ -55,20 +56,25 @@ def flag_words(attributes: int) -> str:
 
 
 def promise(
-    plan: LaunchPlan, present: Sequence[str], cpus: int, has: Callable[[str], bool]
+    plan: LaunchPlan,
+    present: Sequence[str],
+    cpus: int,
+    has: Callable[[str], bool],
+    ceiling: Callable[[int], int],
 ) -> dict[str, str]:
     """Give what the plan promises of the job, name -> value.
 
     present: names of variables that the caller has, of which the plan passes some on.
     cpus:    how many the caller may run on.
     has:     whether the host's /proc has a path, which can be masked only then.
+    ceiling: the caller's own hard limit of a resource, resource.RLIM_INFINITY if it has none.
     """
     found: dict[str, str] = {}
     for name in ("Seccomp", "Seccomp_filters", "NoNewPrivs", "Threads", "NSpid"):
         found[f"status {name}"] = {"Seccomp": "2", "NSpid": "2 levels"}.get(name, "1")
     for name in ("SigBlk", "SigIgn"):
         found[f"status {name}"] = "0"
-    found |= _identity(plan) | _limits(plan) | dict(_mounts(plan, has))
+    found |= _identity(plan) | _limits(plan, ceiling) | dict(_mounts(plan, has))
     for step in plan.steps:
         if isinstance(step, s.Namespaces):
             found |= {f"ns {name}": "its own" for name, bit in NAMESPACES if step.flags & bit}
@@ -129,10 +135,12 @@ def _identity(plan: LaunchPlan) -> dict[str, str]:
     return found
 
 
-def _limits(plan: LaunchPlan) -> dict[str, str]:
-    given: Mapping[int, str] = {
-        step.resource: f"{step.soft} {step.hard}" for step in plan.steps if isinstance(step, s.Rlimit)
-    }
+def _limits(plan: LaunchPlan, ceiling: Callable[[int], int]) -> dict[str, str]:
+    given: dict[int, str] = {}
+    for step in plan.steps:
+        if isinstance(step, s.Rlimit):
+            top = ceiling(step.resource)
+            given[step.resource] = f"{lower(step.soft, top)} {lower(step.hard, top)}"
     # Normalise takes these two away.
     fixed = {13: "0 0", 14: "0 0"}
     return {
@@ -169,6 +177,11 @@ def _mounts(plan: LaunchPlan, has: Callable[[str], bool]) -> list[tuple[str, str
         )
         for number, row in enumerate(rows)
     ]
+
+
+def lower(wanted: int, ceiling: int) -> int:
+    """Give the limit that a job gets: a caller's lower hard limit stays, for nobody may raise it."""
+    return wanted if ceiling == resource.RLIM_INFINITY else min(wanted, ceiling)
 
 
 def meets(promised: str | None, found: str | None) -> bool:

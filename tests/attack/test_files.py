@@ -10,6 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from support import patience
 
 from attack import batch
 from hardbox.verify.check import Verdict
@@ -171,7 +172,7 @@ def test_groups_are_dropped(
             stdin=subprocess.DEVNULL,
             cwd=caller.home,
             env=caller.environment(),
-            timeout=60,
+            timeout=patience.seconds(60),
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support import patience
 
 from attack import batch
 
@@ -71,6 +72,8 @@ def test_nothing_is_left(caller: Caller, program: Installed, probes: str, settle
     settle("M6-left-over", "" if before == after else f"{set(before) ^ set(after)}", live)
 
 
+# Of 50 ms each.
+TURNS = round(patience.seconds(10) / 0.05)
 SCENE = """
 set -e
 mount --bind {base} {base}
@@ -82,7 +85,7 @@ rm -f {base}/shown/go
 echo before > {base}/shown/later/file
 {command} &
 job=$!
-for i in $(seq 200); do test -s {out} && break; sleep 0.05; done
+for i in $(seq {turns}); do test -s {out} && break; sleep 0.05; done
 mount -t tmpfs none {base}/shown/later
 echo after > {base}/shown/later/file
 echo go > {base}/shown/go
@@ -91,7 +94,7 @@ grep -c {base} /proc/self/mountinfo
 """
 JOB = """
 cat /proc/self/mountinfo > {mountinfo}; echo ready > {ready}
-for i in $(seq 200); do test -e {shown}/go && break; sleep 0.05; done
+for i in $(seq {turns}); do test -e {shown}/go && break; sleep 0.05; done
 echo "file: $(cat {shown}/later/file)"
 grep -E 'shared:|master:|propagate_from:' /proc/self/mountinfo || echo "all private"
 """
@@ -108,7 +111,7 @@ def stage(place: str) -> Iterator[str]:
 
 
 def _scene(caller: Caller, stage: str, out: str, command: str) -> subprocess.CompletedProcess[str]:
-    script = SCENE.format(base=stage, out=out, command=command)
+    script = SCENE.format(base=stage, out=out, command=command, turns=TURNS)
     prefix = ["unshare", "--mount", "--propagation", "private"]
     if caller.uid != 0:
         prefix += ["--user", "--map-current-user", "--keep-caps"]
@@ -130,11 +133,15 @@ def test_propagation(caller: Caller, program: Installed, place: str, stage: str,
     os.chmod(out, 0o777)
     os.chown(out, caller.uid, caller.gid)
     ready = os.path.join(out, "ready")
-    bare_job = _script(place, "bare", JOB.format(mountinfo="/dev/null", ready=ready, shown=f"{stage}/shown"))
+    bare_job = _script(
+        place, "bare", JOB.format(mountinfo="/dev/null", ready=ready, shown=f"{stage}/shown", turns=TURNS)
+    )
     slave = "unshare --mount --propagation slave" if caller.uid == 0 else ""
     bare = _scene(caller, stage, ready, f"{slave} /bin/sh {bare_job}")
     os.unlink(ready)
-    job = _script(place, "job", JOB.format(mountinfo="/dev/null", ready="/out/ready", shown="/shown"))
+    job = _script(
+        place, "job", JOB.format(mountinfo="/dev/null", ready="/out/ready", shown="/shown", turns=TURNS)
+    )
     shown = f"--read {stage}/shown:/shown --write {out}:/out --read {job}:/job"
     boxed = _scene(caller, stage, ready, f"{program.hardbox} run {shown} -- /bin/sh /job")
     said = f"{boxed.stdout!r} {boxed.stderr!r}"

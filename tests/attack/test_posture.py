@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from attack.conftest import run_verify
+from hardbox.host import landlock_abi
 from hardbox.plan import steps
 from hardbox.verify import posture
 from hardbox.verify.promised import AS_CALLER, flag_words, meets
@@ -33,6 +34,12 @@ PROFILES: Final = {
     "net-client": ("--network", "none"),
 }
 
+# The golden files are of kernels whose Landlock has rules for TCP ports (ABI 4, Linux 6.7). Below it
+# the second wall covers files only, as docs/limits.md says: a job may then bind a port of its own
+# network namespace. The first wall, that namespace without a way out, is the same (ns-net, interfaces).
+TCP_ABI: Final = 4
+WITHOUT_TCP_RULES: Final = {"second-wall,-TCP: EACCES": "second-wall,-TCP: worked"}
+
 
 def _facts(document: dict[str, Any], caller: Caller) -> list[str]:
     """Give the facts as lines; what differs from machine to machine is put into words."""
@@ -45,11 +52,20 @@ def _facts(document: dict[str, Any], caller: Caller) -> list[str]:
             as_caller = row["expects"] == f"exactly: {AS_CALLER}"
             value = AS_CALLER if as_caller else value.removesuffix(f" ({AS_CALLER})")
         if name in ("uid_map", "gid_map") and caller.uid != 0:
-            value = value.replace(str(caller.uid), "caller").replace(str(caller.gid), "caller")
+            inside, _, outside = value.partition(" is ")
+            own = str(caller.uid if name == "uid_map" else caller.gid)
+            value = f"{inside} is {outside.replace(own, 'caller', 1)}"
         if name == "CPUs":
             value = "as the plan says"
         lines.append(f"{name}: {value}")
     return sorted(lines)
+
+
+def _of_this_kernel(lines: list[str]) -> list[str]:
+    """Give a golden file's lines as this kernel has to keep them."""
+    if landlock_abi() >= TCP_ABI:
+        return lines
+    return [WITHOUT_TCP_RULES.get(line, line) for line in lines]
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -59,8 +75,9 @@ def test_golden(profile: str, caller: Caller, program: Installed) -> None:
     found = _facts(document, caller)
     golden = FOLDER / f"{profile}-{'root' if caller.uid == 0 else 'user'}.txt"
     if os.environ.get("HARDBOX_GOLDEN") == "write":
+        assert landlock_abi() >= TCP_ABI, "this kernel's second wall is not the whole one"
         golden.write_text("\n".join(found) + "\n", encoding="utf-8")
-    wanted = golden.read_text(encoding="utf-8").splitlines()
+    wanted = _of_this_kernel(golden.read_text(encoding="utf-8").splitlines())
     assert "\n".join(difflib.unified_diff(wanted, found, golden.name, "this host", lineterm="")) == ""
 
 

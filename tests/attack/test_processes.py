@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support import patience
 
 from attack import batch
 from hardbox.verify.world import alive
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Settle = Callable[[str, str, str], None]
 
-PATIENCE = 10.0
+PATIENCE = patience.seconds(10)
 
 
 def marked(mark: str) -> list[int]:
@@ -130,7 +131,7 @@ def test_killed_launcher(
         started.kill()
     assert started.stdout is not None
     started.stdout.close()
-    started.wait(timeout=20)
+    started.wait(timeout=PATIENCE * 2)
     # The launcher outlives the job by as long as it takes to be told, and to be scheduled.
     end = time.monotonic() + PATIENCE
     while (others := [pid for pid in victims[1:] if alive(pid)]) and time.monotonic() < end:

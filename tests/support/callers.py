@@ -11,9 +11,9 @@ import subprocess
 from dataclasses import dataclass
 from typing import Final
 
+from support import patience
+
 TEST_USER: Final = "hardbox-test"
-# How much slower than a real one the machine is; tests/vm/guest.sh says so under emulation.
-SLOWER: Final = float(os.environ.get("HARDBOX_TESTS_SLOWER", "1"))
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Caller:
             capture_output=True,
             env=self.environment(**(env or {})),
             cwd=cwd or self.home,
-            timeout=timeout * SLOWER,
+            timeout=patience.seconds(timeout),
             check=False,
         )
         return subprocess.CompletedProcess(

@@ -15,6 +15,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Final
 
+from support import patience
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 # Generous: the machine may be busy. What is awaited normally takes milliseconds.
-PATIENCE: Final = 20.0
+PATIENCE: Final = patience.seconds(20)
 FORM: Final = re.compile(
     r"hardbox: (?P<verdict>usage|refused|profile error|host unfit|set-up failed)"
     r" \[(?P<code>HB\d{3})\]: (?P<what>[^\n]+)\n"
@@ -71,11 +73,11 @@ def ran(done: subprocess.CompletedProcess[str], stdout: str | None = None, statu
     return done.stdout
 
 
-def eventually(holds: Callable[[], object], what: str, patience: float = PATIENCE) -> float:
+def eventually(holds: Callable[[], object], what: str, within: float = PATIENCE) -> float:
     """Wait until `holds` gives something true; gives the seconds that it took."""
     began = time.monotonic()
     while not holds():
-        assert time.monotonic() - began < patience, f"did not happen: {what}"
+        assert time.monotonic() - began < within, f"did not happen: {what}"
         time.sleep(0.01)
     return time.monotonic() - began
 
@@ -170,7 +172,7 @@ def read_line(child: subprocess.Popen[bytes]) -> str:
 
 def finish(child: subprocess.Popen[bytes]) -> subprocess.CompletedProcess[str]:
     """Wait for a spawned program."""
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=patience.seconds(60))
     return subprocess.CompletedProcess(
         child.args, child.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
     )

@@ -12,7 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support import faults
+from support import faults, patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def run_with(
         stderr=subprocess.PIPE,
         env=caller.environment(),
         cwd=caller.home,
-        timeout=60,
+        timeout=patience.seconds(60),
         check=False,
     )
     return subprocess.CompletedProcess(
@@ -314,7 +314,7 @@ def test_many_pipes_of_the_caller_do_not_hang_hardbox(caller: Caller, program: I
 import os, resource, subprocess, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 kept = [os.pipe() for _ in range({enough})]
-sys.exit(subprocess.run(sys.argv[1:], timeout=30).returncode)
+sys.exit(subprocess.run(sys.argv[1:], timeout={patience.seconds(30)}).returncode)
 """
     done = caller.run("/usr/bin/python3", "-c", many, program.hardbox, "run", "--", "echo", "fine")
     faults.ran(done, "fine\n")

@@ -5,6 +5,7 @@ Run by: pytest.
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from typing import Final
 
@@ -18,10 +19,14 @@ from hardbox.verify.promised import AS_CALLER, promise
 PLAN: Final = plans.build(plans.policy(), plans.USER)
 
 
-def promised(plan: object = None, has: bool = True) -> dict[str, str]:  # noqa: FBT001, FBT002 (a knob of this file)
+def promised(
+    plan: object = None,
+    has: bool = True,  # noqa: FBT001, FBT002 (a knob of this file)
+    ceiling: int = resource.RLIM_INFINITY,
+) -> dict[str, str]:
     wanted = PLAN if plan is None else plan
     assert isinstance(wanted, type(PLAN))
-    return promise(wanted, ("LANG", "SECRET"), 4, lambda _path: has)
+    return promise(wanted, ("LANG", "SECRET"), 4, lambda _path: has, lambda _number: ceiling)
 
 
 def test_facts_of_a_user() -> None:
@@ -52,6 +57,12 @@ def test_facts_of_an_ephemeral_root() -> None:
     found = promised(plans.build(plans.policy(mode="ephemeral", network="loopback"), plans.USER))
     assert found["mount /usr (2)"] == "overlay rw,nosuid,nodev"
     assert found["loopback"] == "up"
+
+
+def test_a_lower_limit_of_the_caller_stays() -> None:
+    assert promised(ceiling=64)["limit Max processes"] == "64 64"
+    assert promised(ceiling=66)["limit Max processes"] == "65 65"
+    assert promised(ceiling=64)["limit Max stack size"] == AS_CALLER
 
 
 def test_masks_of_what_the_host_has() -> None:

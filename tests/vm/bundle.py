@@ -5,6 +5,7 @@ Run by: tests/vm/__main__.py. The guest has no network, so everything is on its 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 HERE: Final = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY: Final = os.path.dirname(os.path.dirname(HERE))
+
+
+_JUDGED: Final = (
+    *("hardbox/", "profiles/", "seccomp/", "meson.build", "pyproject.toml", "tests/conftest.py"),
+    *("tests/attack/", "tests/system/", "tests/support/", "tests/vm/guest.sh", "tests/vm/machine.py"),
+)
 
 
 def _requirements() -> list[str]:
@@ -40,7 +47,23 @@ def environment(folder: str) -> None:
     )
 
 
-def _sources() -> list[str]:
+def digest(words: Sequence[str]) -> str:
+    """Say what a run's result depends on: code, data, what tests share, and its own test files.
+
+    words: for pytest. Other test files and the documentation may change.
+    """
+    total = hashlib.sha256("\0".join(words).encode())
+    own = tuple(word.partition("::")[0] for word in words)
+    for name in sources():
+        path = os.path.join(REPOSITORY, name)
+        other = os.path.basename(name).startswith("test_") and not name.startswith(own)
+        if name.startswith(_JUDGED) and not other and os.path.isfile(path):
+            with open(path, "rb") as stream:
+                total.update(f"{name}\0{hashlib.sha256(stream.read()).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def sources() -> list[str]:
     """Give the files of the working tree, those that git does not know yet too."""
     listing = ("git", "-C", REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     told = subprocess.run(listing, check=True, capture_output=True)
@@ -71,7 +94,7 @@ def write(path: str, installed: str, runs: Sequence[str]) -> None:
     with tarfile.open(path, "w") as archive:
         archive.add(os.path.join(HERE, "guest.sh"), "guest.sh", filter=_as_root)
         archive.add(installed, "environment", filter=_as_root)
-        for name in _sources():
+        for name in sources():
             archive.add(
                 os.path.join(REPOSITORY, name), f"repository/{name}", recursive=False, filter=_as_root
             )

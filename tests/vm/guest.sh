@@ -1,9 +1,12 @@
 #!/bin/sh
 # On the second kernel: mounts what every machine has, installs the wheel, runs the tests,
 # leaves the results on the third disk, and switches off.
-# Run by: tests/vm/init.sh, as process 1.
+# Run by: tests/vm/init.sh, as process 1; by itself, with `one LINE`.
 set -u
 exec </dev/null
+# As Debian's systemd has them; process 1 gets 4096 from the kernel.
+ulimit -Hn 524288
+ulimit -Sn 1024
 export HARDBOX_TESTS_SLOWER=15 # emulated
 here=/srv/vm
 out=$here/out
@@ -26,6 +29,7 @@ machine() {
 		ln -sfn /proc/self/fd/0 /dev/stdin &&
 		ln -sfn /proc/self/fd/1 /dev/stdout &&
 		ln -sfn /proc/self/fd/2 /dev/stderr &&
+		modprobe fuse &&
 		hostname second-kernel &&
 		ip link set lo up &&
 		mount --make-rshared / # as systemd does
@@ -37,24 +41,38 @@ install() {
 		cp -a "$here/environment/." /opt/hardbox/
 }
 
-# Each line of `runs` is a name and words for pytest; they run at the same time.
+# Everything so far goes to the third disk: this machine may be ended at any time.
+keep() {
+	flock "$here/runs" tar -C "$out" -cf /dev/vdc . && sync
+}
+
+# A line of `runs`: a name and words for pytest.
+one() {
+	name=$1
+	shift
+	# -P: the installed hardbox is tested, not the one in this directory.
+	/opt/hardbox/bin/python3 -P -m pytest "$@" --junit-xml="$here/$name.xml" 2>&1 | sed -u "s/^/$name: /"
+	mv "$here/$name.xml" "$out/$name.xml"
+	keep
+}
+
+# Two lines at the same time: the machine has two processors.
 run() {
 	cd "$here/repository" || return
 	uname -r >"$out/kernel"
 	/opt/hardbox/bin/hardbox doctor --json >"$out/doctor.json"
-	while read -r name words; do
-		# -P: the installed hardbox is tested, not the one in this directory.
-		# shellcheck disable=SC2086 # words
-		/opt/hardbox/bin/python3 -P -m pytest $words --junit-xml="$out/$name.xml" 2>&1 |
-			sed -u "s/^/$name: /" &
-	done <"$here/runs"
-	wait
+	keep
+	xargs -a "$here/runs" -d '\n' -n 1 -P 2 "$0" one
 }
 
+if [ "${1:-}" = one ]; then
+	# shellcheck disable=SC2086 # the words of a line
+	one $2
+	exit
+fi
 mkdir -p "$out"
 machine && echo "vm: $(uname -sr), installing" && install && echo "vm: testing" && run
 echo "vm: ended after $(cut -d. -f1 /proc/uptime) s"
-tar -C "$out" -cf /dev/vdc .
-sync
+keep
 echo o >/proc/sysrq-trigger
 sleep 60

@@ -3,7 +3,8 @@
 # start, from Debian's packages by the machine's own apt sources. The name of the result says
 # what is in it, so that it is made once.
 # Run by: tests/vm/__main__.py. usage: tests/vm/image.sh CACHE; prints the directory that holds
-# `vmlinuz`, `initrd.img`, `root.ext4` and `packages`.
+# `vmlinuz`, `initrd.img`, `root.ext4` and `packages`. It starts itself once more, with the word
+# `private`, in a mount namespace of its own.
 set -eu
 
 cache=$1
@@ -16,8 +17,8 @@ packages="$kernel initramfs-tools kmod iproute2 python3 python3-venv gcc libc6-d
 say() { echo "vm-test: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-for program in mmdebstrap mke2fs apt-get; do
-	command -v "$program" >/dev/null || die "$program is missing (Debian: mmdebstrap, e2fsprogs, apt)"
+for program in mmdebstrap mke2fs apt-get unshare; do
+	command -v "$program" >/dev/null || die "$program is missing (Debian: mmdebstrap, e2fsprogs, apt, util-linux)"
 done
 
 # The sources of this machine that are Debian's own, as apt itself understands them.
@@ -38,11 +39,29 @@ if [ -e "$image/packages" ]; then
 	exit 0
 fi
 
-say "making the image of $kernel $version ($suite); this is done once"
-mkdir -p "$cache"
+# Root's package scripts and mmdebstrap's mounts must not reach this machine: a file of /dev that
+# one of them replaces, or a mount that it leaves when it is killed, ends with the namespace.
+if [ "${2:-}" != private ]; then
+	say "making the image of $kernel $version ($suite); this is done once"
+	mkdir -p "$cache"
+	exec unshare --mount --propagation private "$0" "$cache" private
+fi
+mount -t tmpfs -o mode=755,nosuid,noexec private-dev /dev
+mkdir /dev/pts /dev/shm
+mount -t devpts -o newinstance,ptmxmode=666,nosuid,noexec devpts /dev/pts
+mount -t tmpfs -o mode=1777,nosuid,nodev shm /dev/shm
+ln -s pts/ptmx /dev/ptmx
+ln -s /proc/self/fd /dev/fd
+for stream in stdin:0 stdout:1 stderr:2; do ln -s "/proc/self/fd/${stream#*:}" "/dev/${stream%:*}"; done
+for device in null:3 zero:5 full:7 random:8 urandom:9; do
+	mknod -m 666 "/dev/${device%:*}" c 1 "${device#*:}"
+done
+mknod -m 666 /dev/tty c 5 0
+mknod -m 600 /dev/console c 5 1
+
 work=$(mktemp -d "$cache/making.XXXXXX")
 # shellcheck disable=SC2064 # the value of now
-trap "rm -rf '$work'" EXIT
+trap "rm -rf --one-file-system '$work'" EXIT
 
 # shellcheck disable=SC2086,SC2016 # a list of words; mmdebstrap's shell fills in $1, the new root
 # MODULES=list: an initramfs of a few modules starts in a second under emulation.
@@ -58,6 +77,7 @@ echo "$sources" | mmdebstrap --mode=root --variant=minbase --quiet --format=dire
 	--customize-hook='echo second-kernel >"$1/etc/hostname"' \
 	--customize-hook='printf "127.0.0.1 localhost second-kernel\n" >"$1/etc/hosts"' \
 	"$suite" "$work/root" - >&2
+test -c /dev/null || say "a program has replaced /dev/null (of the private /dev alone)"
 
 truncate -s 4G "$work/root.ext4"
 mke2fs -q -t ext4 -L root -d "$work/root" "$work/root.ext4"

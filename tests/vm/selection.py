@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-# Each runs in one process of its own on the second kernel: what a suite sets up (the compiled
-# probes) takes a minute there, and would be set up once more by every worker of pytest-xdist.
-SUITES: Final = ("system", "attack")
+# In this order: the attacks first. Each file runs in a process of its own on the second kernel, and
+# its results are on the third disk when it ends: a machine that has to be ended loses one file.
+SUITES: Final = ("attack", "system")
 
-# Under emulation a launch takes a second or two: what does not depend on the kernel is left out,
-# so that both suites end in about a quarter of an hour on two idle cores.
+# Under emulation a launch that Python decides takes two to four seconds of a core: what does not
+# depend on the kernel is left out.
 _DECIDED_BEFORE: Final = "decided in Python before the kernel is asked for anything"
 _LAUNCHER_ALONE: Final = "judges the launcher's own code, which is the same program on both kernels"
 
@@ -41,20 +41,22 @@ LEFT_OUT: Final = {
 }
 
 
-def runs(only: Sequence[str]) -> tuple[dict[str, list[str]], Mapping[str, str]]:
+def runs(only: Sequence[str], files: Iterable[str]) -> tuple[dict[str, list[str]], Mapping[str, str]]:
     """Give the runs of pytest, name -> words, and what they leave out, with the reasons.
 
-    only: paths or ids of tests to run instead; none: the suites.
+    only:  paths or ids of tests to run instead; none: the suites.
+    files: all files of the repository.
     """
     if only:
         return {"only": list(only)}, {"everything else": "asked for with --only"}
-    return {suite: words(suite) for suite in SUITES}, LEFT_OUT
+    return {
+        path.removeprefix("tests/").removesuffix(".py").replace("/", "-"): words(path)
+        for suite in SUITES
+        for path in sorted(files)
+        if path.startswith(f"tests/{suite}/test_") and path not in LEFT_OUT
+    }, LEFT_OUT
 
 
-def words(suite: str) -> list[str]:
-    """Give the words for pytest."""
-    kept_out = [path for path in LEFT_OUT if path.startswith(f"tests/{suite}/")]
-    return [
-        f"tests/{suite}",
-        *(f"--deselect={path}" if "::" in path else f"--ignore={path}" for path in kept_out),
-    ]
+def words(path: str) -> list[str]:
+    """Give the words for pytest that run a file."""
+    return [path, *(f"--deselect={test}" for test in LEFT_OUT if test.startswith(f"{path}::"))]

@@ -10,6 +10,7 @@ import ast
 import xml.etree.ElementTree as ET
 from collections import Counter
 from dataclasses import dataclass
+from itertools import permutations
 from typing import TYPE_CHECKING, Final
 
 from attack.ledger import PROPERTY, TITLES
@@ -112,18 +113,24 @@ def _side_by_side(
 
 
 def _table(
-    title: str, runs: tuple[Run, Run], counts: tuple[Counter[tuple[str, str]], ...], words: tuple[str, ...]
+    title: str, runs: tuple[Run, ...], counts: tuple[Counter[tuple[str, str]], ...], words: tuple[str, ...]
 ) -> Iterator[str]:
     names = sorted({name for count in counts for name, _ in count})
     cells = {name: [count[name, word] for count in counts for word in words] for name in names}
-    cells["all"] = [sum(cells[name][column] for name in names) for column in range(len(words) * 2)]
+    columns = list(words) * len(runs)
+    cells["all"] = [sum(cells[name][column] for name in names) for column in range(len(columns))]
     width = max(len(name) for name in [title, *names]) + 2
-    yield f"{'':<{width}}" + "".join(f"{'Linux ' + run.kernel:>{10 * len(words)}}" for run in runs)
-    yield from _side_by_side(title, [*names, "all"], list(words) * 2, cells)
+    # A name that is wider than its columns is cut: the lines below give it whole.
+    room = 10 * len(words)
+    yield f"{'':<{width}}" + "".join(f"{('Linux ' + run.kernel)[: room - 2]:>{room}}" for run in runs)
+    yield from _side_by_side(title, [*names, "all"], columns, cells)
 
 
-def lines(runs: tuple[Run, Run], left_out: Mapping[str, str]) -> Iterator[str]:
-    """Give both tables, then everything that a number hides."""
+def lines(runs: tuple[Run, ...], left_out: Mapping[str, str]) -> Iterator[str]:
+    """Give both tables, then everything that a number hides.
+
+    runs: side by side, of one kernel or two.
+    """
     tests = tuple(Counter((_suite(name), end) for name, end in run.tests.items()) for run in runs)
     yield from _table("tests", runs, tests, COUNTED)
     yield ""
@@ -138,19 +145,29 @@ def lines(runs: tuple[Run, Run], left_out: Mapping[str, str]) -> Iterator[str]:
         yield from _table("attacks", runs, verdicts, words)
         yield ""
     for path, why in left_out.items():
-        yield f"left out on both: {path}: {why}"
-    first, second = (run.of("vacuous") for run in runs)
-    for check in sorted({*first, *second}):
-        where = runs[check in second].kernel + " alone" if (check in first) != (check in second) else "both"
-        yield f"vacuous on {where}: {second.get(check) or first[check]}"
+        yield f"left out: {path}: {why}"
+    yield from _vacuous(runs)
     for run in runs:
         yield from (f"skipped on {run.kernel}: {text}" for text in run.skipped())
     yield from wrong(runs)
 
 
-def wrong(runs: tuple[Run, Run]) -> list[str]:
+def _vacuous(runs: tuple[Run, ...]) -> Iterator[str]:
+    """Name each attack that was not live somewhere: where, by whom, and why."""
+    rows = [(run.kernel, run.of("vacuous")) for run in runs]
+    for check in sorted({check for _, found in rows for check in found}):
+        said: dict[str, list[str]] = {}
+        for kernel, found in rows:
+            if check in found:
+                said.setdefault(found[check], []).append(kernel)
+        alone = " alone" if sum(check in found for _, found in rows) < len(rows) else ""
+        for text, kernels in said.items():
+            yield f"vacuous on {'both' if len(kernels) > 1 else kernels[0] + alone}: {text}"
+
+
+def wrong(runs: tuple[Run, ...]) -> list[str]:
     """Give what must not be: failures, escapes, and a test that only one kernel has run."""
     found = [f"FAILED on {run.kernel}: {text}" for run in runs for text in run.failures()]
-    for here, there in (runs, runs[::-1]):
+    for here, there in permutations(runs, 2):
         found += [f"NOT RUN on {there.kernel}: {name}" for name in here.tests if name not in there.tests]
     return found
