@@ -27,12 +27,19 @@
 #define STAT_RESIDENT 21
 #define STAT_FIELDS 22
 
+/* How often a walk that has lost a process looks at init's children again. */
+#define AGAIN 3
+
 /* The tree, parents before children; one thread, never two walks at once. */
 static pid_t found[HB_SAMPLE_PROCESSES];
 static size_t found_count;
+static int again; /* processes may be noted that were noted before */
 
 static int note(pid_t pid)
 {
+	for (size_t i = 0; again && i < found_count; i++)
+		if (found[i] == pid)
+			return 0;
 	if (found_count == HB_SAMPLE_PROCESSES) {
 		errno = E2BIG;
 		return -1;
@@ -157,15 +164,14 @@ static void add_io(pid_t pid, struct hb_sample *sample)
 	sample->written += plus(text, "wchar:");
 }
 
-int sample_take(pid_t init, enum hb_sample_depth depth, struct hb_sample *sample)
+/* Take what has been noted from `from` on, and what is found on the way. 0, 1 if a process was lost,
+ * or -1 and errno. */
+static int walk(size_t from, enum hb_sample_depth depth, struct hb_sample *sample)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	int lost = 0;
 
-	memset(sample, 0, sizeof(*sample));
-	found_count = 0;
-	if (note(init) < 0)
-		return -1;
-	for (size_t i = 0; i < found_count; i++) {
+	for (size_t i = from; i < found_count; i++) {
 		uint64_t stat[STAT_FIELDS];
 		char name[16];
 		pid_t pid = found[i];
@@ -173,6 +179,7 @@ int sample_take(pid_t init, enum hb_sample_depth depth, struct hb_sample *sample
 		if (read_stat(pid, stat, name) < 0 || note_all_children(pid, stat[STAT_THREADS]) < 0) {
 			if (i == 0 || errno == E2BIG)
 				return -1;
+			lost = 1;
 			continue;
 		}
 		sample->ticks += stat[STAT_USER] + stat[STAT_SYSTEM] + stat[STAT_CHILDREN_USER] +
@@ -193,5 +200,29 @@ int sample_take(pid_t init, enum hb_sample_depth depth, struct hb_sample *sample
 			memcpy(sample->name, name, sizeof(name));
 		}
 	}
-	return 0;
+	return lost;
+}
+
+int sample_take(pid_t init, enum hb_sample_depth depth, struct hb_sample *sample)
+{
+	char path[64];
+
+	memset(sample, 0, sizeof(*sample));
+	found_count = 0;
+	again = 0;
+	if (note(init) < 0)
+		return -1;
+
+	int lost = walk(0, depth, sample);
+
+	/* The children of a process that has ended meanwhile are init's now. */
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)init, (int)init);
+	for (again = 1; lost == 1 && again <= AGAIN; again++) {
+		size_t from = found_count;
+
+		if (note_children(path) < 0)
+			return -1;
+		lost = walk(from, depth, sample);
+	}
+	return lost < 0 ? -1 : 0;
 }

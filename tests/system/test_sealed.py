@@ -44,6 +44,47 @@ def test_both_ways_say_the_same(kept: Kept, command: tuple[str, ...], status: in
     assert not kept.python_was_needed(*PLAIN, *command)
 
 
+@pytest.mark.parametrize("limit", ["64M", "65537K"])
+def test_both_ways_name_the_memory_limit(kept: Kept, limit: str) -> None:
+    # No Python inside, so that it is seen whether there is one outside. Each `tail` keeps 48 MiB.
+    hold = "(head -c 50331648 /dev/zero; sleep 5) | tail -n 1 >/dev/null &"
+    words = ("run", "--memory", limit, "--", "sh", "-c", f"{hold} {hold} {hold} wait")
+    said = [kept(*words) for _ in range(2)]
+    assert not kept.python_was_needed(*words)
+    assert [done.returncode for done in said] == [137, 137]
+    assert re.fullmatch(rf"hardbox: ended by its memory limit of {limit} \(.*\)\n", said[0].stderr)
+    assert said[0].stderr == said[1].stderr
+    assert len(kept.seals()) == 1
+
+
+def test_a_decision_for_another_cgroup_is_not_used(kept: Kept) -> None:
+    """The plan names the folder of the sandbox's cgroup."""
+    if kept.caller.uid != 0 or not os.path.isdir("/sys/fs/cgroup/memory"):
+        pytest.skip("only root, with cgroup v1, can be in another one here")
+    words = ("run", "--", "true")
+    kept(*words)
+    assert not kept.python_was_needed(*words)
+    folder = f"/sys/fs/cgroup/memory/test-{os.getpid()}"
+    os.mkdir(folder)
+    try:
+        script = f'echo $$ > {folder}/cgroup.procs; exec "$@"'
+        moved = replace(kept.caller, prefix=("sh", "-c", script, "sh", *kept.caller.prefix))
+        kept.caller, before = moved, kept.caller
+        assert kept.python_was_needed(*words)
+        assert kept(*words).returncode == 0
+        kept.caller = before
+    finally:
+        faults.eventually(lambda: not os.path.isdir(folder) or _removed(folder), "the folder is removed")
+
+
+def _removed(folder: str) -> bool:
+    try:
+        os.rmdir(folder)
+    except OSError:
+        return False
+    return True
+
+
 def test_a_refused_stream_is_told_in_the_same_words(kept: Kept, place: str) -> None:
     kept(*PLAIN, "true")
     said = []
