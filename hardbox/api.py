@@ -246,7 +246,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
             value=f"capture=True, output_dir={output_dir!r}",
             instead="one of them",
         )
-    files = _output_files(output_dir, [bind.source for bind in policy.filesystem.write])
+    files = outside.output_files(output_dir, [bind.source for bind in policy.filesystem.write])
     return _run_piped(prepared, input, tuple(Drain(most, file) for file in files))
 
 
@@ -300,42 +300,6 @@ class Forwarding:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
-
-
-def _output_files(folder: str, write: Sequence[str]) -> tuple[int, ...]:
-    """Open `stdout` and `stderr` in a directory. Raises SetupFailed HB640, HB641."""
-    files: list[int] = []
-    try:
-        for path in (os.path.join(folder, name) for name in ("stdout", "stderr")):
-            tree = outside.tree_around(path, write)
-            if tree:
-                break
-            files.append(outside.emptied(outside.opened(path)))
-        else:
-            return tuple(files)
-    except (OSError, ValueError) as error:
-        _close(files)
-        raise SetupFailed(
-            "HB640",
-            f"the output cannot be written: {getattr(error, 'strerror', None) or error}",
-            value=folder,
-            origin="output_dir=",
-            instead="name a directory that is there and that you may write",
-        ) from error
-    _close(files)
-    raise SetupFailed(
-        "HB641",
-        "the output stands in a tree that the job may change",
-        value=folder,
-        origin="output_dir=",
-        why="a job could put a symlink there, and the output would overwrite what it leads to",
-        instead=f"name a directory outside {tree}",
-    )
-
-
-def _close(files: Sequence[int]) -> None:
-    for file in files:
-        os.close(file)
 
 
 def _run_piped(prepared: Prepared, given: bytes | None, drains: tuple[Drain, ...]) -> Result:

@@ -9,11 +9,12 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from hardbox.errors import SetupFailed
 from hardbox.places import within
 from hardbox.refusals import Disk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 def tree_around(path: str, write: Iterable[str]) -> str:
@@ -49,3 +50,39 @@ def emptied(file: int) -> int:
     if stat.S_ISREG(os.fstat(file).st_mode):
         os.ftruncate(file, 0)
     return file
+
+
+def output_files(folder: str, write: Sequence[str]) -> tuple[int, ...]:
+    """Open `stdout` and `stderr` in a directory. Raises SetupFailed HB640, HB641."""
+    files: list[int] = []
+    try:
+        for path in (os.path.join(folder, name) for name in ("stdout", "stderr")):
+            tree = tree_around(path, write)
+            if tree:
+                break
+            files.append(emptied(opened(path)))
+        else:
+            return tuple(files)
+    except (OSError, ValueError) as error:
+        _close(files)
+        raise SetupFailed(
+            "HB640",
+            f"the output cannot be written: {getattr(error, 'strerror', None) or error}",
+            value=folder,
+            origin="output_dir=",
+            instead="name a directory that is there and that you may write",
+        ) from error
+    _close(files)
+    raise SetupFailed(
+        "HB641",
+        "the output stands in a tree that the job may change",
+        value=folder,
+        origin="output_dir=",
+        why="a job could put a symlink there, and the output would overwrite what it leads to",
+        instead=f"name a directory outside {tree}",
+    )
+
+
+def _close(files: Sequence[int]) -> None:
+    for file in files:
+        os.close(file)
