@@ -283,12 +283,11 @@ def _run_prepared(
         )
     if given is None and not capture and output_dir is None:
         return execute(prepared, Streams(), samples=samples)
-    policy = prepared.policy
-    most = policy.limits.file_size
+    most = prepared.policy.limits.file_size
     drains: tuple[Drain, ...] = (Drain(most), Drain(most)) if capture else ()
     if output_dir is not None:
-        files = _output_files(output_dir, [bind.source for bind in policy.filesystem.write])
-        drains = tuple(Drain(most, file) for file in files)
+        write = [bind.source for bind in prepared.policy.filesystem.write]
+        drains = tuple(Drain(most, file) for file in record_file.output_files(output_dir, write))
     return _run_piped(prepared, given, drains, samples=samples)
 
 
@@ -385,42 +384,6 @@ class Forwarding:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
-
-
-def _output_files(folder: str, write: Sequence[str]) -> tuple[int, ...]:
-    """Open `stdout` and `stderr` in a directory. Raises SetupFailed HB640, HB641."""
-    files: list[int] = []
-    try:
-        for path in (os.path.join(folder, name) for name in ("stdout", "stderr")):
-            tree = record_file.tree_around(path, write)
-            if tree:
-                break
-            files.append(record_file.emptied(record_file.open_for_writing(path)))
-        else:
-            return tuple(files)
-    except (OSError, ValueError) as error:
-        _close(files)
-        raise SetupFailed(
-            "HB640",
-            f"the output cannot be written: {getattr(error, 'strerror', None) or error}",
-            value=folder,
-            origin="output_dir=",
-            instead="name a directory that is there and that you may write",
-        ) from error
-    _close(files)
-    raise SetupFailed(
-        "HB641",
-        "the output stands in a tree that the job may change",
-        value=folder,
-        origin="output_dir=",
-        why="a job could put a symlink there, and the output would overwrite what it leads to",
-        instead=f"name a directory outside {tree}",
-    )
-
-
-def _close(files: Sequence[int]) -> None:
-    for file in files:
-        os.close(file)
 
 
 def _run_piped(

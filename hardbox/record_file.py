@@ -10,11 +10,12 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from hardbox.errors import SetupFailed
 from hardbox.places import within
 from hardbox.refusals import Disk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 def open_for_writing(path: str, flags: int = 0) -> int:
@@ -50,3 +51,39 @@ def tree_around(path: str, write: Iterable[str]) -> str:
     places = [os.path.realpath(os.path.dirname(path) or "."), os.path.realpath(path)]
     trees = [os.path.realpath(source) for source in write]
     return next((tree for tree in trees if any(within(place, tree) for place in places)), "")
+
+
+def output_files(folder: str, write: Sequence[str]) -> tuple[int, ...]:
+    """Open `stdout` and `stderr` in a directory. Raises SetupFailed HB640, HB641."""
+    files: list[int] = []
+    try:
+        for path in (os.path.join(folder, name) for name in ("stdout", "stderr")):
+            tree = tree_around(path, write)
+            if tree:
+                break
+            files.append(emptied(open_for_writing(path)))
+        else:
+            return tuple(files)
+    except (OSError, ValueError) as error:
+        _close(files)
+        raise SetupFailed(
+            "HB640",
+            f"the output cannot be written: {getattr(error, 'strerror', None) or error}",
+            value=folder,
+            origin="output_dir=",
+            instead="name a directory that is there and that you may write",
+        ) from error
+    _close(files)
+    raise SetupFailed(
+        "HB641",
+        "the output stands in a tree that the job may change",
+        value=folder,
+        origin="output_dir=",
+        why="a job could put a symlink there, and the output would overwrite what it leads to",
+        instead=f"name a directory outside {tree}",
+    )
+
+
+def _close(files: Sequence[int]) -> None:
+    for file in files:
+        os.close(file)

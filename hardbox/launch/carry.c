@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -296,6 +297,25 @@ static int enter(const struct hb_relay *from, int link, const struct hb_plan *pl
 	return relay.signals < 0 ? -1 : 0;
 }
 
+/* One of the caller's that may be written to; `< /dev/tty` alone gives none, and is opened again. */
+static int output_terminal(unsigned int terminals)
+{
+	static const int order[] = {1, 2, 0};
+
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		if ((terminals >> order[i] & 1u) != 0 &&
+		    (fcntl(order[i], F_GETFL) & O_ACCMODE) != O_RDONLY)
+			return order[i];
+
+	char path[32];
+	int opened = -1;
+
+	if (snprintf(path, sizeof(path), "/proc/self/fd/%d", relay.terminal.fd) > 0)
+		opened = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	/* What is echoed is not worth a refusal. */
+	return opened >= 0 ? opened : open("/dev/null", O_WRONLY | O_CLOEXEC);
+}
+
 _Noreturn void relay_main(const struct hb_relay *from, int link, const struct hb_plan *plan)
 {
 	if (enter(from, link, plan) < 0)
@@ -311,8 +331,7 @@ _Noreturn void relay_main(const struct hb_relay *from, int link, const struct hb
 
 		if (relay.terminal.interactive)
 			connect_channel(TERMINAL_IN, 0, relay.master, -1);
-		connect_channel(TERMINAL_OUT, relay.master,
-				(terminals & 2u) != 0 ? 1 : relay.terminal.fd, 0);
+		connect_channel(TERMINAL_OUT, relay.master, output_terminal(terminals), 0);
 		relay.typing = relay.terminal.raw;
 		follow(0);
 	}

@@ -31,7 +31,8 @@ void terminal_save(struct hb_terminal *terminal, unsigned int terminals)
 	memset(terminal, 0, sizeof(*terminal));
 	terminal->fd = lowest(terminals);
 	/* One that has been hung up has no modes: nothing is typed there any more. */
-	terminal->interactive = (terminals & 1u) != 0 && tcgetattr(0, &terminal->before) == 0;
+	terminal->interactive = (terminals & 1u) != 0 && tcgetattr(0, &terminal->before) == 0 &&
+				(fcntl(0, F_GETFL) & O_ACCMODE) != O_WRONLY;
 }
 
 int terminal_foreground(const struct hb_terminal *terminal)

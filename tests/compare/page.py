@@ -55,10 +55,7 @@ INTENT: Final = {
         "rows are written for the one shared kernel. Against defects of the host's kernel, it is the "
         "stronger wall."
     ),
-    "hardbox strict": (
-        "What it promises is docs/verify.md and SECURITY.md. An ordinary user's job has that user's id, so a "
-        "terminal that it is given stays that user's file (L5-chmod); `hardbox verify` calls this allowed."
-    ),
+    "hardbox strict": ("What it promises is docs/verify.md and SECURITY.md."),
     "hardbox build": (
         "The profile for compilers and test suites: it allows files made by the job to be executed, memory"
         " files and a loopback of its own. These are its open rows; `hardbox verify --profile build` calls"

@@ -346,6 +346,16 @@ def test_a_terminal_on_stderr_alone(terminal: pexpect.spawn, place: str) -> None
     assert report["output"] == {"stdout": 4, "stderr": 0}
 
 
+def test_a_terminal_that_was_opened_for_reading_alone(terminal: pexpect.spawn) -> None:
+    """The control is the echo: it is written to a terminal that nobody opened for writing."""
+    terminal.sendline('$HB run -- sh -c \'echo re""ady; read line; echo "<$line>"\' </dev/tty 2>&1 | cat')
+    terminal.expect_exact("ready")
+    terminal.sendline("typed")
+    terminal.expect_exact("typed\r\n")
+    terminal.expect_exact("<typed>")
+    terminal.expect_exact("$ ")
+
+
 def test_no_terminal_no_relay(hardbox: Hardbox, place: str) -> None:
     hardbox("run", "--report", f"{place}/r.json", "--", "echo", "x")
     report = faults.read_json(f"{place}/r.json")
