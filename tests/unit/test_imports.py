@@ -23,7 +23,7 @@ LAYERS: Final = (
     ("filters", "probe", "profile", "refusals"),
     ("plan",),
     ("record_file", "report"),
-    ("audit", "engines", "seals", "view"),
+    ("audit", "engines", "samples", "seals", "view"),
     ("api",),
     ("verify",),
     ("cli",),
