@@ -24,6 +24,7 @@ from hardbox.profile import Setting
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hardbox.engines.namespaces import Watch
     from hardbox.host import HostFacts
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
@@ -304,9 +305,9 @@ def execute(prepared: Prepared, streams: Streams, *, samples: bool = False) -> R
     return finish(prepared, Launch(prepared.plan, dict(os.environ), streams, samples=samples))
 
 
-def finish(prepared: Prepared, launch: Launch) -> Result:
-    """Wait for a launch and say what happened. Raises SetupFailed."""
-    status, records = launch.wait()
+def finish(prepared: Prepared, launch: Launch, watch: Watch | None = None) -> Result:
+    """Wait for a launch and say what happened; for `watch` see Launch.wait. Raises SetupFailed."""
+    status, records = launch.wait(watch)
     failed = report.failure(records)
     argv = tuple(step.value for step in prepared.plan.steps if isinstance(step, steps.Arg))
     if failed is not None:

@@ -260,6 +260,11 @@ def parse_records(data: bytes, *, whole: bool = True) -> tuple[Record, ...]:
     return tuple(records)
 
 
+def sample(record: Record) -> Sample | None:
+    """Give what a record says of one moment, None if it is of another kind."""
+    return read_samples([record.payload])[0] if record.kind == _SAMPLE else None
+
+
 def failure(records: tuple[Record, ...]) -> Failure | None:
     """Give the failed step, if set-up failed."""
     for record in records:

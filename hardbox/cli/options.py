@@ -65,6 +65,7 @@ OPTIONS: Final = (
     ),
     Option(("--report",), "FILE", "write what happened as JSON", ("run",)),
     Option(("--audit",), "FILE", "add one line about this run to FILE (docs/audit.md)", ("run",)),
+    Option(("--progress",), "", "time, memory and tasks, on a terminal that stdout does not go to", ("run",)),
     Option(("--quiet", "-q"), "", "say nothing of a job that ran", ("run",)),
     Option(("--json",), "", "the steps as JSON", ("plan",)),
     Option(("--output", "-o"), "FILE", "where to write the plan", ("compile",)),
@@ -87,6 +88,7 @@ class Request:
     output: str = ""
     quiet: bool = False
     explain: bool = False
+    progress: bool = False
     json: bool = False
     help: bool = False
 
@@ -186,7 +188,7 @@ def _unknown(verb: str, name: str, value: str | None, known: dict[str, Option]) 
 
 def _take(request: Request, option: Option, value: str) -> None:
     name = option.names[0]
-    if name in ("--quiet", "--explain", "--json", "--help"):
+    if name in ("--quiet", "--explain", "--progress", "--json", "--help"):
         setattr(request, name[2:], True)
     elif name in ("--profile", "--workdir", "--report", "--audit", "--output"):
         if not value:

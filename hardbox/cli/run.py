@@ -20,6 +20,8 @@ from hardbox.plan.walls import capability_mask
 
 if TYPE_CHECKING:
     from hardbox.cli.options import Request
+    from hardbox.cli.progress import Progress
+    from hardbox.policy import Policy
     from hardbox.report import Result
 
 
@@ -61,12 +63,19 @@ def _run(request: Request, out: ReportFile | None, trail: Trail, seal: str, bega
             raise _one_file(out.path)
         out.open([bind.source for bind in policy.filesystem.write])
     weaker.say(prepared)
+    progress = _progress(request, policy) if request.progress else None
     with api.Forwarding() as forward:
-        launch = Launch(prepared.plan, dict(os.environ), Streams(), samples=out is not None)
+        launch = Launch(
+            prepared.plan, dict(os.environ), Streams(), samples=out is not None or progress is not None
+        )
         forward.to(launch)
-        if seal and out is None and not (request.explain or request.audit):
+        if seal and out is None and not (request.explain or request.audit or request.progress):
             seals.keep(seal, policy, prepared.plan, prepared.paths, programs(), began)
-        result = api.finish(prepared, launch)
+        try:
+            result = api.finish(prepared, launch, progress.watch if progress else None)
+        finally:
+            if progress:
+                progress.close()
     for problem in trail.ended(result):
         # As below: the exit status stays the command's.
         _say(f"failed [HB652]: the audit log has no line about this run: {problem}; the command was run")
@@ -90,6 +99,18 @@ def denials_block(result: Result) -> list[str]:
     from hardbox import denials  # noqa: PLC0415 (as above)
 
     return denials.lines(result.denials, result.denials_dropped, result.profile)
+
+
+def _progress(request: Request, policy: Policy) -> Progress | None:
+    """Prepare the line of --progress, or say why there is none."""
+    from hardbox.cli.progress import Progress  # noqa: PLC0415 (only with --progress)
+
+    progress = Progress(policy.limits)
+    if progress.terminal >= 0:
+        return progress
+    if not request.quiet and os.isatty(1):
+        _say("--progress is not shown where the job's output goes to the terminal: redirect stdout")
+    return None
 
 
 def _one_file(path: str) -> SetupFailed:

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from hardbox.cli.line import Line
 from hardbox.errors import SetupFailed, Usage, printable
 from hardbox.profile import Setting
 from hardbox.verify import table
@@ -95,22 +96,18 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 class _Progress:
-    """One line on a terminal, written again and again."""
+    """How far it is, as one line on a terminal."""
 
     def __init__(self, *, shown: bool) -> None:
-        self._shown, self._last = shown, ""
+        self._line = Line(2 if shown else -1)
 
     def show(self, stage: str, done: int, all_: int) -> None:
         """Show how far a stage is; every hundredth part of it."""
-        text = f"{stage}: {100 * done // max(all_, 1)} %"
-        if self._shown and text != self._last:
-            print(f"\r{text:<40}", end="", file=sys.stderr, flush=True)
-            self._last = text
+        self._line.show(f"{stage}: {100 * done // max(all_, 1)} %")
 
     def clear(self) -> None:
         """Take the line away."""
-        if self._last:
-            print(f"\r{'':<40}\r", end="", file=sys.stderr, flush=True)
+        self._line.clear()
 
 
 def _parse(argv: list[str]) -> _Request:

@@ -7,6 +7,7 @@ Run by: the Python front, on the host. The launcher is found beside this interpr
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from dataclasses import dataclass
@@ -17,9 +18,17 @@ from hardbox.plan.steps import PassEnv
 from hardbox.report import Record, parse_records
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hardbox.plan import LaunchPlan
 
+    Watch = Callable[[tuple[Record, ...]], None]
+
 _PIPE_ROOM: Final = 65536
+# Of a status record: type and length.
+_HEAD: Final = 8
+# How often somebody who watches is called, in seconds.
+_MOMENT: Final = 0.5
 # Signals that the launcher forwards to the job.
 FORWARDED: Final = (
     signal.SIGINT,
@@ -80,6 +89,7 @@ class Launch:
         launcher = launcher_path()
         self._reaped = False
         self.sampled = samples
+        self._unseen = b""
         data = plan.encode()
         plan_read = -1
         try:
@@ -123,10 +133,14 @@ class Launch:
         if not self._reaped:
             os.kill(self.pid, number)
 
-    def wait(self) -> tuple[int, tuple[Record, ...]]:
-        """Wait for the end; give the launcher's exit status and its records."""
+    def wait(self, watch: Watch | None = None) -> tuple[int, tuple[Record, ...]]:
+        """Wait for the end; give the launcher's exit status and its records.
+
+        watch: is called with the records that have come since, at
+               least every half second.
+        """
         chunks: list[bytes] = []
-        while chunk := os.read(self._status, _PIPE_ROOM):
+        while chunk := self._heard(watch) if watch else os.read(self._status, _PIPE_ROOM):
             chunks.append(chunk)
         os.close(self._status)
         try:
@@ -142,6 +156,22 @@ class Launch:
             return os.waitstatus_to_exitcode(status), records
         except ValueError as error:
             raise SetupFailed("HB612", f"hardbox-launch spoke nonsense: {error}") from error
+
+    def _heard(self, watch: Watch) -> bytes:
+        """Give the next bytes of the launcher; meanwhile, let somebody watch."""
+        while True:
+            ready, _, _ = select.select([self._status], [], [], _MOMENT)
+            chunk = os.read(self._status, _PIPE_ROOM) if ready else b""
+            self._unseen += chunk
+            # A record that is still being written is seen the next time; bad ones are found at the end.
+            try:
+                records = parse_records(self._unseen, whole=False)
+            except ValueError:
+                records = ()
+            self._unseen = self._unseen[sum(_HEAD + len(record.payload) for record in records) :]
+            watch(records)
+            if ready:
+                return chunk
 
 
 def _cannot_start(launcher: str, error: OSError) -> SetupFailed:
