@@ -31,6 +31,10 @@ LEFT_OUT: Final = {
     "tests/system/test_sanitizers.py": _LAUNCHER_ALONE,
     "tests/system/test_exit_status.py": _LAUNCHER_ALONE,
     "tests/system/test_sealed.py": "judges the cache of plans, which is the same program on both kernels",
+    "tests/system/test_report_page.py": "shows what a report says, in a browser; no kernel is asked",
+    "tests/system/test_progress.py": "judges a line on a terminal that Python draws",
+    "tests/system/test_audit.py::test_200_concurrent_runs_leave_200_whole_lines": "200 launches at once; the"
+    " log is written by Python",
     "tests/system/test_real_project.py": "fetches a Debian source package; the machine has no network",
     "tests/attack/test_selftest.py": "the corpus once for every broken protection: hours under emulation,"
     " and it judges the corpus, not the kernel",
