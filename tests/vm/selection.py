@@ -44,17 +44,20 @@ LEFT_OUT: Final = {
 }
 
 
-def runs(only: Sequence[str], files: Iterable[str]) -> tuple[dict[str, list[str]], Mapping[str, str]]:
+def runs(
+    only: Sequence[str], files: Iterable[str], suites: Sequence[str] = SUITES
+) -> tuple[dict[str, list[str]], Mapping[str, str]]:
     """Give the runs of pytest, name -> words, and what they leave out, with the reasons.
 
     only:  paths or ids of tests to run instead; none: the suites.
     files: all files of the repository.
+    suites: of SUITES.
     """
     if only:
         return {"only": list(only)}, {"everything else": "asked for with --only"}
     return {
         path.removeprefix("tests/").removesuffix(".py").replace("/", "-"): words(path)
-        for suite in SUITES
+        for suite in suites
         for path in sorted(files)
         if path.startswith(f"tests/{suite}/test_") and path not in LEFT_OUT
     }, LEFT_OUT
