@@ -128,12 +128,13 @@ def main() -> int:
     parser.add_argument("--quiet", action="store_true", help="do not show the machine's console")
     parser.add_argument("--again", action="store_true", help="forget the results of this very tree")
     parser.add_argument("--there", action="store_true", help="run on the second kernel alone; one column")
+    parser.add_argument("--suite", nargs="+", default=selection.SUITES, choices=selection.SUITES)
     parser.add_argument("--only", nargs="+", default=[], metavar="TEST", help="run these tests instead")
     given = parser.parse_args()
     if os.geteuid() != 0:
         _say("run this as root: the machine tests root and an ordinary user, so this kernel must too")
         return 1
-    chosen, left_out = selection.runs(given.only, bundle.sources())
+    chosen, left_out = selection.runs(given.only, bundle.sources(), given.suite)
     results = os.path.join(given.cache, "only" if given.only else "results")
     if given.again or given.only:
         shutil.rmtree(results, ignore_errors=True)

@@ -30,6 +30,9 @@ LEFT_OUT: Final = {
     "tests/system/test_bad_faults.py": _LAUNCHER_ALONE + "; strace(1) makes it ten times slower still",
     "tests/system/test_sanitizers.py": _LAUNCHER_ALONE,
     "tests/system/test_exit_status.py": _LAUNCHER_ALONE,
+    "tests/system/test_compile.py": _LAUNCHER_ALONE,
+    "tests/system/test_environment.py": _LAUNCHER_ALONE,
+    "tests/system/test_api.py": "judges the Python door to the same launches as the command line's",
     "tests/system/test_sealed.py": "judges the cache of plans, which is the same program on both kernels",
     "tests/system/test_report_page.py": "shows what a report says, in a browser; no kernel is asked",
     "tests/system/test_progress.py": "judges a line on a terminal that Python draws",
@@ -45,17 +48,20 @@ LEFT_OUT: Final = {
 }
 
 
-def runs(only: Sequence[str], files: Iterable[str]) -> tuple[dict[str, list[str]], Mapping[str, str]]:
+def runs(
+    only: Sequence[str], files: Iterable[str], suites: Sequence[str] = SUITES
+) -> tuple[dict[str, list[str]], Mapping[str, str]]:
     """Give the runs of pytest, name -> words, and what they leave out, with the reasons.
 
     only:  paths or ids of tests to run instead; none: the suites.
     files: all files of the repository.
+    suites: of SUITES.
     """
     if only:
         return {"only": list(only)}, {"everything else": "asked for with --only"}
     return {
         path.removeprefix("tests/").removesuffix(".py").replace("/", "-"): words(path)
-        for suite in SUITES
+        for suite in suites
         for path in sorted(files)
         if path.startswith(f"tests/{suite}/test_") and path not in LEFT_OUT
     }, LEFT_OUT
