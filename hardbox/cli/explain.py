@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from hardbox import cache
-from hardbox.cli.denied import LAST, SCHEMA
+from hardbox.cli import last
 from hardbox.codes import CODES, EXIT_STATUS, FAMILIES
 from hardbox.denials import Denial, lines
 from hardbox.errors import EXIT_SIGNAL_BASE, Usage, printable
@@ -170,7 +170,7 @@ def _unusable(path: str, why: str) -> Usage:
 
 def _last() -> Iterator[str]:
     """Explain what cli/denied.py has kept."""
-    path = os.path.join(cache.cache_folder(), LAST)
+    path = os.path.join(cache.cache_folder(), last.NAME)
     if not os.path.exists(path):
         raise Usage(
             "HB020",
@@ -196,7 +196,7 @@ def _report(path: str) -> Iterator[str]:
         report = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise _unusable(path, _NOT_JSON) from error
-    if isinstance(report, dict) and report.get("schema") == SCHEMA:
+    if isinstance(report, dict) and report.get("schema") == last.SCHEMA:
         return _denied(report)
     if not isinstance(report, dict) or report.get("schema") != _SCHEMA:
         raise _unusable(path, _NO_SCHEMA)
