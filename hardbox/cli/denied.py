@@ -6,19 +6,14 @@ Run by: cli/run.py; and as the verb `denied`, by hardbox-launch where it has no 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from hardbox import cache, denials, filters, profile
+from hardbox import denials, filters, profile
+from hardbox.cli import last
 from hardbox.errors import HardboxError, printable
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-LAST: Final = "last.json"
-SCHEMA: Final = "hardbox.denials/1"
 _ROWS: Final = 3
 _MOST_BYTES: Final = 1 << 20
 _WORDS: Final = 3
@@ -28,11 +23,6 @@ def say(block: list[str]) -> None:
     """Print a block of denials on stderr."""
     first, *rest = block
     print("\n".join([f"hardbox: {printable(first)}", *map(printable, rest)]), file=sys.stderr)
-
-
-def keep(document: Mapping[str, object]) -> None:
-    """Keep a report as the last one; that it cannot be kept is no error."""
-    cache.store(LAST, (json.dumps(document, indent=2) + "\n").encode())
 
 
 def main(argv: list[str]) -> int:
@@ -50,7 +40,7 @@ def main(argv: list[str]) -> int:
     shown = os.path.basename(name).removesuffix(".toml")
     say(denials.lines(told, table.dropped, shown))
     rows = [denial.to_json() for denial in told]
-    keep({"schema": SCHEMA, "profile": shown, "denials": rows, "denials_dropped": table.dropped})
+    last.keep({"schema": last.SCHEMA, "profile": shown, "denials": rows, "denials_dropped": table.dropped})
     return 0
 
 

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from hardbox import cache
-from hardbox.cli.denied import LAST, SCHEMA
+from hardbox.cli import last
 from hardbox.codes import CODES, EXIT_STATUS, FAMILIES
 from hardbox.denials import Denial, lines
 from hardbox.errors import EXIT_SIGNAL_BASE, Usage, printable
@@ -147,7 +147,7 @@ def _unusable(path: str, why: str) -> Usage:
 
 def _last() -> Iterator[str]:
     """Explain what cli/denied.py has kept."""
-    path = os.path.join(cache.cache_folder(), LAST)
+    path = os.path.join(cache.cache_folder(), last.NAME)
     if not os.path.exists(path):
         raise Usage(
             "HB020",
@@ -161,10 +161,10 @@ def _last() -> Iterator[str]:
 
 def _report(path: str) -> Iterator[str]:
     try:
-        report = view.load(path, (view.REPORT, SCHEMA))
+        report = view.load(path, (view.REPORT, last.SCHEMA))
     except view.NoReportError as error:
         raise _unusable(path, str(error)) from error
-    if report["schema"] == SCHEMA:
+    if report["schema"] == last.SCHEMA:
         return _denied(report)
     return _explained(report)
 

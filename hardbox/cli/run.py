@@ -86,19 +86,15 @@ def _run(request: Request, out: ReportFile | None, trail: Trail, seal: str, bega
     for line in ended.lines(result, policy, quiet=request.quiet):
         _say(line)
     if result.denials or result.denials_dropped or out is not None or result.outcome == "limit":
-        from hardbox.cli import denied  # noqa: PLC0415 (most runs have nothing to tell)
+        from hardbox.cli import last  # noqa: PLC0415 (most runs have nothing to tell)
 
-        denied.keep(result.to_json())
-        if result.denials and not request.quiet:
-            denied.say(denials_block(result))
+        last.keep(result.to_json())
+    if result.denials and not request.quiet:
+        from hardbox import denials  # noqa: PLC0415 (as above)
+        from hardbox.cli import denied  # noqa: PLC0415 (as above)
+
+        denied.say(denials.lines(result.denials, result.denials_dropped, result.profile))
     return result.exit_code
-
-
-def denials_block(result: Result) -> list[str]:
-    """Give the lines that say what was refused."""
-    from hardbox import denials  # noqa: PLC0415 (as above)
-
-    return denials.lines(result.denials, result.denials_dropped, result.profile)
 
 
 def _progress(request: Request, policy: Policy) -> Progress | None:

@@ -37,10 +37,13 @@ def test_the_calls_work_outside(caller: Caller, attack: str) -> None:
     assert caller.run(attack, "listener").returncode == 1
 
 
+@pytest.mark.parametrize("flags", [(), ("--explain",)], ids=("told", "explain"))
 @pytest.mark.parametrize("profile", ["build", "inspect"])
 @pytest.mark.parametrize("how", ["unshare", "override", "signals", "killed"])
-def test_what_is_refused_never_happens(hardbox: Hardbox, attack: str, how: str, profile: str) -> None:
-    done = hardbox("run", "--profile", profile, "--read", attack, "--", attack, how)
+def test_what_is_refused_never_happens(
+    hardbox: Hardbox, attack: str, how: str, profile: str, flags: tuple[str, ...]
+) -> None:
+    done = hardbox("run", *flags, "--profile", profile, "--read", attack, "--", attack, how)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert f"denied by profile {profile}" in done.stderr
 

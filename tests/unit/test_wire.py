@@ -199,6 +199,10 @@ BELOW = {
     ),
     "no user namespace": swapped(USER, first(USER, s.Namespaces), s.Namespaces(0x6C020000)),
     "named sockets are let in": swapped(USER, first(USER, s.Stdio), s.Stdio(s.REOPEN_PIPES | 8)),
+    "an unknown way of listening": swapped(
+        USER, first(USER, s.SeccompFilter), s.SeccompFilter(plans.ALLOW_ALL, 3)
+    ),
+    "two policies": changed(USER, tuple(x for y in USER.steps for x in ([y, y] if y.number == 24 else [y]))),
     "an unknown namespace flag": swapped(USER, first(USER, s.Namespaces), s.Namespaces(0x7E020100)),
     "CAP_SYS_ADMIN is kept": swapped(USER, s.SetCaps(0), s.SetCaps(1 << 21)),
     "the bounding set is wider": swapped(USER, s.DropBoundingSet(0), s.DropBoundingSet(1 << 10)),
