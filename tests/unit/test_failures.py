@@ -67,6 +67,8 @@ def test_closed_user_namespaces_are_the_hosts_fault() -> None:
         (s.Host, errno.EXDEV, "another user or another kernel"),
         (s.SeccompFilter, errno.EINVAL, "did not take the filter"),
         (s.Device, errno.ENODEV, "not what its name says"),
+        (s.Terminal, errno.ENOSPC, "pseudo-terminals"),
+        (s.Stdio, errno.EPROTONOSUPPORT, "streams.sockets"),
     ],
 )
 def test_a_known_cause_is_told(kind: type[s.Step], error: int, why: str) -> None:
