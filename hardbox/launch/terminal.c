@@ -67,11 +67,13 @@ void terminal_restore(struct hb_terminal *terminal)
 {
 	struct termios now;
 
+	/* A failure leaves it ours: the supervisor tries again, after the relay. */
+	if (!terminal->raw || tcgetattr(terminal->fd, &now) < 0)
+		return;
 	/* A shell that has it back has modes of its own on it; if it left ours, they are undone. */
-	if (terminal->raw && tcgetattr(terminal->fd, &now) == 0 &&
-	    (terminal_foreground(terminal) || same(&now, &terminal->set)) &&
+	if ((terminal_foreground(terminal) || same(&now, &terminal->set)) &&
 	    tcsetattr(terminal->fd, TCSANOW, &terminal->before) < 0)
-		return; /* still ours: the supervisor tries again, after the relay */
+		return;
 	terminal->raw = 0;
 }
 
