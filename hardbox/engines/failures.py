@@ -108,6 +108,10 @@ _CAUSES: Final = {
         "there is no cgroup for it, and /proc hides the job from a watch (is it mounted with hidepid=?)",
         "mount -o remount,hidepid=0 /proc, or run where a cgroup is delegated",
     ),
+    ("terminal", errno.ENOSPC): (
+        "the host has no more pseudo-terminals (/proc/sys/kernel/pty/max)",
+        "end what holds them, or start the job without a terminal: ... < /dev/null 2>&1 | cat",
+    ),
     ("device", errno.ENODEV): (
         "the device node of the host is not what its name says",
         "look at /dev on the host: something has replaced a node",
@@ -125,6 +129,7 @@ _CALLS: Final = {
     **dict.fromkeys(("bind", "tree", "attach", "device", "mask", "attributes"), _CLONES),
     **dict.fromkeys(("make-dir", "symlink", "write-file", "sysctl"), _LOOKUP),
     **dict.fromkeys(("landlock", "landlock-path", "landlock-stdio", "landlock-enforce"), _LANDLOCK),
+    "terminal": ("openat2(2)", "5.6"),
     "keyring": ("keyctl(2)", "any Linux with CONFIG_KEYS"),
     "seccomp": ("seccomp(2)", "3.17 with CONFIG_SECCOMP_FILTER"),
     "close-fds": ("close_range(2)", "5.9"),

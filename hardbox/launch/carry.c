@@ -108,10 +108,11 @@ static void follow(int again)
 	relay.typing = relay.terminal.interactive && terminal_foreground(&relay.terminal);
 	if (!relay.typing)
 		relay.terminal.raw = 0;
-	if (!relay.typing || was)
-		return;
-	terminal_raw(&relay.terminal);
-	terminal_size(&relay.terminal, relay.master);
+	if (relay.typing && !was) {
+		terminal_raw(&relay.terminal);
+		terminal_size(&relay.terminal, relay.master);
+	}
+	relay.copied->raw = relay.terminal.raw != 0;
 }
 
 /* Stop as anybody else would, in a moment that leaves the terminal as it was. */
@@ -337,5 +338,6 @@ _Noreturn void relay_main(const struct hb_relay *from, int link, const struct hb
 	}
 	copy();
 	terminal_restore(&relay.terminal);
+	relay.copied->raw = relay.terminal.raw != 0;
 	_exit(0);
 }

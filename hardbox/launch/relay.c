@@ -44,6 +44,7 @@ int relay_start(struct hb_relay *from, const struct hb_plan *plan)
 		return -1;
 	if (from->terminal.interactive)
 		terminal_raw(&from->terminal);
+	from->copied->raw = from->terminal.raw != 0;
 	from->pid = fork();
 	if (from->pid == 0)
 		relay_main(from, link[1], plan);
@@ -132,8 +133,8 @@ void relay_end(struct launch *launch)
 	}
 	while (waitpid(from->pid, &status, 0) < 0 && errno == EINTR)
 		continue;
-	if (status != 0)
-		terminal_restore(&from->terminal);
+	from->terminal.raw = from->copied->raw != 0;
+	terminal_restore(&from->terminal);
 	if (from->copied->over != 0 && launch->cause == HB_CAUSE_OWN)
 		launch->cause = HB_CAUSE_OUTPUT;
 

@@ -15,6 +15,7 @@
 struct hb_copied {
 	uint64_t bytes[2]; /* of stdout, which is also what a terminal got, and of stderr */
 	uint32_t over;	   /* there was more than the limit on output */
+	uint32_t raw;	   /* the caller's terminal has our modes */
 };
 
 struct hb_relay {

@@ -51,23 +51,29 @@ static int same(const struct termios *a, const struct termios *b)
 
 void terminal_raw(struct hb_terminal *terminal)
 {
+	struct termios now;
+
 	terminal->set = terminal->before;
 	cfmakeraw(&terminal->set);
-	/* TCSANOW: to wait until the output is gone would be to wait for a stopped terminal. What
-	 * the kernel made of the modes is read again, for terminal_restore. */
+	/* TCSANOW: to wait until the output is gone would be to wait for a stopped terminal. */
 	terminal->raw = terminal_foreground(terminal) &&
-			tcsetattr(terminal->fd, TCSANOW, &terminal->set) == 0 &&
-			tcgetattr(terminal->fd, &terminal->set) == 0;
+			tcsetattr(terminal->fd, TCSANOW, &terminal->set) == 0;
+	/* What the kernel made of them is what terminal_restore will find. */
+	if (terminal->raw && tcgetattr(terminal->fd, &now) == 0)
+		terminal->set = now;
 }
 
 void terminal_restore(struct hb_terminal *terminal)
 {
 	struct termios now;
 
+	/* A failure leaves it ours: the supervisor tries again, after the relay. */
+	if (!terminal->raw || tcgetattr(terminal->fd, &now) < 0)
+		return;
 	/* A shell that has it back has modes of its own on it; if it left ours, they are undone. */
-	if (terminal->raw && tcgetattr(terminal->fd, &now) == 0 &&
-	    (terminal_foreground(terminal) || same(&now, &terminal->set)))
-		(void)tcsetattr(terminal->fd, TCSANOW, &terminal->before); /* gone: nothing to restore */
+	if ((terminal_foreground(terminal) || same(&now, &terminal->set)) &&
+	    tcsetattr(terminal->fd, TCSANOW, &terminal->before) < 0)
+		return;
 	terminal->raw = 0;
 }
 

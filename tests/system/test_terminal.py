@@ -356,6 +356,27 @@ def test_a_terminal_that_was_opened_for_reading_alone(terminal: pexpect.spawn) -
     terminal.expect_exact("$ ")
 
 
+@pytest.mark.parametrize("call", ["ioctl", "openat2", "fchown", "sendmsg", "dup2", "setsid", "fork", "mmap"])
+def test_a_call_that_fails_never_leaves_the_job_the_callers_terminal(
+    terminal: pexpect.spawn, call: str, place: str
+) -> None:
+    """In each process the call fails once, the first to the sixth time: refused, or all as ever."""
+    call = "clone" if call == "fork" else call
+    terminals.say(terminal, f"$HB compile -o {place}/p.plan -- true")
+    before = modes(terminal)
+    host = os.stat("/dev/pts").st_dev
+    refused = 0
+    for number in range(1, 7):
+        strace = f"strace -f -o /dev/null -e trace={call} -e inject={call}:error=EIO:when={number}"
+        job = "sh -c 'echo device $(stat -Lc %d /proc/self/fd/0)'"
+        said = terminals.say(terminal, f"{strace} $LAUNCH {place}/p.plan -- {job}; echo status $?")
+        refused += "nothing was run" in said
+        assert f"device {host}\n" not in said
+        assert ("device " in said) != ("nothing was run" in said) or "status 0\n" not in said, said
+        assert modes(terminal) == before
+    assert refused
+
+
 def test_no_terminal_no_relay(hardbox: Hardbox, place: str) -> None:
     hardbox("run", "--report", f"{place}/r.json", "--", "echo", "x")
     report = faults.read_json(f"{place}/r.json")

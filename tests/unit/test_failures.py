@@ -69,6 +69,8 @@ def test_closed_user_namespaces_are_the_hosts_fault() -> None:
         (s.SeccompFilter, errno.EBUSY, "one such listener"),
         (s.SeccompFilter, errno.ENOTSUP, "sendmsg"),
         (s.Device, errno.ENODEV, "not what its name says"),
+        (s.Terminal, errno.ENOSPC, "pseudo-terminals"),
+        (s.Stdio, errno.EPROTONOSUPPORT, "streams.sockets"),
     ],
 )
 def test_a_known_cause_is_told(kind: type[s.Step], error: int, why: str) -> None:

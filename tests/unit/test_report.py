@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PLAN = plans.samples()["user"]
 POLICY = plans.policy()
-FAILED, READ, STARTED, NO_EXEC, ENDED = 1, 2, 3, 4, 5
+FAILED, READ, STARTED, NO_EXEC, ENDED, STREAMS = 1, 2, 3, 4, 5, 10
 STATUS = b"""Name:\thardbox-init
 CapInh:\t0000000000000000
 CapPrm:\t0000000000000000
@@ -47,7 +47,7 @@ def result(data: bytes) -> report.Result:
 
 BYTES = st.one_of(
     st.binary(max_size=200),
-    st.lists(st.tuples(st.integers(0, 9), st.binary(max_size=90)), max_size=6).map(
+    st.lists(st.tuples(st.integers(0, 11), st.binary(max_size=90)), max_size=6).map(
         lambda rows: b"".join(record(kind, payload) for kind, payload in rows)
     ),
 )
@@ -185,3 +185,36 @@ def test_the_report_is_plain_json_whatever_the_arguments_are() -> None:
 
     assert json.loads(text)["schema"] == "hardbox.report/1"
     assert json.loads(text)["argv"] == ["a\ufffd", "é"]
+
+
+@pytest.mark.parametrize(
+    ("terminals", "relayed", "terminal", "output"),
+    [
+        (0b111, 0, True, (5, 6)),
+        (0b001, 0, True, (5, 6)),  # what is echoed
+        (0, 0b110, False, (5, 6)),
+        (0, 0b001, False, None),
+    ],
+)
+def test_what_was_copied_is_told(
+    terminals: int,
+    relayed: int,
+    terminal: bool,  # noqa: FBT001 (a table)
+    output: tuple[int, int] | None,
+) -> None:
+    found = result(record(STREAMS, struct.pack("<IIQQ", terminals, relayed, 5, 6)) + ended(0))
+
+    assert (found.terminal, found.output) == (terminal, report.Output(*output) if output else None)
+    shown = found.to_json()
+    assert shown["terminal"] is terminal
+    assert shown["output"] == ({"stdout": 5, "stderr": 6} if output else None)
+
+
+def test_nothing_is_copied_where_nobody_says_so() -> None:
+    assert (result(ended(0)).terminal, result(ended(0)).output) == (False, None)
+
+
+def test_too_much_output_is_a_limit() -> None:
+    found = result(ended(0, 7))
+
+    assert (found.outcome, found.limit, found.exit_code) == ("limit", "output", 124)

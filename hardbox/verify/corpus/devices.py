@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hardbox.verify.check import FILTERED, HIDDEN, ROOT, SHUT, Check
+from hardbox.verify.corpus.terminal import of_the_caller
 
 if TYPE_CHECKING:
     from hardbox.verify.check import Facts
@@ -49,8 +50,9 @@ def _weak_mounts(text: str, _facts: Facts) -> str:
 
 
 def _foreign_terminals(text: str, _facts: Facts) -> str:
-    numbers = [name for name in text.split() if name.isdigit()]
-    return f"terminals {numbers}" if numbers else ""
+    # The job's own is number 0. The host has two at least, which verify itself has made.
+    numbers = {name for name in text.split() if name.isdigit()} - {"0"}
+    return f"terminals {sorted(numbers)}" if numbers else ""
 
 
 # Not here: watchdogs and serial lines, whose opening is already an act.
@@ -144,9 +146,10 @@ CHECKS: Final = (
     Check(
         "C7-open",
         "open a terminal of the host by its number",
-        ("open", "{pts}", "rdwr"),
+        ("tty-name", "{pts}"),
         HIDDEN,
         "crun test_devpts_mount",
+        saw=of_the_caller,
         control=(ROOT,),
         vacuous="the control needs root",
     ),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _NOT_OURS: Final = FILTERED | {"ENOTTY", "EACCES", "EIO", "ENXIO"}
 
 
-def _callers(text: str, facts: Facts) -> str:
+def of_the_caller(text: str, facts: Facts) -> str:
     """Find no harm in what is done to a terminal of the sandbox's own, which is of another devpts."""
     found = text.strip().removeprefix("device ")
     own = found.isdigit() and found != facts.places.get("pts_device")
@@ -46,7 +46,7 @@ CHECKS: Final = (
         ("tty", "chmod", "2"),
         _NOT_OURS,
         "gVisor TestStdiosChown; runc TestSTDIOPermissions",
-        saw=_callers,
+        saw=of_the_caller,
         control=(CALLER,),
     ),
     *(
@@ -56,7 +56,7 @@ CHECKS: Final = (
             ("tty", name, "2"),
             _NOT_OURS,
             source,
-            saw=_callers,
+            saw=of_the_caller,
             control=(CALLER, ROOT),
             # This one is done to the terminal that is watched, which shows that the watch is awake.
             outside=("tty", name, "2") if name == "set-uid" else ("own-tty", name),
@@ -71,7 +71,7 @@ CHECKS: Final = (
             (around, "tty", "inject", "2"),
             _NOT_OURS,
             "CVE-2017-5226",
-            saw=_callers,
+            saw=of_the_caller,
             control=(CALLER,),
             outside=("own-tty", "inject"),
         )
@@ -83,7 +83,7 @@ CHECKS: Final = (
         ("tty-name", "{pts}"),
         HIDDEN | {"EIO"},
         "crun test_tty.py",
-        saw=_callers,
+        saw=of_the_caller,
         control=(CALLER, ROOT),
     ),
 )
