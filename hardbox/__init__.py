@@ -13,9 +13,10 @@ from hardbox.errors import HardboxError, HostUnfit, ProfileError, Refused, Setup
 
 if TYPE_CHECKING:
     from hardbox.api import load_profile, make_plan, run
+    from hardbox.enforced import Enforced
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
-    from hardbox.report import Enforced, Result
+    from hardbox.report import Result
 
 __version__ = "0.1.0"
 
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 _LATE = {
-    "Enforced": "hardbox.report",
+    "Enforced": "hardbox.enforced",
     "LaunchPlan": "hardbox.plan",
     "Policy": "hardbox.policy",
     "Result": "hardbox.report",

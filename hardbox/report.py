@@ -13,6 +13,7 @@ from signal import SIGKILL
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from hardbox import enforced
 from hardbox.errors import (
     EXIT_CANNOT_EXECUTE,
     EXIT_NOT_FOUND,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hardbox.denials import Denial
+    from hardbox.enforced import Enforced
     from hardbox.errors import HardboxError
     from hardbox.limit_report import Limit, Sample
     from hardbox.plan import LaunchPlan
@@ -63,9 +65,6 @@ _CAUSE_WALL, _CAUSE_CALLER, _CAUSE_LOST, _CAUSE_MEMORY = 1, 2, 3, 4
 _CAUSE_OUTPUT: Final = 7
 _LIMIT_CAUSES: Final = {_CAUSE_WALL: "wall", _CAUSE_OUTPUT: "output"}
 _STDOUT_OR_STDERR: Final = 0b110
-_NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
-_CAPABILITY_SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
-_FILTER_MODE: Final = "2"
 
 
 class _Streams(TypedDict):
@@ -87,51 +86,6 @@ class Failure:
 
     step: int
     errno: int
-
-
-@dataclass(frozen=True, slots=True)
-class Enforced:
-    """What the supervisor saw in /proc of the job, just before its exec.
-
-    namespaces:   kinds that differ from the launcher's own.
-    uid_map, gid_map: rows of three numbers: inside, outside, count.
-    capabilities: the five sets as numbers; 0 is none.
-    no_new_privs: the flag is set.
-    seccomp:      filter mode is on, with this many filters.
-    """
-
-    namespaces: tuple[str, ...] = ()
-    uid_map: tuple[tuple[int, ...], ...] = ()
-    gid_map: tuple[tuple[int, ...], ...] = ()
-    capabilities: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    no_new_privs: bool = False
-    seccomp: bool = False
-    seccomp_filters: int = 0
-
-    def gaps(self) -> tuple[str, ...]:
-        """Name what could not be read; only a /proc that hides the job can be the reason."""
-        seen = {
-            "namespaces": bool(self.namespaces),
-            "id maps": bool(self.uid_map and self.gid_map),
-            "status": set(self.capabilities) == set(_CAPABILITY_SETS),
-        }
-        return tuple(name for name, confirmed in seen.items() if not confirmed)
-
-    def contradictions(self, keep: int) -> tuple[str, ...]:
-        """Name what was read and is not as planned; that must never be, and is a defect.
-
-        keep: the capabilities that the plan leaves, as a mask.
-        """
-        status = set(self.capabilities) == set(_CAPABILITY_SETS)
-        wrong = {
-            "a namespace is shared": bool(self.namespaces)
-            and not set(_NAMESPACES[:6]) <= set(self.namespaces),
-            "host id 0 is mapped": any(row[1] == 0 for row in (*self.uid_map, *self.gid_map)),
-            "capabilities are left": status and any(mask & ~keep for mask in self.capabilities.values()),
-            "no_new_privs is off": status and not self.no_new_privs,
-            "there is no filter": status and not self.seccomp,
-        }
-        return tuple(name for name, so in wrong.items() if so)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,35 +247,8 @@ def observed(records: tuple[Record, ...]) -> bytes:
 
 
 def read_enforced(records: tuple[Record, ...]) -> Enforced:
-    """Parse what was read back; whatever is missing counts as not enforced."""
-    seen: dict[str, str] = {}
-    for record in records:
-        if record.kind == _READ:
-            name, _, content = record.payload.partition(b"\0")
-            seen[name.decode()] = content.decode("utf-8", "replace")
-    rows = (line.partition(":") for line in seen.get("status", "").splitlines())
-    status = {name: value.strip() for name, _, value in rows}
-    return Enforced(
-        namespaces=tuple(
-            name
-            for name in _NAMESPACES
-            if seen.get(f"ns/{name}")
-            and seen.get(f"host/ns/{name}")
-            and seen[f"ns/{name}"] != seen[f"host/ns/{name}"]
-        ),
-        uid_map=_rows(seen.get("uid_map", "")),
-        gid_map=_rows(seen.get("gid_map", "")),
-        capabilities=MappingProxyType(
-            {name: int(status[name], 16) for name in _CAPABILITY_SETS if name in status}
-        ),
-        no_new_privs=status.get("NoNewPrivs") == "1",
-        seccomp=status.get("Seccomp") == _FILTER_MODE,
-        seccomp_filters=int(status.get("Seccomp_filters", "0")),
-    )
-
-
-def _rows(text: str) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(int(word) for word in line.split()) for line in text.splitlines())
+    """Give what the supervisor has read back of the job."""
+    return enforced.read([record.payload for record in records if record.kind == _READ])
 
 
 def result(

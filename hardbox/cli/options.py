@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from hardbox import api
+from hardbox import grants
 from hardbox.errors import Usage
 from hardbox.profile import Setting
 from hardbox.words import nearest
@@ -204,7 +204,7 @@ def _take(request: Request, option: Option, value: str) -> None:
             )
         setattr(request, name[2:], value)
     elif name in ("--read", "--write"):
-        request.settings.append(api.grant(option.key, value, name))
+        request.settings.append(grants.grant(option.key, value, name))
     elif name == "--env":
         request.settings.append(_variable(value))
     elif name == "--set":

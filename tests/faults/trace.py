@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from support import faults
 
-from hardbox import api
+from hardbox import api, grants
 from hardbox.plan import LaunchPlan, steps
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def make_ground(caller: Caller, program: Installed, tool: str, place: str) -> Gr
     plan = None
     path = os.path.join(place, "p.plan")
     if caller.uid == 0:
-        policy = api.load_profile("strict", [api.grant("filesystem.write", f"{work}:/w", "--write")])
+        policy = api.load_profile("strict", [grants.grant("filesystem.write", f"{work}:/w", "--write")])
         plan = api.prepare(policy, ["true"]).plan
         lease = os.path.join(place, "leases")
         changed = tuple(

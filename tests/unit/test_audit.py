@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from support import faults, plans
 
 import hardbox
-from hardbox import audit, report
+from hardbox import audit, enforced, report
 from hardbox.errors import SetupFailed, Usage
 from hardbox.policy import Audit
 
@@ -38,7 +38,7 @@ RESULT = report.Result(
     profile="made-up",
     profile_sha256="ab" * 32,
     plan_sha256="cd" * 32,
-    enforced=report.Enforced(),
+    enforced=enforced.Enforced(),
     seconds=1.5,
     start_seconds=0.1,
     user_seconds=1.0,
@@ -81,7 +81,7 @@ def test_a_line_says_who_what_and_how_it_ended(tmp_path: Path) -> None:
     assert found["profile"] == {"name": "made-up", "sha256": "ab" * 32}
     assert found["plan"] == {"sha256": "cd" * 32}
     assert (found["outcome"], found["exit_code"], found["seconds"]) == ("exited", 3, 1.5)
-    assert found["denials"] is None
+    assert found["denials"] == 0
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
 
 

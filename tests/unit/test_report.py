@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import plans
 
-from hardbox import report
+from hardbox import enforced, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,7 +174,7 @@ def test_what_was_read_back_is_understood() -> None:
 
 
 def test_what_was_not_read_back_counts_as_not_enforced() -> None:
-    assert report.read_enforced(()) == report.Enforced()
+    assert report.read_enforced(()) == enforced.Enforced()
 
 
 def test_the_report_is_plain_json_whatever_the_arguments_are() -> None:
