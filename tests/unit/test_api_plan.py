@@ -24,7 +24,7 @@ def made_up_host(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_takes_whatever_shapes_a_run() -> None:
-    streams = {"input", "capture", "samples"}
+    streams = {"input", "capture", "output_dir", "samples"}
     assert set(inspect.signature(api.run).parameters) - streams == set(
         inspect.signature(api.make_plan).parameters
     )
