@@ -217,7 +217,7 @@ def _status(report: dict[str, object]) -> str:
     outcome = report.get("outcome")
     if outcome in ("refused", "set-up-failed"):
         return EXIT_STATUS["125"]
-    if outcome == "limit":
+    if outcome == "limit" and report.get("signal") is None:
         return EXIT_STATUS["124"]
     if outcome == "not-executable":
         return EXIT_STATUS["126"]

@@ -50,6 +50,11 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+def things(count: int) -> str:
+    """Give how many: "1 thing"."""
+    return "1 thing" if count == 1 else f"{count} things"
+
+
 def of_key(key: str, value: float) -> str:
     """Give the value of a limit, in the unit that its key has (policy.Limits)."""
     name = key.removeprefix("limits.")

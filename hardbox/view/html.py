@@ -79,7 +79,7 @@ def _summary(run: Run) -> str:
     if profile := run.facts.get("profile"):
         parts.append(f"profile {profile[:_SHOWN_NAME]}")
     if run.denials:
-        parts.append(f"{len(run.denials)} things denied")
+        parts.append(f"{amounts.things(len(run.denials))} denied")
     if hit := [limit.key[:_SHOWN_NAME] for limit in run.limits if limit.hits]:
         parts.append(f"limit met: {', '.join(hit)}")
     return ", ".join(parts)
@@ -111,8 +111,9 @@ def _denial(denial: Denial) -> str:
     by = f"by {denial.process}" if denial.process else ""
     about = ", ".join(part for part in (denial.kind, by, denial.sure) if part)
     allow = (
-        f'<div class="allow">to allow: <code>{text(denial.allow)}</code><br>'
-        f'<span class="soft">risk: {text(denial.risk or "not stated")}</span></div>'
+        f'<div class="allow">to allow: <code>{text(denial.allow)}</code>'
+        + (f'<br><span class="soft">risk: {text(denial.risk)}</span>' if denial.risk else "")
+        + "</div>"
         if denial.allow
         else ""
     )
@@ -128,12 +129,16 @@ def _limits(run: Run) -> str:
     return f"<table>{head}{''.join(map(_limit, run.limits))}</table>"
 
 
+def _unmet(limit: Limit) -> str:
+    return "not known" if limit.hits is None else "no"
+
+
 def _limit(limit: Limit) -> str:
     bar = ""
     if limit.peak is not None and limit.value:
         share = min(max(100 * limit.peak / limit.value, 0), 100)
         bar = f'<span class="bar"><i style="width: {share:.0f}%"></i></span>'
-    hits = f'<span class="hit">{amounts.times(limit.hits)}</span>' if limit.hits else "no"
+    hits = f'<span class="hit">{amounts.times(limit.hits)}</span>' if limit.hits else _unmet(limit)
     return (
         f"<tr><td><code>{text(limit.key.removeprefix('limits.'))}</code></td><td>{text(limit.value_text())}</td><td>{text(limit.means)}</td>"
         f"<td>{text(limit.peak_text()) or 'not known'}{bar}</td><td>{hits}</td><td>{text(limit.detail)}</td></tr>"

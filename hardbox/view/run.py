@@ -59,7 +59,7 @@ class Limit:
     value: float | None
     means: str
     peak: float | None
-    hits: int
+    hits: int | None
     detail: str
 
     def value_text(self) -> str:
@@ -314,7 +314,7 @@ def _limits(report: dict[str, object]) -> Iterator[Limit]:
             value=amounts.number(row.get("value")),
             means=str(row.get("means", "")),
             peak=amounts.number(row.get("peak")),
-            hits=int(amounts.number(row.get("hits")) or 0),
+            hits=None if (hits := amounts.number(row.get("hits"))) is None else int(hits),
             detail=str(row.get("detail", "")),
         )
 

@@ -64,7 +64,7 @@ def _denials(run: Run) -> Iterator[str]:
             yield "denied: nothing"
         return
     yield ""
-    yield f"denied: {len(run.denials)} things"
+    yield f"denied: {amounts.things(len(run.denials))}"
     for denial in run.denials:
         yield from _denial(denial)
     if run.denials_dropped:
