@@ -156,11 +156,18 @@ void cgroup_events_seen(const struct hb_cgroup *cgroup, int events)
 
 uint64_t cgroup_kills(const struct hb_cgroup *cgroup)
 {
-	const char *file = cgroup->version == 2 ? "memory.events" : "memory.oom_control";
+	int second = cgroup->version == 2;
+	const char *file = second ? "memory.events" : "memory.oom_control";
 	uint64_t kills = 0;
+	uint64_t full = 0;
 
-	/* "oom_kill_disable" begins alike, so the blank behind the name counts. */
-	return number_read(cgroup->folder, file, "oom_kill ", &kills) < 0 ? 0 : kills;
+	/* The kernel counts what a limit further out has killed, too: ours was never reached then.
+	 * "oom_kill_disable" begins alike, so the blank behind the name counts. */
+	if (number_read(cgroup->folder, file, "oom_kill ", &kills) < 0 ||
+	    (second ? number_read(cgroup->folder, file, "oom ", &full)
+		    : number_read(cgroup->folder, "memory.failcnt", NULL, &full)) < 0)
+		return 0;
+	return full > 0 ? kills : 0;
 }
 
 void cgroup_kill(const struct hb_cgroup *cgroup)
