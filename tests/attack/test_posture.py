@@ -46,7 +46,7 @@ def _facts(document: dict[str, Any], caller: Caller) -> list[str]:
             value = AS_CALLER if as_caller else value.removesuffix(f" ({AS_CALLER})")
         if name in ("uid_map", "gid_map") and caller.uid != 0:
             value = value.replace(str(caller.uid), "caller").replace(str(caller.gid), "caller")
-        if name == "CPUs":
+        if name in ("CPUs", "cgroup"):
             value = "as the plan says"
         lines.append(f"{name}: {value}")
     return sorted(lines)
