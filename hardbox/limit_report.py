@@ -84,7 +84,8 @@ class Total:
     """What the supervisor saw of the memory limit of the job as a whole.
 
     version: of the cgroup, 0: the supervisor watched.
-    pressed: how often the job stood at the limit and something had to give (0 for the watch).
+    pressed: how often the job stood at the limit and something had to give; 0 for the watch, and where
+             the kernel does not count it.
     stalled: seconds in which something waited for memory (version 2 with PSI, else 0).
     most:    name of the largest process when that was looked at last, "" if it was not.
     """
@@ -100,9 +101,9 @@ class Total:
     def detail(self) -> str:
         """Say what else is known."""
         parts = [f"most: {self.most}"] if self.most else []
-        if self.version:
+        if self.pressed:
             parts.append(f"{self.pressed} times at the limit")
-        else:
+        if not self.version:
             parts.append(f"{self.looks} looks")
         if self.stalled:
             parts.append(f"waited {self.stalled:.3f} s for memory")

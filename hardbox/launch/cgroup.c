@@ -154,13 +154,40 @@ void cgroup_events_seen(const struct hb_cgroup *cgroup, int events)
 		(void)!read(events, seen, sizeof(uint64_t));
 }
 
+uint64_t cgroup_pressed(const struct hb_cgroup *cgroup)
+{
+	uint64_t memory = 0;
+	uint64_t both = 0;
+
+	if (cgroup->version == 2) {
+		(void)number_read(cgroup->folder, "memory.events", "max ", &memory);
+		return memory;
+	}
+	/* Whichever of the two limits is reached first counts; a kernel may lack the second. */
+	(void)number_read(cgroup->folder, "memory.failcnt", NULL, &memory);
+	(void)number_read(cgroup->folder, "memory.memsw.failcnt", NULL, &both);
+	return memory + both;
+}
+
 uint64_t cgroup_kills(const struct hb_cgroup *cgroup)
 {
-	const char *file = cgroup->version == 2 ? "memory.events" : "memory.oom_control";
+	int second = cgroup->version == 2;
+	const char *file = second ? "memory.events" : "memory.oom_control";
 	uint64_t kills = 0;
+	uint64_t full = 0;
+	uint64_t peak = 0;
 
 	/* "oom_kill_disable" begins alike, so the blank behind the name counts. */
-	return number_read(cgroup->folder, file, "oom_kill ", &kills) < 0 ? 0 : kills;
+	if (number_read(cgroup->folder, file, "oom_kill ", &kills) < 0)
+		return 0;
+	/* The kernel counts what a limit further out has killed, too: ours was never reached then.
+	 * Version 1 does not count that on every kernel, but the most that was used is near it. */
+	if (second)
+		return number_read(cgroup->folder, file, "oom ", &full) == 0 && full > 0 ? kills : 0;
+	if (number_read(cgroup->folder, "memory.limit_in_bytes", NULL, &full) < 0 ||
+	    number_read(cgroup->folder, "memory.max_usage_in_bytes", NULL, &peak) < 0)
+		return 0;
+	return peak >= full - full / 8 ? kills : 0;
 }
 
 void cgroup_kill(const struct hb_cgroup *cgroup)

@@ -26,7 +26,9 @@ int cgroup_limit(const struct hb_cgroup *cgroup, const struct hb_step *step);
 int cgroup_events(const struct hb_cgroup *cgroup);
 /* Take note of such a report, so that the descriptor is silent until the next one. */
 void cgroup_events_seen(const struct hb_cgroup *cgroup, int events);
-/* How often the kernel has killed for want of memory in there; 0 if that cannot be read. */
+/* How often the job stood at its limit; 0 if that cannot be read. */
+uint64_t cgroup_pressed(const struct hb_cgroup *cgroup);
+/* How often the kernel has killed in there because its limit was reached; 0 if that cannot be read. */
 uint64_t cgroup_kills(const struct hb_cgroup *cgroup);
 /* End every process in there, where cgroups can. */
 void cgroup_kill(const struct hb_cgroup *cgroup);

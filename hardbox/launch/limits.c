@@ -273,13 +273,15 @@ void limits_end(struct launch *launch)
 	if (cgroup->folder >= 0) {
 		int second = cgroup->version == 2;
 
-		/* Files that this kernel lacks leave their number 0: unknown. */
+		const char *peak = second ? "memory.peak" : "memory.max_usage_in_bytes";
+
 		limits->hits = cgroup_kills(cgroup);
-		(void)number_read(cgroup->folder, second ? "memory.peak" : "memory.max_usage_in_bytes",
-				  NULL, &limits->peak);
-		(void)(second ? number_read(cgroup->folder, "memory.events", "max ", &pressed)
-			      : number_read(cgroup->folder, "memory.failcnt", NULL, &pressed));
-		stalled = second ? pressure(cgroup) : 0;
+		/* Files that this kernel lacks leave their number 0: unknown. */
+		if (launch->status_fd >= 0) {
+			(void)number_read(cgroup->folder, peak, NULL, &limits->peak);
+			pressed = cgroup_pressed(cgroup);
+			stalled = second ? pressure(cgroup) : 0;
+		}
 		if (limits->hits > 0 && launch->cause == HB_CAUSE_OWN)
 			launch->cause = HB_CAUSE_MEMORY;
 		/* Killed for want of memory before the exec: the set-up did not fit. */

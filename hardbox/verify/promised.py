@@ -44,6 +44,7 @@ NAMESPACES: Final = (
 )
 SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 AS_CALLER: Final = "as the caller's"
+OWN_CGROUP: Final = "its own, for memory"
 _FLAGS: Final = ((s.RDONLY, "ro"), (s.NOSUID, "nosuid"), (s.NODEV, "nodev"), (s.NOEXEC, "noexec"))
 _NOBODYS: Final = s.NOSUID | s.NODEV
 _MASK: Final = "ro,nosuid,noexec"
@@ -106,7 +107,7 @@ def promise(
         "personality": "0",
         "oom_score_adj": AS_CALLER,
         "attr current": AS_CALLER,
-        "cgroup": AS_CALLER,
+        "cgroup": OWN_CGROUP if any(isinstance(step, s.Cgroup) for step in plan.steps) else AS_CALLER,
         "CPUs": str(min(few[0], cpus)) if few else AS_CALLER,
         "interfaces": "lo",
         "routes": "none",

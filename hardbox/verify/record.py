@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from hardbox.verify.promised import AS_CALLER, LIMITS, SETS
+from hardbox.verify.promised import AS_CALLER, LIMITS, OWN_CGROUP, SETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,8 +73,9 @@ def record(pid: int, init: int, promised: Mapping[str, str]) -> dict[str, str]:
             name.replace("/", " "): AS_CALLER
             if read(f"{job}/{name}") == read(f"/proc/self/{name}")
             else "changed"
-            for name in ("oom_score_adj", "attr/current", "cgroup")
+            for name in ("oom_score_adj", "attr/current")
         },
+        "cgroup": _cgroup(job),
         "CPUs": _cpus(pid),
         **_network(job),
         "init NoNewPrivs": init_status.get("NoNewPrivs", "missing"),
@@ -82,6 +83,16 @@ def record(pid: int, init: int, promised: Mapping[str, str]) -> dict[str, str]:
         "init CapEff": _hex(init_status, "CapEff"),
         "init CapBnd": _hex(init_status, "CapBnd"),
     }
+
+
+def _cgroup(job: str) -> str:
+    """Say whether the job is in our cgroups, but for one that was made for it."""
+    rows, own = read(f"{job}/cgroup").splitlines(), read("/proc/self/cgroup").splitlines()
+    other = [row for row in rows if row not in own]
+    if not other:
+        return AS_CALLER
+    made = all(row.rpartition("/")[2].startswith("hardbox-") for row in other)
+    return OWN_CGROUP if made and len(other) == 1 else "changed"
 
 
 def parent(pid: int) -> int:

@@ -55,7 +55,7 @@ def _facts(document: dict[str, Any], caller: Caller) -> list[str]:
             inside, _, outside = value.partition(" is ")
             own = str(caller.uid if name == "uid_map" else caller.gid)
             value = f"{inside} is {outside.replace(own, 'caller', 1)}"
-        if name == "CPUs":
+        if name in ("CPUs", "cgroup"):
             value = "as the plan says"
         lines.append(f"{name}: {value}")
     return sorted(lines)

@@ -63,15 +63,18 @@ def verdict(ground: Ground, who: str, call: int, seen: Trace) -> str:  # noqa: P
         return "" if trace.formed(seen.stderr) else f"125, but {seen.stderr!r}"
     if who == "job" and seen.returncode == 126:
         return "a job ran" if ran else ""  # "cannot execute", with the reason
-    if seen.returncode == KILLED and who == "launcher" and call == POLL and seen.sends(who) == ground.go:
-        return ""  # blind after the job was let go: it ends everything, and calls it lost
+    # Blind after the job was let go: it ends everything, and calls it lost. Looking at the tree takes a
+    # number of calls that depends on who is there, so this may be the poll that stands beside.
+    lost = call == POLL or "the sandbox was killed from outside" in seen.stderr
+    if seen.returncode == KILLED and who == "launcher" and lost and seen.sends(who) == ground.go:
+        return ""
     # 137: init's word of the end was lost; the job had run, and that is not called a success.
     if seen.returncode == 0 or (seen.returncode == KILLED and call in (RECVMSG, SENDTO) and ran):
         said = trace.walls(seen.stdout + seen.stderr)
-        lost = [line for line in ground.look.splitlines() if line not in said.splitlines()]
+        missing = [line for line in ground.look.splitlines() if line not in said.splitlines()]
         more = [line for line in said.splitlines() if line not in ground.look.splitlines()]
-        same = said == ground.look if seen.returncode == 0 else not lost  # plus the word of the loss
-        return "" if same and ran else f"ran with other walls: {lost[:5]} {more[:5]}"
+        same = said == ground.look if seen.returncode == 0 else not missing  # plus the word of the loss
+        return "" if same and ran else f"ran with other walls: {missing[:5]} {more[:5]}"
     return f"status {seen.returncode}: {seen.stderr[:300]!r}"
 
 

@@ -7,6 +7,7 @@ job that did run are the same as ever.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import re
@@ -215,6 +216,30 @@ def mounts_below(path: str) -> list[str]:
     """Give this mount namespace's lines that name a path."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
         return [line for line in file if path in line]
+
+
+def cgroups_left() -> set[str]:
+    """Give the cgroups of sandboxes that nobody holds any more: whoever made one is dead."""
+    found = set()
+    for folder, names, _ in os.walk("/sys/fs/cgroup"):
+        for name in names:
+            if name.startswith("hardbox-") and _unheld(f"{folder}/{name}"):
+                found.add(f"{folder}/{name}")
+    return found
+
+
+def _unheld(path: str) -> bool:
+    try:
+        folder = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(folder)
+    return os.path.exists(path)
 
 
 def words(argv: Sequence[str]) -> str:
