@@ -43,7 +43,7 @@ LEFT_OUT: Final = frozenset(
 WRITE, POLL, RECVMSG = 1, 7, 47
 BLAMED: Final = re.compile(r"step (\d+) of (\d+), ([a-z-]+)")
 # Steps that make no call of their own: data for others, or carried out with the next one.
-SILENT: Final = frozenset(("arg", "env", "pass-env", "search", "exec", "wall", "map-helpers"))
+SILENT: Final = frozenset(("arg", "env", "pass-env", "policy", "search", "exec", "wall", "map-helpers"))
 
 
 def verdict(ground: Ground, who: str, call: int, seen: Trace) -> str:  # noqa: PLR0911 (a list of what may be wrong)
