@@ -44,7 +44,9 @@ WRITE, POLL, RECVMSG = 1, 7, 47
 BLAMED: Final = re.compile(r"step (\d+) of (\d+), ([a-z-]+)")
 # Steps that make no call of their own: data for others, or carried out with the next one; and
 # without a terminal `terminal`, for which tests/system/test_terminal.py does this.
-SILENT: Final = frozenset(("arg", "env", "pass-env", "search", "exec", "wall", "map-helpers", "terminal"))
+SILENT: Final = frozenset(
+    ("arg", "env", "pass-env", "policy", "search", "exec", "wall", "map-helpers", "terminal")
+)
 
 
 def verdict(ground: Ground, who: str, call: int, seen: Trace) -> str:  # noqa: PLR0911 (a list of what may be wrong)

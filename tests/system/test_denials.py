@@ -173,8 +173,30 @@ def test_a_decision_that_was_made_before_and_a_compiled_plan_explain_too(
         assert done.stdout == ""
         assert "hardbox: 1 thing was denied by profile strict\n  keyctl by python3" in done.stderr
     assert len({done.stderr for done in outputs}) == 1
-    done = caller.run(program.hardbox, "explain", "last")
+
+
+@pytest.mark.parametrize("words", [("--report", "r.json"), ()], ids=("decided", "before"))
+def test_the_last_run_is_kept_for_its_owner(
+    caller: Caller, program: Installed, place: str, words: tuple[str, ...]
+) -> None:
+    """Root's folder is one for the whole machine: here with a file system of the test's own on it."""
+    alone = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /var/cache; exec "$@"', "sh")
+    refused = shlex.join(call(250, 0, -3, 0))
+    script = (
+        f"{program.hardbox} explain last; echo $?;"
+        f" for i in 1 2; do {program.hardbox} run {' '.join(words)} -- {refused}; done;"
+        f" {program.hardbox} explain last; stat -c %a:%u {{}}/hardbox/last.json"
+    )
+    folder = "/var/cache" if caller.uid == 0 else f"{place}/cache"
+    inside = () if caller.uid else alone
+    done = caller.run(
+        *inside, "sh", "-c", script.format(folder), env={"XDG_CACHE_HOME": f"{place}/cache"}, cwd=place
+    )
+    assert "[HB020]: no run is kept" in done.stderr
+    assert done.stdout.startswith("125\n")
     assert "keyctl by python3   seccomp/strict.toml group keyrings" in done.stdout
+    assert done.stdout.endswith(f"600:{caller.uid}\n")
+    assert ("outcome  the command ended by itself" in done.stdout) == bool(words)
 
 
 def test_a_plan_whose_profile_has_changed_is_explained_as_likely(
