@@ -30,6 +30,8 @@ LEFT_OUT: Final = {
     "tests/system/test_bad_faults.py": _LAUNCHER_ALONE + "; strace(1) makes it ten times slower still",
     "tests/system/test_sanitizers.py": _LAUNCHER_ALONE,
     "tests/system/test_exit_status.py": _LAUNCHER_ALONE,
+    "tests/system/test_terminal.py::test_failed_calls": _LAUNCHER_ALONE
+    + "; strace(1) makes it ten times slower still",
     "tests/system/test_sealed.py": "judges the cache of plans, which is the same program on both kernels",
     "tests/system/test_real_project.py": "fetches a Debian source package; the machine has no network",
     "tests/attack/test_selftest.py": "the corpus once for every broken protection: hours under emulation,"
