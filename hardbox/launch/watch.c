@@ -57,6 +57,10 @@ static int on_control(struct launch *launch)
 
 	if (message_receive_descriptor(launch->control, &message, &descriptor) != 1)
 		return 0;
+	if (message.type == HB_TERMINAL_MASTER && descriptor < 0) {
+		(void)blame(launch, 0, EMFILE); /* there was no room for it */
+		return 0;
+	}
 	if (message.type == HB_TERMINAL_MASTER && launch->relay.master < 0)
 		launch->relay.master = descriptor;
 	else if (descriptor >= 0 && message.type == HB_LISTENER)
@@ -187,7 +191,8 @@ static void on_relay(struct launch *launch)
 		return;
 	}
 	/* Killed from outside; what the job writes or reads leads nowhere now. */
-	launch->cause = HB_CAUSE_LOST;
+	if (launch->cause == HB_CAUSE_OWN)
+		launch->cause = HB_CAUSE_LOST;
 	kill_all(launch);
 }
 

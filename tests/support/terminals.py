@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Final
 
 import pexpect
 
-from support import faults
+from support import callers, faults
 
 if TYPE_CHECKING:
     from support.callers import Caller
@@ -67,3 +68,8 @@ def plain(text: str) -> str:
 def name(child: pexpect.spawn) -> str:
     """Give the name of the terminal that a program was started on."""
     return os.readlink(f"/proc/{child.pid}/fd/0")
+
+
+def pause(seconds: float) -> None:
+    """Wait for what nobody says: that a program has come to the foreground."""
+    time.sleep(seconds * callers.SLOWER)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import termios
-import time
 from typing import TYPE_CHECKING
 
 import pexpect
@@ -61,7 +60,7 @@ def test_a_shell_has_job_control_and_a_name_for_its_terminal(inside: pexpect.spa
     assert "m" in terminals.say(inside, "echo $-", PROMPT)
     assert terminals.say(inside, "stty size", PROMPT) == "30 100\n"
     inside.sendline("sleep 600")
-    time.sleep(0.3)
+    terminals.pause(0.3)
     inside.send("\x1a")
     inside.expect_exact("Stopped")
     inside.expect_exact(PROMPT)
@@ -70,7 +69,7 @@ def test_a_shell_has_job_control_and_a_name_for_its_terminal(inside: pexpect.spa
     assert "Running" in terminals.say(inside, "jobs", PROMPT)
     inside.sendline("fg")
     inside.expect_exact("sleep 600")
-    time.sleep(0.3)
+    terminals.pause(0.3)
     inside.sendintr()
     inside.expect_exact(PROMPT)
     assert terminals.say(inside, "echo status $?", PROMPT) == "status 130\n"
@@ -111,7 +110,7 @@ def test_full_screen_programs_work(inside: pexpect.spawn) -> None:
     inside.expect_exact("Stopped")
     inside.expect_exact(PROMPT)
     inside.sendline("fg")
-    time.sleep(0.5)
+    terminals.pause(0.5)
     inside.send(":wq\r")
     inside.expect_exact(PROMPT)
     assert terminals.say(inside, "cat /tmp/file", PROMPT) == "one two\n"
@@ -252,7 +251,7 @@ def test_the_terminal_is_as_it_was_whoever_is_killed(
     )
     os.kill(target, KILLED[how])
     if who == "relay" and KILLED[how] != signal.SIGKILL:
-        time.sleep(0.5)  # it takes no notice; the supervisor is who is to be told
+        terminals.pause(0.5)  # it takes no notice; the supervisor is who is to be told
         assert faults.alive(target)
         os.kill(launcher, signal.SIGTERM)
     faults.eventually(lambda: termios.tcgetattr(child.child_fd)[3] & termios.ICANON, "restored")
@@ -275,7 +274,7 @@ def test_in_the_background_nothing_stops_and_nothing_is_stolen(terminal: pexpect
     assert "Running" in terminals.say(terminal, "jobs")
     terminal.sendline("fg")
     terminal.expect_exact("run -- sh")
-    time.sleep(1)  # a shell does not say when it gives the terminal away
+    terminals.pause(1)  # a shell does not say when it gives the terminal away
     terminal.sendline("for the job")
     terminal.expect_exact("<for the job>")
     terminal.expect_exact("$ ")
@@ -292,7 +291,7 @@ def test_stopped_from_outside_and_continued(terminal: pexpect.spawn) -> None:
     terminal.expect_exact("$ ")
     assert modes(terminal) == before
     terminal.sendline("fg")
-    time.sleep(1)
+    terminals.pause(1)
     terminal.sendline("again")
     terminal.expect_exact("<again>")
     terminal.send("\x04")
@@ -357,9 +356,7 @@ def test_a_terminal_that_was_opened_for_reading_alone(terminal: pexpect.spawn) -
 
 
 @pytest.mark.parametrize("call", ["ioctl", "openat2", "fchown", "sendmsg", "dup2", "setsid", "fork", "mmap"])
-def test_a_call_that_fails_never_leaves_the_job_the_callers_terminal(
-    terminal: pexpect.spawn, call: str, place: str
-) -> None:
+def test_failed_calls(terminal: pexpect.spawn, call: str, place: str) -> None:
     """In each process the call fails once, the first to the sixth time: refused, or all as ever."""
     call = "clone" if call == "fork" else call
     terminals.say(terminal, f"$HB compile -o {place}/p.plan -- true")

@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 kernel=linux-image-cloud-amd64
 # As tools/needs has them for `test`, and what a minimal Debian lacks beside them.
 packages="$kernel initramfs-tools kmod iproute2 python3 python3-venv gcc libc6-dev gcc-multilib make
-	libseccomp2 libcap2 git strace uidmap passwd util-linux procps perl bzip2 xz-utils acl"
+	libseccomp2 libcap2 git strace uidmap passwd util-linux procps less vim perl bzip2 xz-utils acl"
 
 say() { echo "vm-test: $*" >&2; }
 die() { say "$*"; exit 1; }

@@ -33,6 +33,8 @@ LEFT_OUT: Final = {
     "tests/system/test_compile.py": _LAUNCHER_ALONE,
     "tests/system/test_environment.py": _LAUNCHER_ALONE,
     "tests/system/test_api.py": "judges the Python door to the same launches as the command line's",
+    "tests/system/test_terminal.py::test_failed_calls": _LAUNCHER_ALONE
+    + "; strace(1) makes it ten times slower still",
     "tests/system/test_sealed.py": "judges the cache of plans, which is the same program on both kernels",
     "tests/system/test_report_page.py": "shows what a report says, in a browser; no kernel is asked",
     "tests/system/test_progress.py": "judges a line on a terminal that Python draws",
