@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pexpect
 
-from support import callers, faults
+from support import faults, patience
 
 if TYPE_CHECKING:
     from support.callers import Caller
@@ -72,4 +72,4 @@ def name(child: pexpect.spawn) -> str:
 
 def pause(seconds: float) -> None:
     """Wait for what nobody says: that a program has come to the foreground."""
-    time.sleep(seconds * callers.SLOWER)
+    time.sleep(patience.seconds(seconds))

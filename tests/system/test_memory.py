@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support import bombs, callers, faults
+from support import bombs, faults, patience
 
 if TYPE_CHECKING:
     import subprocess
@@ -376,7 +376,7 @@ def test_what_a_killed_launcher_leaves_the_next_one_removes(
 
 def test_launches_side_by_side_do_not_take_one_anothers_cgroup(caller: Caller, program: Installed) -> None:
     # As many as end in time on a slow machine too.
-    count = max(4, int(25 / callers.SLOWER))
+    count = max(4, int(25 / patience.SLOWER))
     script = f"for i in $(seq {count}); do {program.hardbox} run -- true || echo failed; done"
     running = [faults.spawn(caller, "sh", "-c", script) for _ in range(4)]
     for child in running:
