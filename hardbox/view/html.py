@@ -15,7 +15,8 @@ from hardbox.view.terminal import cpus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hardbox.view.run import Denial, Limit, Run
+    from hardbox.denials import Denial
+    from hardbox.view.run import Limit, Run
 
 _SHOWN: Final = 160
 # Of a name in the line below the verdict.

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hardbox.denials import Denial
 from hardbox.report import SCHEMA
 from hardbox.view import amounts
 
@@ -73,21 +74,6 @@ class Limit:
         share = 100 * self.peak / self.value if self.value else 0.0
         part = f", {share:.0f} %" if share >= 1 else ", under 1 %" if share else ""
         return amounts.of_key(self.key, self.peak) + part
-
-
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """One thing that was denied, and the smallest change that allows it. All texts are a job's or ours."""
-
-    kind: str
-    what: str
-    count: int
-    process: str
-    where: str
-    why: str
-    allow: str
-    risk: str
-    sure: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,10 +306,7 @@ def _limits(report: dict[str, object]) -> Iterator[Limit]:
 
 
 def _denials(report: dict[str, object]) -> Iterator[Denial]:
-    names = ("kind", "what", "process", "where", "why", "allow", "risk", "sure")
-    for row in _rows(report.get("denials")):
-        texts = {name: str(row.get(name, "")) for name in names}
-        yield Denial(count=int(amounts.number(row.get("count")) or 0), **texts)
+    return map(Denial.from_json, _rows(report.get("denials")))
 
 
 def _samples(report: dict[str, object]) -> Iterator[Sample]:

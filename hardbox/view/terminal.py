@@ -13,7 +13,8 @@ from hardbox.view import amounts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from hardbox.view.run import Denial, Run, Sample
+    from hardbox.denials import Denial
+    from hardbox.view.run import Run, Sample
 
 _SHOWN: Final = 400
 _BARS: Final = "▁▂▃▄▅▆▇█"

@@ -137,6 +137,15 @@ def end(pids: set[int]) -> None:
         os.waitpid(pid, 0)
 
 
+def removed(folder: str) -> bool:
+    """Try to remove an empty directory, such as a cgroup whose last process is about to be gone."""
+    try:
+        os.rmdir(folder)
+    except OSError:
+        return False
+    return True
+
+
 def spawn(
     caller: Caller,
     program: str,

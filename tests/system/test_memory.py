@@ -328,15 +328,7 @@ def test_a_frozen_job_still_dies_on_time(caller: Caller, program: Installed) -> 
         assert done.returncode == 124, done
         assert not any(map(faults.alive, frozen))
     finally:
-        faults.eventually(lambda: _removed(folder), "the freezer's folder is removed")
-
-
-def _removed(folder: str) -> bool:
-    try:
-        os.rmdir(folder)
-    except OSError:
-        return False
-    return True
+        faults.eventually(lambda: faults.removed(folder), "the freezer's folder is removed")
 
 
 def test_limit_kills_leave_nothing(hardbox: Hardbox) -> None:

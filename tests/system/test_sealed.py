@@ -75,15 +75,9 @@ def test_a_decision_for_another_cgroup_is_not_used(kept: Kept) -> None:
         assert kept(*words).returncode == 0
         kept.caller = before
     finally:
-        faults.eventually(lambda: not os.path.isdir(folder) or _removed(folder), "the folder is removed")
-
-
-def _removed(folder: str) -> bool:
-    try:
-        os.rmdir(folder)
-    except OSError:
-        return False
-    return True
+        faults.eventually(
+            lambda: not os.path.isdir(folder) or faults.removed(folder), "the folder is removed"
+        )
 
 
 def test_a_refused_stream_is_told_in_the_same_words(kept: Kept, place: str) -> None:
