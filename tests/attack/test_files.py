@@ -5,6 +5,7 @@ Run by: pytest.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -128,7 +129,13 @@ def test_file_size_is_bounded(caller: Caller, program: Installed, place: str, se
 
 @pytest.mark.parametrize("how", ["chmod", "fchmod", "open", "mknod", "fchmodat2"])
 def test_no_privileged_file_reaches_the_host(
-    how: str, caller: Caller, program: Installed, probes: str, place: str, settle: Settle
+    how: str,
+    caller: Caller,
+    program: Installed,
+    probes: str,
+    place: str,
+    settle: Settle,
+    enter: Callable[[str, Verdict], Verdict],
 ) -> None:
     """A13, I7: in a writable tree no set-user-ID file appears, and what appears is the caller's."""
     tree = os.path.join(place, "tree")
@@ -137,15 +144,18 @@ def test_no_privileged_file_reaches_the_host(
     start = (program.hardbox, "run", "--read", f"{probes}:/probe", "--write", f"{tree}:/w", "--")
     caller.run(*start, "/probe/probe64", "one", "set-id", "/w/set", how)
     made = caller.run(*start, "/probe/probe64", "one", "open", "/w/plain", "wr,creat")
-    caller.run(f"{probes}/probe64", "one", "set-id", f"{place}/set", how)
+    bare = caller.run(f"{probes}/probe64", "one", "set-id", f"{place}/set", how)
     gave = ""
     for name in os.listdir(tree):
         found = os.stat(os.path.join(tree, name))
         if found.st_mode & 0o6000 or (found.st_uid, found.st_gid) != (caller.uid, caller.gid):
             gave = f"{name}: mode {found.st_mode:o}, owner {found.st_uid}:{found.st_gid}"
-    control = os.stat(f"{place}/set").st_mode
-    settle(f"I7-set-id-{how}", gave, f"outside: mode {control:o}" if control & 0o4000 else "")
     assert made.returncode == 0, made.stderr
+    control = os.stat(f"{place}/set").st_mode
+    if bare.returncode == errno.ENOSYS and not gave:
+        enter(f"I7-set-id-{how}", Verdict("vacuous", f"this kernel has no such call as {how}"))
+        return
+    settle(f"I7-set-id-{how}", gave, f"outside: mode {control:o}" if control & 0o4000 else "")
 
 
 def test_groups_are_dropped(
