@@ -97,7 +97,17 @@ static int on_control(struct launch *launch)
 	struct hb_message message;
 	int descriptor;
 
-	if (message_receive_descriptor(launch->control, &message, &descriptor) != 1)
+	int got = message_receive_descriptor(launch->control, &message, &descriptor);
+
+	/* A word of init's is lost. If it was the listener, which the socket then keeps, every
+	 * call that the filter tells of would wait for ever: end it all, and say so. */
+	if (got < 0 || (got == 1 && message.type == HB_LISTENER && descriptor < 0)) {
+		if (!launch->hello)
+			(void)blame(launch, 0, got < 0 ? errno : EMFILE);
+		kill_all(launch);
+		return 0;
+	}
+	if (got != 1)
 		return 0;
 	if (descriptor >= 0 && message.type == HB_LISTENER)
 		listener_take(launch, descriptor);
