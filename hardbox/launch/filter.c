@@ -57,6 +57,7 @@ int filter_load(const struct hb_init *init, const struct hb_step *step)
 					  SECCOMP_FILTER_FLAG_NEW_LISTENER |
 					      SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
 
+	/* Nothing weaker: the same program, and the same listener. */
 	if (listener < 0 && errno == EINVAL)
 		listener = sys_seccomp_filter(program, (unsigned short)count,
 					      SECCOMP_FILTER_FLAG_NEW_LISTENER);

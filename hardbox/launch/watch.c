@@ -54,13 +54,20 @@ static int on_control(struct launch *launch)
 {
 	struct hb_message message;
 	int descriptor;
+	int got = message_receive_descriptor(launch->control, &message, &descriptor);
+	int brings = got == 1 && (message.type == HB_TERMINAL_MASTER || message.type == HB_LISTENER);
 
-	if (message_receive_descriptor(launch->control, &message, &descriptor) != 1)
-		return 0;
-	if (message.type == HB_TERMINAL_MASTER && descriptor < 0) {
-		(void)blame(launch, 0, EMFILE); /* there was no room for it */
+	/* A word of init's is lost, or there was no room for what it brought. If that was the
+	 * listener, which the socket then keeps, every call that the filter tells of would wait for
+	 * ever: end it all, and say so. */
+	if (got < 0 || (brings && descriptor < 0)) {
+		if (!launch->hello)
+			(void)blame(launch, 0, got < 0 ? errno : EMFILE);
+		kill_all(launch);
 		return 0;
 	}
+	if (got != 1)
+		return 0;
 	if (message.type == HB_TERMINAL_MASTER && launch->relay.master < 0)
 		launch->relay.master = descriptor;
 	else if (descriptor >= 0 && message.type == HB_LISTENER)
@@ -96,7 +103,6 @@ static void on_job(struct launch *launch)
 	if (got == 1 && message.type == HB_HELLO && !launch->hello && launch->failed == 0) {
 		const struct hb_step *wall = plan_find(launch->plan, HB_WALL);
 
-		launch->hello = 1;
 		read_back_job(launch, pid);
 		if (start_relay(launch) < 0) {
 			(void)blame(launch, 0, errno);
@@ -107,6 +113,7 @@ static void on_job(struct launch *launch)
 			kill_all(launch);
 			return;
 		}
+		launch->hello = 1; /* from here on nobody can say that nothing was run */
 		message = (struct hb_message){.type = HB_GO};
 		if (wall != NULL) {
 			launch->deadline = later(now_ns(), wall->field[0].number);
