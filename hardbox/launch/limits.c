@@ -17,8 +17,9 @@
 #define MS 1000000u
 /* How fast a job may be thought to take memory: 4 bytes in a nanosecond. */
 #define FASTEST 4u
-/* Looking costs at most a twentieth of a CPU. */
+/* Looking costs a twentieth of a CPU, unless a look takes long. */
 #define SHARE 20u
+#define SLOWEST 10u /* times the longest interval */
 /* A kill is announced before it is counted. */
 #define AGAIN 50u
 #define AGAIN_AFTER (2 * MS)
@@ -137,7 +138,12 @@ static void watch_memory(struct launch *launch)
 
 	wait = wait > limits->most ? limits->most : wait;
 	wait = wait < limits->least ? limits->least : wait;
-	wait = wait < (now - began) * SHARE ? (now - began) * SHARE : wait;
+
+	/* Looks that are slow are taken less often, but never so rarely as to be none. */
+	uint64_t rest = (now - began) * SHARE;
+
+	rest = rest > limits->most * SLOWEST ? limits->most * SLOWEST : rest;
+	wait = wait < rest ? rest : wait;
 	limits->look_at = now + wait;
 }
 

@@ -54,7 +54,9 @@ def test_both_ways_name_the_memory_limit(kept: Kept, limit: str) -> None:
     assert not kept.python_was_needed(*words)
     assert [done.returncode for done in said] == [137, 137]
     assert re.fullmatch(rf"hardbox: ended by its memory limit of {limit} \(.*\)\n", said[0].stderr)
-    assert said[0].stderr == said[1].stderr
+    # Which one was the largest when somebody looked is another matter each time.
+    plain = [re.sub(r"; most: [a-z]+", "", done.stderr) for done in said]
+    assert plain[0] == plain[1]
     assert len(kept.seals()) == 1
 
 
