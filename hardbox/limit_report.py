@@ -176,6 +176,7 @@ def limits(policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | Non
         Limit("limits.wall", held.wall, "clock", int(hit == "wall")),
         Limit("limits.file_size", held.file_size, "rlimit", int(hit == "file_size"), detail="of each file"),
         Limit("limits.open_files", held.open_files, "rlimit", detail="of each process"),
+        Limit("limits.locked", held.locked, "rlimit", detail="of each process"),
         *(
             Limit(f"filesystem.scratch {path}", size, "tmpfs")
             for path, size in sorted(policy.filesystem.scratch.items())

@@ -153,6 +153,7 @@ class Limits:
     wall:       milliseconds until SIGTERM, then SIGKILL after `grace` milliseconds.
     file_size:  bytes per file (RLIMIT_FSIZE).
     open_files: descriptors per process (RLIMIT_NOFILE).
+    locked:     bytes of locked memory per process (RLIMIT_MEMLOCK); may be 0.
     output:     bytes of stdout and stderr together; UNLIMITED: not counted, and not relayed for it.
     """
 
@@ -164,6 +165,7 @@ class Limits:
     grace: int = 2000
     file_size: int = UNLIMITED
     open_files: int = UNLIMITED
+    locked: int = 65536
     output: int = UNLIMITED
 
 

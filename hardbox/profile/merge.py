@@ -51,6 +51,7 @@ DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
         "seccomp.denials": "explained",
         **dict.fromkeys(schema.LIMITS, UNLIMITED),
         "limits.grace": 2000,
+        "limits.locked": 65536,
         "limits.output": UNLIMITED,
         # Neither of them lets a job have less than it needs; what is stricter costs speed or input.
         "streams.sockets": "relay",

@@ -134,6 +134,16 @@ def _count(least: int, most: int) -> Reader:
     return _unit(lambda value: units.whole(value, least, most), least, most)
 
 
+def _or_zero(read: Callable[[object], int]) -> Reader:
+    """Read a number with `read`, which takes none below 1, or 0."""
+    above = _unit(read)
+
+    def number(spot: Spot) -> object:
+        return 0 if spot.value in (0, "0") and not isinstance(spot.value, bool | float) else above(spot)
+
+    return number
+
+
 def _id(spot: Spot) -> int:
     value = spot.value
     if isinstance(value, bool) or not isinstance(value, int):
@@ -364,6 +374,7 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "limits.grace": _unit(units.duration, 1, LONGEST),
         "limits.file_size": _unit(units.size),
         "limits.open_files": _count(16, 1048576),
+        "limits.locked": _or_zero(units.size),
         "limits.output": _unit(units.size),
         "streams.sockets": _one_of(SOCKET_MODES),
         "streams.files": _one_of(FILE_MODES),
@@ -378,4 +389,6 @@ MERGED: Final = ("filesystem.scratch", "environment.set")
 TABLES: Final = frozenset(key.partition(".")[0] for key in READERS if "." in key)
 ALL_LIMITS: Final = tuple(key for key in READERS if key.startswith("limits."))
 # Those that a profile states, or does not load.
-LIMITS: Final = tuple(key for key in ALL_LIMITS if key not in ("limits.grace", "limits.output"))
+LIMITS: Final = tuple(
+    key for key in ALL_LIMITS if key not in ("limits.grace", "limits.locked", "limits.output")
+)

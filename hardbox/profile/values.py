@@ -11,7 +11,10 @@ from hardbox.policy import UNLIMITED, Bind
 from hardbox.profile import units
 from hardbox.toml_text import toml
 
-_BYTES: Final = ("limits.memory", "limits.file_size", "filesystem.changes")
+_BYTES: Final = (
+    *("limits.memory", "limits.file_size", "limits.locked", "limits.output"),
+    "filesystem.changes",
+)
 _MILLISECONDS: Final = ("limits.wall", "limits.grace")
 
 

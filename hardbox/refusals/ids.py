@@ -27,6 +27,8 @@ _LIMITS: Final = {
     "file_size": '"16G"',
     "open_files": "65536",
 }
+# The same for those that may be 0.
+_OR_ZERO: Final = {"locked": '"64K"'}
 
 
 def check_ids(policy: Policy, facts: HostFacts) -> Iterator[Refused]:
@@ -85,10 +87,24 @@ def check_limits(policy: Policy) -> Iterator[Refused]:
                 origin=policy.origin(key),
                 instead=f"give a number above zero: {key} = {example}",
             )
+    yield from _small(policy)
     for path, size in policy.filesystem.scratch.items():
         yield from _size(policy, f'filesystem.scratch "{path}"', size, "filesystem.scratch")
     if policy.filesystem.mode == "ephemeral":
         yield from _size(policy, "filesystem.changes", policy.filesystem.changes, "filesystem.changes")
+
+
+def _small(policy: Policy) -> Iterator[Refused]:
+    """Refuse limits that may be 0 and are not finite, or below it."""
+    for name, example in _OR_ZERO.items():
+        number: int = getattr(policy.limits, name)
+        if not 0 <= number < UNLIMITED:
+            yield refuse(
+                "missing-limits" if number > 0 else "limit-out-of-range",
+                value=f"limits.{name} = {number}",
+                origin=policy.origin(f"limits.{name}"),
+                instead=f"give a number, or 0: limits.{name} = {example}",
+            )
 
 
 def _size(policy: Policy, shown: str, size: int, key: str) -> Iterator[Refused]:

@@ -38,6 +38,7 @@ def promised_places(promise: Promise, facts: HostFacts) -> dict[str, str]:
         "tasks_more": str(min(limits.tasks, MOST_TASKS) + 16),
         "memory_more": str(_more(limits.memory)),
         "files_more": str(min(_more(limits.open_files), 1 << 20)),
+        "locked_more": str(_more(limits.locked)),
         "size_more": str(_more(limits.file_size)),
         "cpus": str(min(limits.cpu, len(facts.cpus))),
         "ids": "1" if policy.identity.ids == "single" else "65536",
@@ -55,7 +56,7 @@ def promised_places(promise: Promise, facts: HostFacts) -> dict[str, str]:
         ("core", 0),
         ("nproc", limits.tasks + 1),
         ("nofile", limits.open_files),
-        ("memlock", 65536),
+        ("memlock", limits.locked),
         ("msgqueue", 819200),
     ):
         found[f"limit_{name}"] = str(value)

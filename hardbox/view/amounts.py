@@ -15,7 +15,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _MOST: Final = 1e18
 _TEN: Final = 10
 _HUNDRED: Final = 100
-_BYTES: Final = ("memory", "swap", "file_size", "output", "scratch", "changes", "locked_memory")
+_BYTES: Final = ("memory", "swap", "file_size", "output", "scratch", "changes", "locked")
 
 
 def number(value: object) -> float | None:
