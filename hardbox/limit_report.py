@@ -12,6 +12,7 @@ from signal import SIGKILL, SIGXCPU, SIGXFSZ
 from typing import TYPE_CHECKING, Final
 
 from hardbox.plan.steps import Cgroup, Watch
+from hardbox.policy import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,8 +178,16 @@ def limits(policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | Non
         Limit("limits.file_size", held.file_size, "rlimit", int(hit == "file_size"), detail="of each file"),
         Limit("limits.open_files", held.open_files, "rlimit", detail="of each process"),
         Limit("limits.locked", held.locked, "rlimit", detail="of each process"),
+        *_scratch_files(policy),
         *(
             Limit(f"filesystem.scratch {path}", size, "tmpfs")
             for path, size in sorted(policy.filesystem.scratch.items())
         ),
     )
+
+
+def _scratch_files(policy: Policy) -> tuple[Limit, ...]:
+    stated = policy.limits.scratch_files
+    if stated == UNLIMITED:
+        return ()
+    return (Limit("limits.scratch_files", stated, "tmpfs", detail="in each scratch directory"),)

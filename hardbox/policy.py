@@ -154,6 +154,8 @@ class Limits:
     file_size:  bytes per file (RLIMIT_FSIZE).
     open_files: descriptors per process (RLIMIT_NOFILE).
     locked:     bytes of locked memory per process (RLIMIT_MEMLOCK); may be 0.
+    scratch_files: files, directories and links in each scratch directory; UNLIMITED: as many as its size
+                gives (plan/root.py), which is the most in any case.
     output:     bytes of stdout and stderr together; UNLIMITED: not counted, and not relayed for it.
     """
 
@@ -166,6 +168,7 @@ class Limits:
     file_size: int = UNLIMITED
     open_files: int = UNLIMITED
     locked: int = 65536
+    scratch_files: int = UNLIMITED
     output: int = UNLIMITED
 
 

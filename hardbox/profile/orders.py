@@ -109,6 +109,7 @@ ORDERS: Final[Mapping[str, tuple[Order, str]]] = {
     "limits.file_size": (_numbers, "more bytes"),
     "limits.open_files": (_numbers, "more descriptors"),
     "limits.locked": (_numbers, "more bytes"),
+    "limits.scratch_files": (_numbers, "more files, or no number"),
     "limits.output": (_numbers, "more bytes, or no limit"),
     "streams.sockets": (_ranks(SOCKET_MODES), "refuse < relay"),
     "streams.files": (_ranks(FILE_MODES), "relay < pass"),

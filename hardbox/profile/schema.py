@@ -375,6 +375,7 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "limits.file_size": _unit(units.size),
         "limits.open_files": _count(16, 1048576),
         "limits.locked": _or_zero(units.size),
+        "limits.scratch_files": _count(1, 2**32 - 1),
         "limits.output": _unit(units.size),
         "streams.sockets": _one_of(SOCKET_MODES),
         "streams.files": _one_of(FILE_MODES),
@@ -390,5 +391,7 @@ TABLES: Final = frozenset(key.partition(".")[0] for key in READERS if "." in key
 ALL_LIMITS: Final = tuple(key for key in READERS if key.startswith("limits."))
 # Those that a profile states, or does not load.
 LIMITS: Final = tuple(
-    key for key in ALL_LIMITS if key not in ("limits.grace", "limits.locked", "limits.output")
+    key
+    for key in ALL_LIMITS
+    if key not in ("limits.grace", "limits.locked", "limits.scratch_files", "limits.output")
 )

@@ -27,7 +27,8 @@ _LIMITS: Final = {
     "file_size": '"16G"',
     "open_files": "65536",
 }
-# The same for those that may be 0.
+# The same for those that need not be stated, and for those that may be 0.
+_IF_STATED: Final = {"scratch_files": "4096"}
 _OR_ZERO: Final = {"locked": '"64K"'}
 
 
@@ -95,7 +96,16 @@ def check_limits(policy: Policy) -> Iterator[Refused]:
 
 
 def _small(policy: Policy) -> Iterator[Refused]:
-    """Refuse limits that may be 0 and are not finite, or below it."""
+    """Refuse limits that need not be stated and are not above 0, or may be 0 and are no number."""
+    for name, example in _IF_STATED.items():
+        count: int = getattr(policy.limits, name)
+        if count <= 0:
+            yield refuse(
+                "limit-out-of-range",
+                value=f"limits.{name} = {count}",
+                origin=policy.origin(f"limits.{name}"),
+                instead=f"give a number above zero: limits.{name} = {example}",
+            )
     for name, example in _OR_ZERO.items():
         number: int = getattr(policy.limits, name)
         if not 0 <= number < UNLIMITED:

@@ -64,6 +64,7 @@ VALUES: dict[str, SearchStrategy[object]] = {
     "limits.file_size": SIZES,
     "limits.open_files": st.integers(16, 99),
     "limits.locked": SIZES | st.just(0),
+    "limits.scratch_files": st.integers(1, 99),
     "limits.output": SIZES,
     "streams.sockets": st.sampled_from(SOCKET_MODES),
     "streams.files": st.sampled_from(FILE_MODES),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.profile_values import PATIENT, VALUES, layer
 
-from hardbox.policy import Bind
+from hardbox.policy import UNLIMITED, Bind
 from hardbox.profile import merge, orders, schema
 
 
@@ -77,6 +77,7 @@ def test_orders_are_antisymmetric_where_values_are_canonical(case: tuple[str, li
         *((key, 1, 2) for key in schema.LIMITS),
         ("limits.grace", 1, 2),
         ("limits.locked", 0, 1),
+        ("limits.scratch_files", 1, UNLIMITED),
         ("environment.pass", (), ("LANG",)),
         ("refuse.host-etc", ("CIS-5.6",), None),
     ],
