@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from signal import SIGKILL, SIGXCPU, SIGXFSZ
 from typing import TYPE_CHECKING, Final
 
-from hardbox.plan.steps import Cgroup, Watch
+from hardbox.plan.steps import IF_THERE, Cgroup, CgroupLimit, Watch
 from hardbox.policy import UNLIMITED
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class Limit:
 
     key:    of the profile, "limits.memory"; for scratch "filesystem.scratch" and the path.
     value:  in the key's own unit: bytes, milliseconds, seconds or a number.
-    means:  "cgroup v1", "cgroup v2", "watched every 10 to 100 ms", "rlimit", "clock", "affinity", "tmpfs".
+    means:  "cgroup v1", "cgroup v2", "watched every 10 to 100 ms", "rlimit", "clock", "affinity", "tmpfs";
+            "none": nothing holds it, as the profile accepts.
     hits:   how often it was hit; None where the kernel does not say.
     peak:   the most that was used, in the same unit; None where that is not known.
     detail: what else is known, "" if nothing.
@@ -171,6 +172,7 @@ def limits(policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | Non
     )
     return (
         memory,
+        _swap(held.swap, plan, means),
         Limit("limits.tasks", held.tasks, "rlimit", detail="the kernel does not say how often it was hit"),
         Limit("limits.cpu", held.cpu, "affinity"),
         Limit("limits.cpu_time", held.cpu_time, "rlimit", int(hit == "cpu_time"), detail="of each process"),
@@ -184,6 +186,15 @@ def limits(policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | Non
             for path, size in sorted(policy.filesystem.scratch.items())
         ),
     )
+
+
+def _swap(size: int, plan: LaunchPlan, means: str) -> Limit:
+    detail = "" if means.startswith("cgroup") else "what is swapped out counts as memory"
+    if not means:
+        detail = "of each process only, as the profile accepts: swap space is not counted"
+    if any(isinstance(step, CgroupLimit) and step.flags & IF_THERE for step in plan.steps):
+        detail = "this host has no swap space"
+    return Limit("limits.swap", size, means or "none", detail=detail)
 
 
 def _scratch_files(policy: Policy) -> tuple[Limit, ...]:

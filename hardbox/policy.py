@@ -145,7 +145,8 @@ class Limits:
 
     memory:     bytes of memory: of the job as a whole, files in scratch and what the kernel keeps for
                 it included as far as the means can tell (plan/bounds.py), and of private writable
-                memory per process (RLIMIT_DATA, setrlimit(2)).
+                memory per process (RLIMIT_DATA, setrlimit(2)), there together with swap.
+    swap:       bytes of swap space beside memory; only a cgroup can give it. May be 0.
     tasks:      processes and threads of the sandbox together (RLIMIT_NPROC in its own
                 user namespace).
     cpu:        how many CPUs the job may use at once (sched_setaffinity(2), then locked); 1..1024.
@@ -160,6 +161,7 @@ class Limits:
     """
 
     memory: int = UNLIMITED
+    swap: int = 0
     tasks: int = UNLIMITED
     cpu: int = UNLIMITED
     cpu_time: int = UNLIMITED

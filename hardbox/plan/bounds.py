@@ -26,23 +26,36 @@ _INSTEAD: Final = (
 
 
 def total_memory_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
-    """Give the steps that bound the memory of all processes together. Raises HostUnfit HB560, HB561."""
-    memory = policy.limits.memory
+    """Give the steps that bound the memory of all processes together.
+
+    Raises HostUnfit HB560, HB561, HB562.
+    """
+    memory, swap = policy.limits.memory, policy.limits.swap
     place = facts.cgroup
     if place is not None and (place.swap or not facts.swap):
-        # Swap space is not given at all: a job that is out of memory is out of memory.
+        # Where the host has no swap space there is none to be given, nor to be held.
         flag = 0 if facts.swap else s.IF_THERE
         if place.version == 1:
             return (
                 s.Cgroup(place.folder, 1, 0),
                 s.CgroupLimit("memory.limit_in_bytes", memory, 0),
-                s.CgroupLimit("memory.memsw.limit_in_bytes", memory, flag),
+                s.CgroupLimit("memory.memsw.limit_in_bytes", memory + swap, flag),
             )
         return (
             s.Cgroup(place.folder, 2, s.DELEGATE if place.delegate else 0),
             s.CgroupLimit("memory.max", memory, 0),
-            s.CgroupLimit("memory.swap.max", 0, flag),
+            s.CgroupLimit("memory.swap.max", swap, flag),
             s.CgroupLimit("memory.oom.group", 1, 0),
+        )
+    if swap:
+        raise HostUnfit(
+            "HB562",
+            "swap space can be given by a cgroup only, and there is none for it here",
+            value=f"limits.swap = {swap}",
+            origin=policy.origin("limits.swap"),
+            why="the launcher's watch counts what is swapped out as memory, and cannot have it swapped out",
+            instead="limits.swap = 0, or run where a cgroup with limits on memory and swap is delegated"
+            " (systemd-run --user --scope hardbox ...)",
         )
     if facts.children and policy.limits.tasks < WATCHED_PROCESSES:
         return (s.Watch(memory, LEAST, MOST),)

@@ -86,7 +86,7 @@ def limit_steps(policy: Policy) -> tuple[s.Step, ...]:
     rows = (
         (_RLIMIT_CPU, limits.cpu_time),
         (_RLIMIT_FSIZE, limits.file_size),
-        (_RLIMIT_DATA, limits.memory),
+        (_RLIMIT_DATA, limits.memory + limits.swap),
         (_RLIMIT_CORE, 0),
         (_RLIMIT_NPROC, limits.tasks + 1),
         (_RLIMIT_NOFILE, limits.open_files),

@@ -50,6 +50,7 @@ DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
         "seccomp.refuse": (),
         "seccomp.denials": "explained",
         **dict.fromkeys(schema.LIMITS, UNLIMITED),
+        "limits.swap": 0,
         "limits.grace": 2000,
         "limits.locked": 65536,
         "limits.scratch_files": UNLIMITED,

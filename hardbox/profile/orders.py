@@ -101,6 +101,7 @@ ORDERS: Final[Mapping[str, tuple[Order, str]]] = {
     "seccomp.refuse": (_more, "a group that the parent refuses is missing"),
     "seccomp.denials": (_free, "never: what is refused is the same"),
     "limits.memory": (_numbers, "more bytes"),
+    "limits.swap": (_numbers, "more bytes"),
     "limits.tasks": (_numbers, "more tasks"),
     "limits.cpu": (_numbers, "more CPUs"),
     "limits.cpu_time": (_numbers, "more time"),

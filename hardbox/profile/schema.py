@@ -367,6 +367,7 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "seccomp.refuse": _each(_group),
         "seccomp.denials": _one_of(DENIAL_MODES),
         "limits.memory": _unit(units.size, 1 << 20),
+        "limits.swap": _or_zero(units.size),
         "limits.tasks": _count(1, 4194304),
         "limits.cpu": _count(1, MOST_CPUS),
         "limits.cpu_time": _unit(units.duration, 1, LONGEST // 1000, 1000),
@@ -390,8 +391,5 @@ MERGED: Final = ("filesystem.scratch", "environment.set")
 TABLES: Final = frozenset(key.partition(".")[0] for key in READERS if "." in key)
 ALL_LIMITS: Final = tuple(key for key in READERS if key.startswith("limits."))
 # Those that a profile states, or does not load.
-LIMITS: Final = tuple(
-    key
-    for key in ALL_LIMITS
-    if key not in ("limits.grace", "limits.locked", "limits.scratch_files", "limits.output")
-)
+_HAVE_DEFAULTS: Final = ("swap", "grace", "locked", "scratch_files", "output")
+LIMITS: Final = tuple(key for key in ALL_LIMITS if key.removeprefix("limits.") not in _HAVE_DEFAULTS)

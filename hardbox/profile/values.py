@@ -12,7 +12,7 @@ from hardbox.profile import units
 from hardbox.toml_text import toml
 
 _BYTES: Final = (
-    *("limits.memory", "limits.file_size", "limits.locked", "limits.output"),
+    *("limits.memory", "limits.swap", "limits.file_size", "limits.locked", "limits.output"),
     "filesystem.changes",
 )
 _MILLISECONDS: Final = ("limits.wall", "limits.grace")

@@ -29,7 +29,7 @@ _LIMITS: Final = {
 }
 # The same for those that need not be stated, and for those that may be 0.
 _IF_STATED: Final = {"scratch_files": "4096"}
-_OR_ZERO: Final = {"locked": '"64K"'}
+_OR_ZERO: Final = {"locked": '"64K"', "swap": '"1G"'}
 
 
 def check_ids(policy: Policy, facts: HostFacts) -> Iterator[Refused]:

@@ -56,6 +56,7 @@ VALUES: dict[str, SearchStrategy[object]] = {
     "seccomp.refuse": GROUPS,
     "seccomp.denials": st.sampled_from(DENIAL_MODES),
     "limits.memory": SIZES,
+    "limits.swap": SIZES | st.just(0),
     "limits.tasks": st.integers(1, 100),
     "limits.cpu": st.integers(1, 8),
     "limits.cpu_time": TIMES,

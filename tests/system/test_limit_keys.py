@@ -6,6 +6,10 @@ limit it gets the error that the kernel has for it.
 
 from __future__ import annotations
 
+import glob
+import re
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +18,7 @@ from support import faults
 if TYPE_CHECKING:
     from conftest import Hardbox
     from support.callers import Caller
+    from support.installed import Installed
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 PYTHON = "/usr/bin/python3"
@@ -107,3 +112,57 @@ def test_a_number_of_files_beyond_the_size_gives_no_more(hardbox: Hardbox) -> No
     words = ("--set", 'filesystem.scratch={"/tmp"="64K"}', "--set", "limits.scratch_files=4000000000")
     attempt = (PYTHON, "-c", FILES.format(make=MAKE["directories"]), "/tmp", "5000")
     assert faults.ran(hardbox("run", *words, "--", *attempt)) == "1039 ENOSPC\n"
+
+
+def means(hardbox: Hardbox, place: str) -> str:
+    """Give by which means the memory of a job as a whole is held here."""
+    faults.ran(hardbox("run", "--report", f"{place}/means.json", "--", "true"))
+    return str(row(f"{place}/means.json", "limits.memory")["means"])
+
+
+def of_the_cgroup(pid: int, *names: str) -> dict[str, str]:
+    """Give files of the cgroups that hardbox has made for a process."""
+    paths = re.findall(r":(/.*hardbox-[0-9a-f]+)$", Path(f"/proc/{pid}/cgroup").read_text(), re.MULTILINE)
+    tops = ("/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*"))
+    files = [(name, Path(f"{top}{path}/{name}")) for name in names for path in paths for top in tops]
+    return {name: file.read_text().strip() for name, file in files if file.exists()}
+
+
+@pytest.mark.parametrize("swap", [0, 64 << 20])
+def test_swap_space(hardbox: Hardbox, caller: Caller, program: Installed, place: str, swap: int) -> None:
+    words = ("--memory", "96M", *(stated("limits.swap", swap) if swap else ()))
+    means_here = means(hardbox, place)
+    if swap and not means_here.startswith("cgroup"):
+        faults.refusal(hardbox("run", *words, "--", "true"), "HB562", says="limits.swap = 67108864")
+        return
+    report = f"{place}/report.json"
+    run = ("run", "--report", report, *words, "--", "sh", "-c", "echo ready; read line")
+    child = faults.spawn(caller, program.hardbox, *run, stdin=subprocess.PIPE)
+    assert faults.read_line(child) == "ready"
+    if means_here.startswith("cgroup"):
+        (launcher,) = faults.children(child.pid)
+        (init,) = faults.children(launcher)
+        found = of_the_cgroup(init, "memory.memsw.limit_in_bytes", "memory.swap.max")
+        assert found in (
+            {"memory.memsw.limit_in_bytes": str((96 << 20) + swap)},
+            {"memory.swap.max": str(swap)},
+            {},  # a kernel that has no swap space to limit
+        )
+        limits = Path(f"/proc/{init}/limits").read_text()
+        assert re.search(rf"^Max data size +{(96 << 20) + swap} ", limits, re.MULTILINE)
+    faults.finish(child)
+    found_row = row(report, "limits.swap")
+    assert (found_row["value"], found_row["means"]) == (swap, means_here)
+
+
+def test_a_job_that_needs_its_swap_space_has_it(hardbox: Hardbox, place: str) -> None:
+    free = [line.split() for line in Path("/proc/swaps").read_text().splitlines()[1:]]
+    if sum(int(size) - int(used) for _, _, size, used, _ in free) < 160 << 10:
+        pytest.skip("this host has no swap space to give")
+    if not means(hardbox, place).startswith("cgroup"):
+        pytest.skip("nothing can give swap space here")
+    attempt = ("--", PYTHON, "-c", "area = bytearray(b'x') * (128 << 20); print(len(area))")
+    memory = ("--memory", "96M")
+
+    assert hardbox("run", *memory, *attempt).stdout == ""
+    assert faults.ran(hardbox("run", *memory, *stated("limits.swap", "128M"), *attempt)) == f"{128 << 20}\n"

@@ -49,6 +49,7 @@ def test_each_limit_has_its_means(plan: str, means: str) -> None:
 
     assert rows["limits.memory"].means == means
     assert rows["limits.memory"].hits is None
+    assert (rows["limits.swap"].value, rows["limits.swap"].means) == (0, means)
     assert rows["limits.tasks"].hits is None
     assert rows["limits.wall"].hits == 0
     assert rows["filesystem.scratch /tmp"].value == 1 << 20
@@ -60,6 +61,7 @@ def test_a_total_that_nothing_holds_says_so() -> None:
     row = limits(POLICY, bare, None, None)[0]
 
     assert (row.means, row.detail) == ("rlimit", "of each process only, as the profile accepts")
+    assert limits(POLICY, bare, None, None)[1].means == "none"
 
 
 @pytest.mark.parametrize(

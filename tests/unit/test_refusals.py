@@ -555,7 +555,7 @@ def test_every_limit_is_needed_and_above_zero(field: str) -> None:
     assert _names(replace(FINE, limits=replace(LIMITS, **{field: 1}))) == []
 
 
-@pytest.mark.parametrize("field", ["locked"])
+@pytest.mark.parametrize("field", ["locked", "swap"])
 def test_limits_that_may_be_zero_are_numbers_too(field: str) -> None:
     for number, rules in ((UNLIMITED, ["missing-limits"]), (-1, ["limit-out-of-range"]), (0, []), (1, [])):
         assert _names(replace(FINE, limits=replace(LIMITS, **{field: number}))) == rules
