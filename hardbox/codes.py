@@ -188,6 +188,11 @@ _OTHERS: Final = (
         "swap space can be given by a cgroup only, and there is none for it here",
         "limits.swap = 0, or systemd-run --user --scope hardbox ...",
     ),
+    Code(
+        "HB563",
+        "CPU bandwidth can be limited by a cgroup only, and there is none for it here",
+        "leave it out, or systemd-run --user --scope hardbox ...",
+    ),
     Code("HB601", "a step of the plan failed", "the message names step and cause; hardbox doctor"),
     Code(
         "HB602",

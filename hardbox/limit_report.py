@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # The launcher doubles its interval each time it has taken that many; so does the thinning here.
 MOST_SAMPLES: Final = 600
-_TOTAL: Final = struct.Struct("<IIQQQQQ16s")
+_TOTAL: Final = struct.Struct("<IIQQQQQ16sQ")
 _SAMPLE: Final = struct.Struct("<QQQQQQ")
 # The least that the two records hold.
 TOTAL_SIZE: Final = _TOTAL.size
@@ -37,7 +37,7 @@ class Limit:
     """One limit of a run.
 
     key:    of the profile, "limits.memory"; for scratch "filesystem.scratch" and the path.
-    value:  in the key's own unit: bytes, milliseconds, seconds or a number.
+    value:  in the key's own unit: bytes, milliseconds, seconds, a number or thousandths of a CPU.
     means:  "cgroup v1", "cgroup v2", "watched every 10 to 100 ms", "rlimit", "clock", "affinity", "tmpfs";
             "none": nothing holds it, as the profile accepts.
     hits:   how often it was hit; None where the kernel does not say.
@@ -90,6 +90,7 @@ class Total:
              the kernel does not count it.
     stalled: seconds in which something waited for memory (version 2 with PSI, else 0).
     most:    name of the largest process when that was looked at last, "" if it was not.
+    throttled: periods in which the job had used up its CPU bandwidth, and waited for the next.
     """
 
     version: int
@@ -99,6 +100,7 @@ class Total:
     pressed: int
     stalled: float
     most: str
+    throttled: int
 
     def detail(self) -> str:
         """Say what else is known."""
@@ -114,9 +116,9 @@ class Total:
 
 def read_total(payload: bytes) -> Total:
     """Read a LIMITS record."""
-    version, _, looks, hits, peak, pressed, stalled, name = _TOTAL.unpack_from(payload)
+    version, _, looks, hits, peak, pressed, stalled, name, throttled = _TOTAL.unpack_from(payload)
     most = name.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-    return Total(version, looks, hits, peak, pressed, stalled / 1e6, most)
+    return Total(version, looks, hits, peak, pressed, stalled / 1e6, most, throttled)
 
 
 def read_samples(payloads: Sequence[bytes]) -> tuple[Sample, ...]:
@@ -175,6 +177,7 @@ def limits(policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | Non
         _swap(held.swap, plan, means),
         Limit("limits.tasks", held.tasks, "rlimit", detail="the kernel does not say how often it was hit"),
         Limit("limits.cpu", held.cpu, "affinity"),
+        *_bandwidth(held.cpu_bandwidth, means, total),
         Limit("limits.cpu_time", held.cpu_time, "rlimit", int(hit == "cpu_time"), detail="of each process"),
         Limit("limits.wall", held.wall, "clock", int(hit == "wall")),
         Limit("limits.file_size", held.file_size, "rlimit", int(hit == "file_size"), detail="of each file"),
@@ -186,6 +189,14 @@ def limits(policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | Non
             for path, size in sorted(policy.filesystem.scratch.items())
         ),
     )
+
+
+def _bandwidth(thousandths: int, means: str, total: Total | None) -> tuple[Limit, ...]:
+    if thousandths == UNLIMITED:
+        return ()
+    detail = "of the job as a whole; hits are periods of 100 ms in which it had to wait"
+    hits = total.throttled if total else None
+    return (Limit("limits.cpu_bandwidth", thousandths, means, hits, detail=detail),)
 
 
 def _swap(size: int, plan: LaunchPlan, means: str) -> Limit:

@@ -45,6 +45,12 @@ CAPABILITIES: Final = (
 )
 
 
+def cpus_text(thousandths: int) -> str:
+    """Write a number of CPUs as profiles do: "1.5"."""
+    whole, part = divmod(thousandths, 1000)
+    return f"{whole}.{part:03}".rstrip("0").rstrip(".")
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a value came from, for messages: a file and its key, or a flag.
@@ -150,6 +156,8 @@ class Limits:
     tasks:      processes and threads of the sandbox together (RLIMIT_NPROC in its own
                 user namespace).
     cpu:        how many CPUs the job may use at once (sched_setaffinity(2), then locked); 1..1024.
+    cpu_bandwidth: CPU time that the job as a whole may use in each period of 100 ms, in thousandths of a
+                CPU; only a cgroup can hold it. UNLIMITED: as much as its CPUs give.
     cpu_time:   seconds of CPU per process (RLIMIT_CPU).
     wall:       milliseconds until SIGTERM, then SIGKILL after `grace` milliseconds.
     file_size:  bytes per file (RLIMIT_FSIZE).
@@ -164,6 +172,7 @@ class Limits:
     swap: int = 0
     tasks: int = UNLIMITED
     cpu: int = UNLIMITED
+    cpu_bandwidth: int = UNLIMITED
     cpu_time: int = UNLIMITED
     wall: int = UNLIMITED
     grace: int = 2000

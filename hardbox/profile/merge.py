@@ -51,6 +51,7 @@ DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
         "seccomp.denials": "explained",
         **dict.fromkeys(schema.LIMITS, UNLIMITED),
         "limits.swap": 0,
+        "limits.cpu_bandwidth": UNLIMITED,
         "limits.grace": 2000,
         "limits.locked": 65536,
         "limits.scratch_files": UNLIMITED,

@@ -104,6 +104,7 @@ ORDERS: Final[Mapping[str, tuple[Order, str]]] = {
     "limits.swap": (_numbers, "more bytes"),
     "limits.tasks": (_numbers, "more tasks"),
     "limits.cpu": (_numbers, "more CPUs"),
+    "limits.cpu_bandwidth": (_numbers, "more CPU time, or no limit"),
     "limits.cpu_time": (_numbers, "more time"),
     "limits.wall": (_numbers, "more time"),
     "limits.grace": (_numbers, "more time"),

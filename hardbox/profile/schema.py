@@ -25,6 +25,7 @@ from hardbox.policy import (
     ROOT_MODES,
     SOCKET_MODES,
     Bind,
+    cpus_text,
 )
 from hardbox.profile import units
 from hardbox.profile.spots import Spot
@@ -50,7 +51,7 @@ _LOADER_PREFIX: Final = "LD_"
 _MOST_NUMBER: Final = 2**63 - 2
 # How what a reader reads is written in a message.
 _WRITERS: Final[Mapping[object, Callable[[int], str]]] = MappingProxyType(
-    {units.size: units.size_text, units.duration: units.duration_text}
+    {units.size: units.size_text, units.duration: units.duration_text, units.cpus: cpus_text}
 )
 _LOWER: Final = "abcdefghijklmnopqrstuvwxyz"
 _DIGITS: Final = "0123456789"
@@ -370,6 +371,8 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "limits.swap": _or_zero(units.size),
         "limits.tasks": _count(1, 4194304),
         "limits.cpu": _count(1, MOST_CPUS),
+        # The kernel takes no quota below a millisecond.
+        "limits.cpu_bandwidth": _unit(units.cpus, 10, MOST_CPUS * 1000),
         "limits.cpu_time": _unit(units.duration, 1, LONGEST // 1000, 1000),
         "limits.wall": _unit(units.duration, 1, LONGEST),
         "limits.grace": _unit(units.duration, 1, LONGEST),
@@ -391,5 +394,5 @@ MERGED: Final = ("filesystem.scratch", "environment.set")
 TABLES: Final = frozenset(key.partition(".")[0] for key in READERS if "." in key)
 ALL_LIMITS: Final = tuple(key for key in READERS if key.startswith("limits."))
 # Those that a profile states, or does not load.
-_HAVE_DEFAULTS: Final = ("swap", "grace", "locked", "scratch_files", "output")
+_HAVE_DEFAULTS: Final = ("swap", "cpu_bandwidth", "grace", "locked", "scratch_files", "output")
 LIMITS: Final = tuple(key for key in ALL_LIMITS if key.removeprefix("limits.") not in _HAVE_DEFAULTS)

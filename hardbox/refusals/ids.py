@@ -28,7 +28,7 @@ _LIMITS: Final = {
     "open_files": "65536",
 }
 # The same for those that need not be stated, and for those that may be 0.
-_IF_STATED: Final = {"scratch_files": "4096"}
+_IF_STATED: Final = {"scratch_files": "4096", "cpu_bandwidth": '"1.5"'}
 _OR_ZERO: Final = {"locked": '"64K"', "swap": '"1G"'}
 
 

@@ -60,6 +60,8 @@ def of_key(key: str, value: float) -> str:
     name = key.removeprefix("limits.")
     if name.partition(".")[0] in _BYTES or key.startswith("filesystem."):
         return size(value)
+    if name == "cpu_bandwidth":
+        return f"{short(value / 1000)} CPUs"
     if name in ("wall", "grace"):
         return duration(value / 1000)
     return duration(value) if name == "cpu_time" else short(value)

@@ -59,6 +59,7 @@ VALUES: dict[str, SearchStrategy[object]] = {
     "limits.swap": SIZES | st.just(0),
     "limits.tasks": st.integers(1, 100),
     "limits.cpu": st.integers(1, 8),
+    "limits.cpu_bandwidth": st.sampled_from([1, 2, 0.25, 1.5, "0.01", "1024"]),
     "limits.cpu_time": TIMES,
     "limits.wall": TIMES,
     "limits.grace": TIMES,

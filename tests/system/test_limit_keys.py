@@ -6,8 +6,11 @@ limit it gets the error that the kernel has for it.
 
 from __future__ import annotations
 
+import contextlib
 import glob
+import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,3 +169,103 @@ def test_a_job_that_needs_its_swap_space_has_it(hardbox: Hardbox, place: str) ->
 
     assert hardbox("run", *memory, *attempt).stdout == ""
     assert faults.ran(hardbox("run", *memory, *stated("limits.swap", "128M"), *attempt)) == f"{128 << 20}\n"
+
+
+# Two busy loops for a while by the clock; then the CPU time of both, and the time that has passed.
+BUSY = """
+import os, sys, time
+began, children = time.monotonic(), []
+for _ in range(2):
+    child = os.fork()
+    if child == 0:
+        while time.monotonic() < began + float(sys.argv[1]):
+            pass
+        os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+used = os.times()
+print(used.children_user + used.children_system, time.monotonic() - began)
+"""
+
+
+def share(output: str) -> float:
+    used, passed = map(float, output.split())
+    return used / passed
+
+
+def test_cpu_bandwidth(hardbox: Hardbox, caller: Caller, place: str) -> None:
+    """A quarter of a CPU for two loops, which by themselves take all that they are let have.
+
+    A machine that is busy with other things gives less of it to both, never more to the limited ones.
+    """
+    words = ("--set", "limits.cpu_bandwidth=0.25")
+    attempt = (PYTHON, "-c", BUSY, "2")
+    if caller.uid != 0 and not means(hardbox, place).startswith("cgroup"):
+        faults.refusal(hardbox("run", *words, "--", *attempt), "HB563", says='limits.cpu_bandwidth = "0.25"')
+        return
+    done = hardbox("run", "--report", f"{place}/report.json", *words, "--", *attempt)
+    if "cpu controller" in done.stderr:
+        faults.refusal(done, "HB563")
+        pytest.skip("the cgroups here come without the cpu controller")
+    held = share(faults.ran(done))
+    assert held < 0.35
+    # The controls; more than once, since others may have the machine just then.
+    assert any(share(faults.ran(caller.run(*attempt))) > 1.4 * held for _ in range(5))
+    assert any(share(faults.ran(hardbox("run", "--", *attempt))) > 1.4 * held for _ in range(5))
+    found = row(f"{place}/report.json", "limits.cpu_bandwidth")
+    assert found["value"] == 250
+    assert str(found["means"]).startswith("cgroup v")
+    hits = found["hits"]
+    assert isinstance(hits, int)
+    assert hits > 0
+    assert not faults.cgroups_left()
+
+
+def test_without_the_key_there_is_no_bandwidth_limit(hardbox: Hardbox, place: str) -> None:
+    report = f"{place}/report.json"
+    faults.ran(hardbox("run", "--report", report, "--", "true"))
+    rows = faults.read_json(report)["limits"]
+    assert isinstance(rows, list)
+    assert "limits.cpu_bandwidth" not in {row["key"] for row in rows}
+    assert "cpu.cfs_quota_us" not in faults.ran(hardbox("plan", "--", "true"))
+
+
+def test_more_bandwidth_than_a_cgroup_around_us_has_is_refused(
+    caller: Caller, program: Installed, place: str
+) -> None:
+    top = "/sys/fs/cgroup/cpu"
+    if caller.uid != 0 or not Path(f"{top}/cpu.cfs_quota_us").exists():
+        pytest.skip("only root may make the cgroup of this test, and only version 1 refuses")
+    folder = Path(f"{top}/test-bandwidth-{place.replace('/', '-')[-40:]}")
+    folder.mkdir()
+    try:
+        (folder / "cpu.cfs_quota_us").write_text("50000")
+        inside = ("sh", "-c", 'echo 0 >"$0/cgroup.procs"; exec "$@"', str(folder), program.hardbox, "run")
+        less = caller.run(*inside, "--set", "limits.cpu_bandwidth=0.4", "--", "true")
+        more = caller.run(*inside, "--set", "limits.cpu_bandwidth=0.6", "--", "true")
+        faults.ran(less)
+        faults.refusal(more, "HB601", says="cpu.cfs_quota_us = 60000")
+    finally:
+        faults.eventually(lambda: faults.removed(str(folder)), "the cgroup of the test is removed")
+
+
+def test_a_killed_launcher_leaves_no_cgroup_for_bandwidth(
+    hardbox: Hardbox, caller: Caller, program: Installed, place: str
+) -> None:
+    words = ("run", "--set", "limits.cpu_bandwidth=0.5", "--report", f"{place}/r.json", "--")
+    if caller.uid != 0 or hardbox(*words, "true").returncode == 125:
+        pytest.skip("no cgroup for CPU bandwidth may be made here")
+    child = faults.spawn(caller, program.hardbox, *words, "sh", "-c", "echo ready; sleep 600")
+    assert faults.read_line(child) == "ready"
+    (launcher,) = faults.children(child.pid)
+    (init,) = faults.children(launcher)
+    found = of_the_cgroup(init, "cpu.cfs_quota_us", "cpu.max")
+    assert found in ({"cpu.cfs_quota_us": "50000"}, {"cpu.max": "50000 100000"})
+    for pid in (*faults.descendants(child.pid), child.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    faults.finish(child)
+    faults.eventually(lambda: not faults.orphans(set()), "all has ended")
+    faults.ran(hardbox(*words, "true"))
+    assert not faults.cgroups_left()

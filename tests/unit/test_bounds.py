@@ -12,7 +12,7 @@ from support import plans
 from hardbox.cgroups import Place
 from hardbox.errors import HostUnfit
 from hardbox.plan import steps as s
-from hardbox.plan.bounds import WATCHED_PROCESSES, total_memory_steps
+from hardbox.plan.bounds import WATCHED_PROCESSES, bandwidth_steps, total_memory_steps
 
 if TYPE_CHECKING:
     from hardbox.host import HostFacts
@@ -121,3 +121,41 @@ def test_swap_space_that_nothing_can_give_is_refused(facts: HostFacts, optional:
     assert refused.value.code == "HB562"
     if facts.children:
         assert total_memory_steps(POLICY, facts) == (s.Watch(BYTES, 10, 100),)
+
+
+PACED = replace(POLICY, limits=replace(POLICY.limits, cpu_bandwidth=1500))
+ONE = replace(HOST, cgroup=Place(1, "/memory/x", cpu="/cpu/x"))
+TWO = replace(HOST, cgroup=Place(2, "/x", cpu="/x"))
+
+
+def test_without_the_key_nothing_is_done_for_bandwidth() -> None:
+    assert bandwidth_steps(POLICY, ONE) == ()
+    giving = replace(TWO, cgroup=Place(2, "/x", delegate=True, cpu="/x", delegate_cpu=True))
+    assert total_memory_steps(POLICY, giving)[0] == s.Cgroup("/x", 2, s.DELEGATE)
+    assert total_memory_steps(PACED, giving)[0] == s.Cgroup("/x", 2, s.DELEGATE | s.DELEGATE_CPU)
+
+
+def test_bandwidth_is_a_quota_of_the_kernels_own_period() -> None:
+    assert bandwidth_steps(PACED, TWO) == (s.CgroupLimit("cpu.max", 150_000, 0),)
+    assert bandwidth_steps(PACED, ONE) == (
+        s.Cgroup("/cpu/x", 1, 0),
+        s.CgroupLimit("cpu.cfs_quota_us", 150_000, 0),
+    )
+    assert total_memory_steps(PACED, ONE) == total_memory_steps(POLICY, ONE)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        HOST,
+        replace(HOST, cgroup=Place(1, "/x")),
+        replace(HOST, cgroup=Place(2, "/x")),
+        replace(TWO, swap=True),
+    ],
+    ids=["watch", "no cpu hierarchy", "no cpu controller", "memory is watched"],
+)
+@pytest.mark.parametrize("optional", [{}, REASON], ids=["needed", "optional"])
+def test_bandwidth_that_nothing_can_hold_is_refused(facts: HostFacts, optional: dict[str, str]) -> None:
+    with pytest.raises(HostUnfit) as refused:
+        bandwidth_steps(replace(PACED, optional=optional), facts)
+    assert (refused.value.code, refused.value.value) == ("HB563", 'limits.cpu_bandwidth = "1.5"')

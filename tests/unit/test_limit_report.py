@@ -20,7 +20,7 @@ LAUNCH = Path(__file__).parents[2] / "hardbox" / "launch"
 
 
 def total(version: int, hits: int = 1, name: bytes = b"python3") -> bytes:
-    return struct.pack("<IIQQQQQ16s", version, 0, 7, hits, 1 << 20, 3, 250_000, name)
+    return struct.pack("<IIQQQQQ16sQ", version, 0, 7, hits, 1 << 20, 3, 250_000, name, 5)
 
 
 def sample(number: int, every: float = 0.05) -> bytes:

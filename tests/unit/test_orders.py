@@ -77,6 +77,7 @@ def test_orders_are_antisymmetric_where_values_are_canonical(case: tuple[str, li
         *((key, 1, 2) for key in schema.LIMITS),
         ("limits.grace", 1, 2),
         ("limits.locked", 0, 1),
+        ("limits.cpu_bandwidth", 10, UNLIMITED),
         ("limits.swap", 0, 1),
         ("limits.scratch_files", 1, UNLIMITED),
         ("environment.pass", (), ("LANG",)),

@@ -561,7 +561,7 @@ def test_limits_that_may_be_zero_are_numbers_too(field: str) -> None:
         assert _names(replace(FINE, limits=replace(LIMITS, **{field: number}))) == rules
 
 
-@pytest.mark.parametrize("field", ["scratch_files"])
+@pytest.mark.parametrize("field", ["cpu_bandwidth", "scratch_files"])
 def test_limits_that_need_not_be_stated_are_above_zero(field: str) -> None:
     for number, rules in (
         (UNLIMITED, []),
