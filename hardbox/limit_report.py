@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # The launcher doubles its interval each time it has taken that many; so does the thinning here.
 MOST_SAMPLES: Final = 600
-_TOTAL: Final = struct.Struct("<IIQQQQQ16sQ")
+_TOTAL: Final = struct.Struct("<IIQQQQQ16sQQQ")
 _SAMPLE: Final = struct.Struct("<QQQQQQ")
 # The least that the two records hold.
 TOTAL_SIZE: Final = _TOTAL.size
@@ -91,6 +91,8 @@ class Total:
     stalled: seconds in which something waited for memory (version 2 with PSI, else 0).
     most:    name of the largest process when that was looked at last, "" if it was not.
     throttled: periods in which the job had used up its CPU bandwidth, and waited for the next.
+    tasks:   the most processes and threads that were seen, 0 if nobody looked.
+    full:    how many looks saw so many.
     """
 
     version: int
@@ -101,6 +103,8 @@ class Total:
     stalled: float
     most: str
     throttled: int
+    tasks: int
+    full: int
 
     def detail(self) -> str:
         """Say what else is known."""
@@ -116,9 +120,9 @@ class Total:
 
 def read_total(payload: bytes) -> Total:
     """Read a LIMITS record."""
-    version, _, looks, hits, peak, pressed, stalled, name, throttled = _TOTAL.unpack_from(payload)
+    version, _, looks, hits, peak, pressed, stalled, name, *more = _TOTAL.unpack_from(payload)
     most = name.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-    return Total(version, looks, hits, peak, pressed, stalled / 1e6, most, throttled)
+    return Total(version, looks, hits, peak, pressed, stalled / 1e6, most, *more)
 
 
 def read_samples(payloads: Sequence[bytes]) -> tuple[Sample, ...]:
@@ -175,7 +179,7 @@ def limits(policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | Non
     return (
         memory,
         _swap(held.swap, plan, means),
-        Limit("limits.tasks", held.tasks, "rlimit", detail="the kernel does not say how often it was hit"),
+        _tasks(held.tasks, total),
         Limit("limits.cpu", held.cpu, "affinity"),
         *_bandwidth(held.cpu_bandwidth, means, total),
         Limit("limits.cpu_time", held.cpu_time, "rlimit", int(hit == "cpu_time"), detail="of each process"),
@@ -189,6 +193,14 @@ def limits(policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | Non
             for path, size in sorted(policy.filesystem.scratch.items())
         ),
     )
+
+
+def _tasks(most: int, total: Total | None) -> Limit:
+    """Whether a fork was refused nobody tells; that all tasks were there can be seen, if one looks then."""
+    if total is None or total.tasks < most:
+        return Limit("limits.tasks", most, "rlimit", detail="the kernel does not say how often it was hit")
+    detail = f"at the limit in at least {total.full} looks; the kernel does not say how often it was hit"
+    return Limit("limits.tasks", most, "rlimit", total.full, most, detail)
 
 
 def _bandwidth(thousandths: int, means: str, total: Total | None) -> tuple[Limit, ...]:

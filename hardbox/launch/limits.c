@@ -116,10 +116,24 @@ static void hit(struct launch *launch)
 	kill_all(launch);
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static void remember(struct hb_limits *limits, const struct hb_sample *sample)
 {
 	if (sample->most > 0)
 		memcpy(limits->name, sample->name, sizeof(limits->name));
+}
+
+static void note_tasks(struct hb_limits *limits, const struct hb_sample *sample)
+{
+	if (sample->tasks > limits->tasks)
+		limits->full = 0;
+	limits->tasks = larger(limits->tasks, sample->tasks);
+	if (sample->tasks == limits->tasks)
+		limits->full++;
 }
 
 /* The sum of what is resident is cheap, and an upper bound but for what each CPU has not yet added
@@ -134,6 +148,8 @@ static void watch_memory(struct launch *launch)
 	if (seen == 0 && sample.memory > limits->memory - limits->memory / 4)
 		seen = sample_take(launch->init, HB_SAMPLE_EXACT, &sample);
 	limits->looks++;
+	if (seen == 0)
+		note_tasks(limits, &sample);
 	if (seen == 0 && sample.memory > limits->peak) {
 		limits->peak = sample.memory;
 		remember(limits, &sample);
@@ -185,11 +201,6 @@ static uint64_t memory_now(const struct launch *launch, const struct hb_sample *
 		   : sample->memory;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 static void take_sample(struct launch *launch)
 {
 	struct hb_limits *limits = &launch->limits;
@@ -207,6 +218,7 @@ static void take_sample(struct launch *launch)
 	    sample_take(launch->init, HB_SAMPLE_CURVES, &sample) == 0) {
 		uint64_t *used = limits->used;
 
+		note_tasks(limits, &sample);
 		used[0] = larger(used[0], sample.ticks);
 		used[1] = larger(used[1], sample.read);
 		used[2] = larger(used[2], sample.written);
@@ -254,7 +266,7 @@ static void tell(const struct launch *launch, uint64_t pressed, uint64_t stalled
 		uint32_t version, reserved;
 		uint64_t looks, hits, peak, pressed, stalled;
 		char name[16];
-		uint64_t throttled;
+		uint64_t throttled, tasks, full;
 	} head = {
 	    .version = limits->cgroups[0].version,
 	    .looks = limits->looks,
@@ -263,6 +275,8 @@ static void tell(const struct launch *launch, uint64_t pressed, uint64_t stalled
 	    .pressed = pressed,
 	    .stalled = stalled,
 	    .throttled = limits->throttled,
+	    .tasks = limits->tasks,
+	    .full = limits->full,
 	};
 
 	memcpy(head.name, limits->name, sizeof(head.name));

@@ -23,6 +23,7 @@ struct hb_limits {
 	uint32_t samples;     /* taken at this interval */
 	uint64_t used[3];     /* ticks, bytes read and written: what has ended may be told no more */
 	uint64_t hits, peak;
+	uint64_t tasks, full; /* the most tasks that were seen, and how often so many */
 	uint64_t throttled; /* periods in which the CPU bandwidth was used up */
 	char name[16];	      /* of the largest process when that was looked at last */
 };

@@ -269,3 +269,35 @@ def test_a_killed_launcher_leaves_no_cgroup_for_bandwidth(
     faults.eventually(lambda: not faults.orphans(set()), "all has ended")
     faults.ran(hardbox(*words, "true"))
     assert not faults.cgroups_left()
+
+
+FORKS = """
+import os, sys, time
+forked = 0
+try:
+    for _ in range(int(sys.argv[1])):
+        if os.fork() == 0:
+            time.sleep(600)
+            os._exit(0)
+        forked += 1
+    print("done", flush=True)
+except BlockingIOError:
+    print("EAGAIN", forked, flush=True)
+time.sleep(2)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("tasks", "says", "peak"), [("20", "EAGAIN 19\n", 20), ("40", "done\n", None)], ids=["full", "room"]
+)
+def test_tasks_that_were_all_there_are_seen(
+    hardbox: Hardbox, place: str, tasks: str, says: str, peak: int | None
+) -> None:
+    report = f"{place}/report.json"
+    done = hardbox("run", "--report", report, "--tasks", tasks, "--", PYTHON, "-c", FORKS, "30")
+    assert faults.ran(done) == says
+    found = row(report, "limits.tasks")
+    assert found["peak"] == peak
+    assert bool(found["hits"]) == (peak is not None)
+    assert "the kernel does not say" in str(found["detail"])
