@@ -270,8 +270,7 @@ def test_a_full_layer_of_changes(hardbox: Hardbox, place: str) -> None:
     applied = change(row["allow"])
     assert applied[:2] == ["--set", "filesystem.changes=8M"]
     # Half of what inspect gives: no reason is needed.
-    words = (*words[:2], *applied[:2], *words[4:])
-    assert explained(hardbox, place, *words)[0] == 0
+    assert explained(hardbox, place, *words[:2], *applied[:2], *words[4:])[0] == 0
     assert not os.path.exists("/usr/x")
 
 
