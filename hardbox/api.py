@@ -106,9 +106,12 @@ def make_plan(  # noqa: PLR0913 (all by keyword, as `run`)
     settings: Mapping[str, object] | None = None,
     loosen: Mapping[str, str] | None = None,
     workdir: str | None = None,
+    explain: bool = False,
 ) -> LaunchPlan:
     """Give the plan that `run` would carry out, and start nothing; arguments and errors as there."""
-    return prepare(_policy(profile, read, write, env, settings, loosen), argv, workdir=workdir).plan
+    return prepare(
+        _policy(profile, read, write, env, settings, loosen), argv, workdir=workdir, explain=explain
+    ).plan
 
 
 def _policy(
@@ -211,6 +214,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     capture: bool = False,
     output_dir: str | None = None,
     samples: bool = False,
+    explain: bool = False,
 ) -> Result:
     """Run a command in a sandbox and wait for it.
 
@@ -225,6 +229,8 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     output_dir:  a directory, outside of what the job may change, in which the files `stdout` and
                  `stderr` are written, with the same bound.
     samples:     look at what the command uses every 50 ms, later less often (Result.samples).
+    explain:     look at calls that name files, addresses, processes and ids too, to say in Result.denials
+                 which failed, and why (docs/denials.md); the command runs slower, and the same.
     A line goes to the profile's audit.file; if it cannot be written after the run, that is a warning.
     Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run; and OSError
     if there was no room for the output of a command that was run.
@@ -233,7 +239,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     trail = Trail(argv)
     try:
         trail.open(policy)
-        prepared = prepare(policy, argv, workdir=workdir)
+        prepared = prepare(policy, argv, workdir=workdir, explain=explain)
         done = _run_prepared(prepared, input, capture=capture, output_dir=output_dir, samples=samples)
     except HardboxError as error:
         _warn(trail.refused(error))

@@ -20,7 +20,7 @@ CERTAIN, LIKELY, POSSIBLE = "certain", "likely", "possible"
 class Denial:
     """One thing that was refused.
 
-    kind:    "syscall", "file", "network", "capability" or "signal".
+    kind:    "syscall", "file", "network", "capability", "signal" or "limit".
     what:    the call, in words.
     count:   how often.
     process: name of the thread that was first, "" if it is not known.

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from hardbox.denials import room
 from hardbox.denials.denial import LIKELY, POSSIBLE, Denial
+from hardbox.denials.nowhere import WHERE, nowhere
 from hardbox.places import within
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 _HEAD: Final = struct.Struct("<QI4x")
 _ROW: Final = struct.Struct("<8IQ16s256s")
-OUTSIDE, READ_ONLY, NOEXEC, CUT, UNREADABLE = 1, 2, 4, 8, 16
+OUTSIDE, READ_ONLY, NOEXEC, CUT, UNREADABLE, NOWHERE, FULL = 1, 2, 4, 8, 16, 32, 64
 _INTERNET: Final = (2, 10)
 _KEEP: Final = 0xFFFF_FFFF
 _DNS: Final = 53
@@ -39,6 +42,7 @@ _HABITS: Final = frozenset(
 )
 _NAMES: Final = ("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups")
 _OWNERS: Final = ("chown", "lchown", "fchownat", "fchown")
+_LIBRARY: Final = re.compile(r"/[^/]+\.so(\.[^/]*)?\Z")
 _TREE: Final = ("/etc", "/usr", "/bin", "/lib", "/lib64", "/sbin", "/opt", "/var")
 
 
@@ -47,6 +51,7 @@ class Seen:
     """One observation; the fields are those of struct hb_seen.
 
     first, second: open flags; address family and port; ids that were asked for.
+    mode: of the file that was found; tasks that were there.
     """
 
     number: int
@@ -87,17 +92,28 @@ def judge(
     may_show: why `--read PATH` would be refused, "" if it would not.
     """
     found: dict[tuple[str, str], Denial] = {}
+    hidden = {os.path.basename(row.text) for row in rows if row.bits & OUTSIDE}
     for row in rows:
-        denial = _judged(row, policy, name_of(row.number), may_show)
+        call = "" if row.bits & FULL else name_of(row.number)
+        lost = bool(row.bits & NOWHERE)
+        denial = nowhere(row, call, hidden) if lost else _judged(row, policy, call, may_show)
         if denial is not None:
             found.setdefault((denial.what, denial.why), denial)
-    habits = [denial for denial in found.values() if denial.sure == POSSIBLE]
-    return (*(denial for denial in found.values() if denial.sure != POSSIBLE), *habits)
+    return tuple(sorted(found.values(), key=_rank))
+
+
+def _rank(denial: Denial) -> int:
+    """Order what is told: limits, what is likely, what was nowhere, habits."""
+    if denial.kind == "limit":
+        return 0
+    return 1 if denial.sure != POSSIBLE else 2 if denial.where == WHERE else 3
 
 
 def _judged(row: Seen, policy: Policy, call: str, may_show: Callable[[str], str]) -> Denial | None:
     if row.bits & UNREADABLE:
         return None
+    if row.bits & FULL or call in room.FORKS:
+        return room.full(row, policy) if row.bits & FULL else room.tasks(row, policy)
     if call in _NAMES or call in _OWNERS:
         return _ids(row, policy, call)
     if call in ("kill", "tkill", "tgkill"):
@@ -201,9 +217,12 @@ def _not_shown(row: Seen, what: str, policy: Policy, may_show: Callable[[str], s
     problem = may_show(row.text)
     if problem:
         return _denial(row, "file", what, where, why, f"nothing: {problem}", "")
+    # A library is seldom alone: the directory has those that it needs itself.
+    folder = os.path.dirname(row.text)
+    shown = folder if _LIBRARY.search(row.text) and not may_show(folder) else row.text
     risk = "low: it is part of the system" if any(within(row.text, tree) for tree in _TREE) else ""
     return _denial(
-        row, "file", what, where, why, f"--read {row.text}", risk or "medium: the job can read all of it"
+        row, "file", what, where, why, f"--read {shown}", risk or "medium: the job can read all of it"
     )
 
 

@@ -1,8 +1,9 @@
 """Calls that `hardbox run --explain` looks at before the kernel does them.
 
 Run by: filters/__init__.py on a cache miss; data only. They name a file, an address, a process or an
-id, and fail where the sandbox does not have it. Looking decides nothing: the kernel then does the
-call as if nobody had looked (launch/observe.c).
+id, and fail where the sandbox does not have it; or they make a task, and fail where there are too
+many. Looking decides nothing: the kernel then does the call as if nobody had looked
+(launch/observe.c).
 """
 
 from __future__ import annotations
@@ -17,6 +18,6 @@ OBSERVED: Final = frozenset(
         *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "truncate"),
         *("chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat", "utimensat"),
         *("kill", "tgkill", "tkill", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid"),
-        *("setgroups", "fchown"),
+        *("setgroups", "fchown", "clone", "fork", "vfork"),
     )
 )

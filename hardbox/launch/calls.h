@@ -47,7 +47,8 @@
 	CALL(setregid, IDS, NONE, NONE, 0)                                               \
 	CALL(setresuid, IDS, NONE, NONE, 0)                                              \
 	CALL(setresgid, IDS, NONE, NONE, 0)                                              \
-	CALL(setgroups, ID, NONE, NONE, 0)
+	CALL(setgroups, ID, NONE, NONE, 0)                                              \
+	CALL(clone, FORK, NONE, NONE, 0)
 
 /* Where older calls are still there. */
 #define HB_OLD_CALLS(CALL)                                                               \
@@ -66,6 +67,8 @@
 	CALL(symlink, PLACE, NONE, 1, NONE)                                              \
 	CALL(chmod, CHANGE, NONE, 0, NONE)                                               \
 	CALL(chown, OWNER, NONE, 0, 1)                                                   \
-	CALL(lchown, OWNER, NONE, 0, 1)
+	CALL(lchown, OWNER, NONE, 0, 1)                                                 \
+	CALL(fork, FORK, NONE, NONE, NONE)                                              \
+	CALL(vfork, FORK, NONE, NONE, NONE)
 
 #endif

@@ -22,10 +22,13 @@
 
 #include "bpf.h"
 #include "observe.h"
+#include "scratch.h"
 
 /* From here on a job pays for its refusals: nine tenths of the time the listener rests, and the
  * callers wait. The supervisor then takes at most a tenth of a CPU. */
-#define FREE_ANSWERS 4096u
+#define FREE 65536u
+#define REFUSAL 16u /* 4096 of them are free */
+#define LOOK 1u	    /* with --explain: an ordinary build makes tens of thousands */
 #define REST_FACTOR 9u
 /* Rests are taken together, because poll(2) counts in milliseconds. */
 #define SHORTEST_REST 9000000u
@@ -70,15 +73,17 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
-static void take_rest(struct launch *launch)
+static void take_rest(struct launch *launch, uint64_t weight)
 {
 	static uint64_t answered;
 	static uint64_t before;
 	static uint64_t owed;
 	uint64_t used;
 
-	if (++answered < FREE_ANSWERS)
+	if (answered < FREE) {
+		answered += weight;
 		return;
+	}
 	/* All that the supervisor has used since, poll(2) and the rest of its turn included. */
 	used = cpu_ns();
 	owed += before == 0 ? 0 : (used - before) * REST_FACTOR;
@@ -148,12 +153,16 @@ static void look_on(struct launch *launch, const struct seccomp_notif *call)
 {
 	struct seccomp_notif_resp reply = {.id = call->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
 	struct hb_seen seen;
-	int worth = observe(launch->listener, call, &seen);
+	int worth = observe(launch, call, &seen);
+
+	/* What was full may be empty after this call. */
+	scratch_look(launch->plan, observe_root());
 
 	if (ioctl(launch->listener, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
 		give_up(launch);
 	if (worth)
 		observe_keep(&seen);
+	take_rest(launch, LOOK);
 }
 
 void on_listener(struct launch *launch, short events)
@@ -190,5 +199,5 @@ void on_listener(struct launch *launch, short events)
 	/* ENOENT: killed, or called away by a signal, while we thought. */
 	if (ioctl(launch->listener, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
 		give_up(launch);
-	take_rest(launch);
+	take_rest(launch, REFUSAL);
 }

@@ -28,11 +28,13 @@
 
 #include "calls.h"
 #include "io.h"
+#include "missing.h"
 #include "sys.h"
+#include "tasks.h"
 
 #define PAGE 4096u
 
-enum kind { OPEN = 1, EXEC, LOOK, CHANGE, OWNER, PLACE, ADDRESS, BIND, SIGNAL, ID, IDS };
+enum kind { OPEN = 1, EXEC, LOOK, CHANGE, OWNER, PLACE, ADDRESS, BIND, SIGNAL, ID, IDS, FORK };
 
 struct call_row {
 	int number;
@@ -49,13 +51,7 @@ static const struct call_row call_rows[] = {
 #undef ROW
 };
 
-static struct hb_observations table;
 static int root = -1; /* of the job; it never changes: chroot(2) and pivot_root(2) are refused */
-
-const struct hb_observations *observations(void)
-{
-	return &table;
-}
 
 static const struct call_row *call_row(int number)
 {
@@ -63,6 +59,34 @@ static const struct call_row *call_row(int number)
 		if (call_rows[i].number == number)
 			return &call_rows[i];
 	return NULL;
+}
+
+int observe_root(void)
+{
+	return root;
+}
+
+static int open_root(const struct seccomp_notif *call)
+{
+	char path[32];
+
+	if (root < 0 && snprintf(path, sizeof(path), "/proc/%u/root", call->pid) > 0)
+		root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return root;
+}
+
+/* What a call looks for by a name that it may have in other places too. A shell looks for its
+ * commands by stat(2). */
+static enum hb_sought sought(enum kind kind, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	size_t length = slash == NULL ? 0 : (size_t)(slash - path);
+	int bin = (length >= 4 && memcmp(slash - 4, "/bin", 4) == 0) ||
+		  (length >= 5 && memcmp(slash - 5, "/sbin", 5) == 0);
+
+	if (kind == OPEN)
+		return HB_SOUGHT_LIBRARY;
+	return kind == EXEC || (kind == LOOK && bin) ? HB_SOUGHT_PROGRAM : HB_SOUGHT_NOTHING;
 }
 
 /* Copy up to `size` bytes of a thread's memory, page by page: what follows a text may be missing. */
@@ -303,26 +327,29 @@ static int observe_signal(const struct seccomp_notif *call, struct hb_seen *seen
 	return errno == ENOENT;
 }
 
-int observe(int listener, const struct seccomp_notif *call, struct hb_seen *seen)
+enum hb_sought observe_sought(const struct hb_seen *seen)
+{
+	const struct call_row *row = call_row((int)seen->number);
+
+	return row == NULL ? HB_SOUGHT_NOTHING : sought(row->kind, seen->text);
+}
+
+int observe(const struct launch *launch, const struct seccomp_notif *call, struct hb_seen *seen)
 {
 	const struct call_row *row = call_row(call->data.nr);
 	char path[2 * PATH_MAX];
 	int worth = 0;
 
 	*seen = (struct hb_seen){.number = (uint32_t)call->data.nr, .count = 1};
-	if (row == NULL)
+	if (row == NULL || (row->kind != FORK && open_root(call) < 0))
 		return 0;
-	if (root < 0) {
-		(void)snprintf(path, sizeof(path), "/proc/%u/root", call->pid);
-		root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (root < 0)
-			return 0;
-	}
 	if (row->more != NONE && row->kind != ADDRESS && row->kind != BIND)
 		seen->flags = (uint32_t)call->data.args[row->more];
 	if (row->kind == OWNER || row->kind == IDS)
 		seen->port = (uint32_t)call->data.args[row->more + 1];
-	if (row->kind == SIGNAL)
+	if (row->kind == FORK)
+		worth = tasks_observe(launch, call, seen);
+	else if (row->kind == SIGNAL)
 		worth = observe_signal(call, seen);
 	else if (row->kind == ID || row->kind == IDS) {
 		seen->error = EPERM;
@@ -332,38 +359,9 @@ int observe(int listener, const struct seccomp_notif *call, struct hb_seen *seen
 	else if (path_of(call, row, path, seen))
 		worth = (seen->bits & HB_SEEN_UNREADABLE) != 0 || observe_path(call, row, path, seen);
 	if (worth)
-		comm_of(listener, call, seen->comm);
+		comm_of(launch->listener, call, seen->comm);
+	if (seen->text[0] == '/' && seen->error != ENOENT && seen->error != ENOTDIR)
+		missing_found(launch->listener, call, seen->text, sought(row->kind, seen->text));
 	/* Another process may have its number by now: what was read is then not the job's. */
-	return worth && ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) == 0;
-}
-
-/* Whether the caller sees something of that name on the host. */
-static int outside(const char *path)
-{
-	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-void observe_keep(struct hb_seen *seen)
-{
-	if (seen->text[0] == '/' && (seen->bits & HB_SEEN_CUT) == 0 && outside(seen->text))
-		seen->bits |= HB_SEEN_OUTSIDE;
-	/* Programs look for most files in vain everywhere: that is no matter of the sandbox. */
-	if (seen->text[0] == '/' && (seen->bits & HB_SEEN_OUTSIDE) == 0 &&
-	    (seen->error == ENOENT || seen->error == ENOTDIR))
-		return;
-	for (uint32_t i = 0; i < table.count; i++) {
-		struct hb_seen *row = &table.row[i];
-
-		if (row->number == seen->number && row->error == seen->error &&
-		    row->flags == seen->flags && row->port == seen->port &&
-		    strcmp(row->text, seen->text) == 0) {
-			row->count++;
-			return;
-		}
-	}
-	if (table.count == HB_SEEN_MAX) {
-		table.dropped++;
-		return;
-	}
-	table.row[table.count++] = *seen;
+	return worth && ioctl(launch->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) == 0;
 }

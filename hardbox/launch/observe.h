@@ -8,9 +8,11 @@
 
 #include <linux/seccomp.h>
 
+#include "launch.h"
 #include "notify.h"
 
 #define HB_SEEN_MAX 256u
+#define HB_SEEN_ADDED 48u /* beside them: what is concluded at the end */
 #define HB_SEEN_TEXT 256u
 
 /* Bits of struct hb_seen. */
@@ -19,6 +21,8 @@
 #define HB_SEEN_NOEXEC 4u     /* the mount */
 #define HB_SEEN_CUT 8u	      /* the text is longer */
 #define HB_SEEN_UNREADABLE 16u /* the job's memory cannot be read: what it named is not known */
+#define HB_SEEN_NOWHERE 32u /* looked for in several places, and in none; `text` is the last one */
+#define HB_SEEN_FULL 64u /* no call: the place `text` was full; `flags` and `mode`: scratch.h */
 
 /* One kind of observation; as it goes to the caller (hardbox/denials/seen.py). */
 struct hb_seen {
@@ -26,7 +30,7 @@ struct hb_seen {
 	uint32_t error; /* errno that the kernel will give, as far as can be told */
 	uint32_t bits;
 	uint32_t flags; /* of open(2); the address family; the first id of chown(2) and setuid(2) */
-	uint32_t mode;	/* of what was found, with its owner; 0: nothing was found */
+	uint32_t mode;	/* of what was found, with its owner; 0: nothing was found; tasks that were there */
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t port; /* of an internet address; the second id */
@@ -38,14 +42,18 @@ struct hb_seen {
 struct hb_observations {
 	uint64_t dropped;
 	uint32_t count;
-	struct hb_seen row[HB_SEEN_MAX];
+	struct hb_seen row[HB_SEEN_MAX + HB_SEEN_ADDED];
 };
 
 /* Look at a call while it waits. 1: `seen` is worth keeping; 0: it will work, or nobody can say. */
-int observe(int listener, const struct seccomp_notif *call, struct hb_seen *seen);
+int observe(const struct launch *launch, const struct seccomp_notif *call, struct hb_seen *seen);
 /* Keep it, once the call has been let go: the job must not learn from the time that it waits
  * what the host has. */
 void observe_keep(struct hb_seen *seen);
+/* The job's root, O_PATH; -1 until it is known. */
+int observe_root(void);
+/* Keep what is concluded at the end, whatever has found no room before. */
+void observe_add(const struct hb_seen *seen);
 const struct hb_observations *observations(void);
 
 #endif

@@ -16,8 +16,10 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "missing.h"
 #include "notify.h"
 #include "observe.h"
+#include "scratch.h"
 #include "sha256.h"
 #include "sys.h"
 
@@ -35,6 +37,9 @@ void denials_record(const struct launch *launch)
 	if (table->count > 0)
 		(void)record_write(launch->status_fd, HB_RECORD_DENIED, table, table_size(table),
 				   NULL, 0);
+
+	scratch_end();
+	missing_end();
 
 	const struct hb_observations *seen = observations();
 

@@ -7,6 +7,7 @@
  *   fault LOG look -- PROGRAM ARG...                 write every call to LOG, change nothing
  *   fault LOG kill WHO N WHOM -- PROGRAM ARG...      SIGKILL; WHOM: launcher, init or both
  *   fault LOG error WHO N ERRNO -- PROGRAM ARG...    the call is not made and gives -ERRNO
+ *   fault LOG receive N ERRNO -- PROGRAM ARG...      the same, the launcher's N-th recvmsg(2)
  *   fault LOG without CALL FIRST ERRNO -- ...        no such call; FIRST: its first argument, or "any"
  *
  * WHO: launcher, init, helper (another child of the launcher) or job (until its exec, from
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -43,7 +45,7 @@ static struct process processes[MOST_PROCESSES];
 static const char *mode = "look";
 static enum role who;
 static const char *whom = "";
-static unsigned long at, call, first;
+static unsigned long at, call, first, received;
 static int any_first, number, done;
 static FILE *log_file;
 
@@ -115,13 +117,15 @@ static void entry(struct process *process, const struct ptrace_syscall_info *inf
 	(void)fprintf(log_file, "%s %lu %llu\n", role_names[process->role], process->calls,
 		      info->entry.nr);
 	here = !done && process->role == who && process->calls == at;
+	if (strcmp(mode, "receive") == 0)
+		here = process->role == LAUNCHER && info->entry.nr == SYS_recvmsg && ++received == at;
 	if (here && strcmp(mode, "kill") == 0) {
 		int launcher = strcmp(whom, "init") != 0 && strike(LAUNCHER);
 		int init = strcmp(whom, "launcher") != 0 && strike(INIT);
 
 		if (launcher || init)
 			happened();
-	} else if ((here && strcmp(mode, "error") == 0) ||
+	} else if ((here && (strcmp(mode, "error") == 0 || strcmp(mode, "receive") == 0)) ||
 		   (strcmp(mode, "without") == 0 && info->entry.nr == call &&
 		    (any_first || info->entry.args[0] == first))) {
 		struct user_regs_struct registers;
@@ -241,6 +245,9 @@ static void options(int argc, char **argv)
 		who = role_of(argv[1]);
 		at = strtoul(argv[2], NULL, 10);
 		number = atoi(argv[3]);
+	} else if (strcmp(mode, "receive") == 0 && argc == 3) {
+		at = strtoul(argv[1], NULL, 10);
+		number = atoi(argv[2]);
 	} else if (strcmp(mode, "without") == 0 && argc == 4) {
 		call = strtoul(argv[1], NULL, 10);
 		any_first = strcmp(argv[2], "any") == 0;

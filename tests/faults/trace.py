@@ -110,11 +110,13 @@ class Ground:
         """Give the words that launch the look."""
         return (self.program.launch, f"{self.place}/p.plan", "--", "sh", "-c", LOOK)
 
-    def trace(self, *fault: str, command: tuple[str, ...] = ()) -> Trace:
+    def trace(self, *fault: str, command: tuple[str, ...] = (), stdin: int | None = None) -> Trace:
         """Launch under the tracer. A process that is left makes it hang: subprocess.TimeoutExpired."""
         log = os.path.join(self.place, "log")
         done = self.caller.run(
-            self.tool, log, *fault, "--", *(command or self.launch()), timeout=faults.PATIENCE * 3
+            *(self.tool, log, *fault, "--", *(command or self.launch())),
+            stdin=stdin,
+            timeout=faults.PATIENCE * 3,
         )
         with open(log, encoding="ascii") as file:
             lines = file.read().splitlines()

@@ -293,3 +293,26 @@ def test_a_plan_starts_nothing_and_is_stable(caller: Caller, program: Installed)
         """,
     )
     assert found == [True, True, True, True]
+
+
+def test_what_was_denied_is_told_if_asked(caller: Caller, program: Installed, place: str) -> None:
+    """The same command, without and with `explain`, and with the change that it names."""
+    path = faults.own(caller, f"{place}/notes.txt", "hello\n")
+    found = value_of(
+        caller,
+        program,
+        """
+        path = sys.argv[1]
+        plain = hardbox.run(["cat", path], capture=True)
+        told = hardbox.run(["cat", path], capture=True, explain=True)
+        (one,) = [denial for denial in told.denials if path in denial.what]
+        given = hardbox.run(["cat", path], capture=True, explain=True, read=[one.allow.split()[1]])
+        print(json.dumps([
+            [plain.exit_code, told.exit_code, given.exit_code],
+            len(plain.denials), plain.stderr == told.stderr, one.kind, one.sure, one.allow,
+            hardbox.make_plan(["cat"]).digest() != hardbox.make_plan(["cat"], explain=True).digest(),
+        ]))
+        """,
+        path,
+    )
+    assert found == [[1, 1, 0], 0, True, "file", "likely", f"--read {path}", True]

@@ -227,3 +227,179 @@ def test_the_table_of_observations_is_bounded(hardbox: Hardbox, caller: Caller, 
         told = json.load(file)
     assert len(told["denials"]) <= 256
     assert told["denials_dropped"] > 0
+
+
+FULL: Final = "for i in 1 2 3 4 5; do head -c 20000000 /dev/zero >/tmp/x$i || exit 3; done"
+
+
+def test_a_full_scratch_directory(hardbox: Hardbox, place: str) -> None:
+    status, found = explained(hardbox, place, "--", "sh", "-c", FULL)
+    assert status == 3
+    row = the_one(found, "all 64M of scratch /tmp were used (ENOSPC)")
+    assert (row["kind"], row["sure"], row["where"]) == ("limit", "possible", "filesystem.scratch = 64M")
+    assert "full at the end" in row["why"]
+    status, found = explained(hardbox, place, *change(row["allow"]), "--", "sh", "-c", FULL)
+    assert status == 0
+    assert not [row for row in found if row["kind"] == "limit"]
+
+
+def test_what_was_full_and_is_removed_again(hardbox: Hardbox, place: str) -> None:
+    """As a compiler that removes its temporary files when it fails."""
+    script = f"({FULL}); status=$?; rm /tmp/x*; exit $status"
+    status, found = explained(hardbox, place, "--", "sh", "-c", script)
+    assert status == 3
+    assert "though not at the end" in the_one(found, "all 64M of scratch /tmp")["why"]
+
+
+def test_too_many_files_in_scratch(hardbox: Hardbox, place: str) -> None:
+    code = "for i in range(6000): open(f'/dev/shm/{i}', 'w').close()"
+    status, found = explained(hardbox, place, "--", "python3", "-c", code)
+    assert status == 1
+    row = the_one(found, "all files that scratch /dev/shm may hold were used (ENOSPC)")
+    assert explained(hardbox, place, *change(row["allow"]), "--", "python3", "-c", code)[0] == 0
+
+
+def test_a_full_layer_of_changes(hardbox: Hardbox, place: str) -> None:
+    words = (
+        *("--profile", "inspect", "--set", "filesystem.changes=4M"),
+        *("--", "sh", "-c", "head -c 6000000 /dev/zero >/usr/x"),
+    )
+    status, found = explained(hardbox, place, *words)
+    assert status == 1
+    row = the_one(found, "all 4M of the layer of changes were used (ENOSPC)")
+    applied = change(row["allow"])
+    assert applied[:2] == ["--set", "filesystem.changes=8M"]
+    # Half of what inspect gives: no reason is needed.
+    assert explained(hardbox, place, *words[:2], *applied[:2], *words[4:])[0] == 0
+    assert not os.path.exists("/usr/x")
+
+
+THREADS: Final = """
+    #include <pthread.h>
+    #include <stdlib.h>
+    #include <unistd.h>
+    static void *rest(void *nothing) { pause(); return nothing; }
+    int main(int count, char **words)
+    {
+        pthread_attr_t how;
+        pthread_t thread;
+        pthread_attr_init(&how);
+        if (count > 1)
+            pthread_attr_setstacksize(&how, strtoul(words[1], 0, 10));
+        for (int i = 0; i < 80; i++)
+            if (pthread_create(&thread, &how, rest, 0) != 0)
+                return 1;
+        return 0;
+    }
+"""
+
+
+def built(caller: Caller, path: str, source: str, *flags: str) -> str:
+    """Compile a program; gives its path."""
+    faults.own(caller, f"{path}.c", source)
+    subprocess.run(["cc", "-pthread", "-o", path, f"{path}.c", *flags], check=True)
+    return path
+
+
+def test_too_many_threads(hardbox: Hardbox, caller: Caller, place: str) -> None:
+    program = built(caller, f"{place}/threads", THREADS)
+    words = ("--read", program)
+    command = ("--", program, "65536")
+    assert caller.run(program, "65536").returncode == 0
+    status, found = explained(hardbox, place, *words, *command)
+    assert status == 1
+    row = the_one(found, "a new thread (EAGAIN)")
+    assert (row["kind"], row["sure"], row["process"]) == ("limit", "likely", "threads")
+    assert (row["where"], row["why"]) == ("limits.tasks = 64", "64 threads and processes were there")
+    status, found = explained(hardbox, place, *words, *change(row["allow"]), *command)
+    assert status == 0
+    assert not [row for row in found if row["kind"] == "limit"]
+
+
+def test_threads_whose_stacks_have_no_room(hardbox: Hardbox, caller: Caller, place: str) -> None:
+    """The C library then makes no clone(2); beyond it stands the limit of tasks."""
+    program = built(caller, f"{place}/threads", THREADS)
+    words = ["--read", program]
+    status, found = explained(hardbox, place, *words, "--", program)
+    assert status == 1
+    row = the_one(found, "another thread (EAGAIN)")
+    assert (row["where"], row["sure"]) == ("limits.memory = 512M", "possible")
+    words += change(row["allow"])
+    status, found = explained(hardbox, place, *words, "--", program)
+    assert status == 1
+    words += change(the_one(found, "a new thread (EAGAIN)")["allow"])
+    assert explained(hardbox, place, *words, "--", program)[0] == 0
+
+
+def test_too_many_processes(hardbox: Hardbox, place: str) -> None:
+    code = "import os\nfor i in range(80):\n    if os.fork() == 0:\n        os.read(os.pipe()[0], 1)"
+    status, found = explained(hardbox, place, "--", "python3", "-c", code)
+    assert status == 1
+    row = the_one(found, "a new process (EAGAIN)")
+    assert explained(hardbox, place, *change(row["allow"]), "--", "python3", "-c", code)[0] == 0
+
+
+def test_processes_that_have_ended_are_not_counted(hardbox: Hardbox, place: str) -> None:
+    script = "for i in $(seq 150); do (exit 0); done; exit 5"
+    status, found = explained(hardbox, place, "--", "sh", "-c", script)
+    assert status == 5
+    assert not [row for row in found if row["kind"] == "limit"]
+
+
+def linked(caller: Caller, place: str) -> tuple[str, str]:
+    """Make a library of its own folder, and a program that needs it; gives both paths."""
+    for name in ("lib", "bin"):
+        faults.own_dir(caller, f"{place}/{name}")
+    faults.own(caller, f"{place}/x.c", "int x(void) { return 0; }\n")
+    library = f"{place}/lib/libhbtest.so.1"
+    soname = "-Wl,-soname,libhbtest.so.1"
+    subprocess.run(["cc", "-shared", "-fPIC", soname, "-o", library, f"{place}/x.c"], check=True)
+    source = "int x(void); int main(void) { return x(); }\n"
+    return library, built(caller, f"{place}/bin/m", source, library, f"-Wl,-rpath,{place}/lib")
+
+
+def test_a_shared_library_that_is_nowhere(hardbox: Hardbox, caller: Caller, place: str) -> None:
+    library, program = linked(caller, place)
+    os.rename(library, f"{place}/removed")
+    words = ("--read", f"{place}/bin", "--", program)
+    status, found = explained(hardbox, place, *words)
+    assert status == 127
+    (row,) = [row for row in found if "libhbtest" in row["what"]]
+    assert row["what"] == "reading of libhbtest.so.1 (ENOENT)"
+    assert (row["sure"], row["process"]) == ("possible", "m")
+    assert row["where"] == "missing everywhere, on the host too"
+    assert row["allow"].startswith("install the package that has libhbtest.so.1, or ")
+    # As if the package were there, in a folder that is not shown: now that is what is said.
+    os.rename(f"{place}/removed", library)
+    status, found = explained(hardbox, place, *words)
+    assert status == 127
+    (row,) = [row for row in found if "libhbtest" in row["what"]]
+    assert (row["sure"], row["allow"]) == ("likely", f"--read {place}/lib")
+    status, found = explained(hardbox, place, *change(row["allow"]), *words)
+    assert status == 0
+    assert not [row for row in found if "libhbtest" in row["what"]]
+
+
+def test_a_program_that_is_nowhere(hardbox: Hardbox, caller: Caller, place: str) -> None:
+    """By a shell, which looks first, and by execvp(3), which does not."""
+    faults.own_dir(caller, f"{place}/bin")
+    flags = ("--read", f"{place}/bin", "--env", f"PATH={place}/bin:/usr/bin:/bin")
+    for command in (("sh", "-c", "hbtest-tool"), ("env", "hbtest-tool")):
+        status, found = explained(hardbox, place, *flags, "--", *command)
+        assert status == 127
+        row = the_one(found, "execution of hbtest-tool (ENOENT)")
+        assert (row["sure"], row["process"]) == ("possible", command[0])
+    faults.own(caller, f"{place}/bin/hbtest-tool", "#!/bin/sh\nexec true\n", 0o755)
+    for command in (("sh", "-c", "hbtest-tool; :"), ("env", "hbtest-tool")):
+        status, found = explained(hardbox, place, *flags, "--set", "filesystem.exec=shown", "--", *command)
+        assert status == 0
+        assert not [row for row in found if "hbtest-tool" in row["what"]]
+
+
+def test_what_is_found_in_a_later_place_is_not_missing(hardbox: Hardbox, place: str) -> None:
+    """The usual suspects, which look for libraries and programs in many places."""
+    source = "printf '#include <zlib.h>\\nint main(void) { return 0; }' >/tmp/a.c; cc -o /tmp/a /tmp/a.c"
+    flags = ("--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    for script in ("git --version", "python3 -c 'import ssl, json'", "make --version", f"{source} || :"):
+        _, found = explained(hardbox, place, *flags, "--", "sh", "-c", script)
+        assert not [row for row in found if row["where"].startswith("missing everywhere")], found

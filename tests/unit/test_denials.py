@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from support import plans
 from unit.filter_oracle import numbers
 
 from hardbox import denials, filters
-from hardbox.denials import calls, causes, changes, risks, rows, seen
+from hardbox.denials import calls, causes, changes, risks, room, rows, seen
 from hardbox.denials.denial import Denial
 from hardbox.filters import floor
 from hardbox.filters import model as models
@@ -64,8 +65,14 @@ def test_rows_are_laid_out_as_in_c() -> None:
 
 def test_bits_are_the_same() -> None:
     found = dict(re.findall(r"#define HB_SEEN_(\w+) (\d+)u", (LAUNCH / "observe.h").read_text()))
-    for name in ("OUTSIDE", "READ_ONLY", "NOEXEC", "CUT", "UNREADABLE"):
+    for name in ("OUTSIDE", "READ_ONLY", "NOEXEC", "CUT", "UNREADABLE", "NOWHERE", "FULL"):
         assert int(found[name]) == getattr(seen, name)
+    found = dict(re.findall(r"#define HB_FULL_(\w+) (\d+)u", (LAUNCH / "scratch.h").read_text()))
+    assert {name: int(bit) for name, bit in found.items()} == {
+        "BYTES": room.BYTES,
+        "FILES": room.FILES,
+        "AT_END": room.AT_END,
+    }
 
 
 def test_the_launcher_looks_at_what_the_filter_tells_of() -> None:
@@ -271,3 +278,48 @@ def test_ids_that_change_nothing_are_not_told() -> None:
 
 def test_memory_that_could_not_be_read_says_nothing() -> None:
     assert judged(observation("openat", 0, bits=seen.UNREADABLE)) == ()
+
+
+def test_a_place_that_was_full_is_told_first() -> None:
+    full = observation("read", errno.ENOSPC, "/tmp", bits=seen.FULL, first=room.FILES, mode=room.AT_END)
+    other = observation("openat", errno.EROFS, "/etc/x", bits=seen.READ_ONLY, first=1)
+    unknown = observation("read", errno.ENOSPC, "/nowhere", bits=seen.FULL, first=room.BYTES)
+    first, _ = judged(other, unknown, full)
+    assert first.what.startswith("all files that scratch /tmp may hold")
+    assert first.kind == "limit"
+
+
+def test_scratch_that_memory_would_not_hold_needs_more_memory() -> None:
+    policy = plans.policy()
+    files = replace(policy.filesystem, scratch={"/tmp": policy.limits.memory // 2})
+    full = observation("read", errno.ENOSPC, "/tmp", bits=seen.FULL, first=room.BYTES)
+    found, _ = seen.parse(table(full))
+    (one,) = seen.judge(found, replace(policy, filesystem=files), str, lambda _: "")
+    assert " --memory " in one.allow
+
+
+@pytest.mark.parametrize(
+    ("call", "comm", "path"),
+    [
+        ("execve", b"hardbox-init", "/bin/x"),  # the command itself, which hardbox tells of
+        ("access", b"cc", "/usr/bin/ld.bfd"),  # no shell: it can do without
+        ("openat", b"prog", "/lib/libnss_sss.so.2"),
+        ("openat", b"prog", "/lib/hidden.so.1"),  # it is told as not shown
+    ],
+)
+def test_what_is_missed_by_habit_is_not_told(call: str, comm: bytes, path: str) -> None:
+    row_ = struct.pack(
+        "<8IQ16s256s", numbers("x86_64")[call], 2, seen.NOWHERE, 0, 0, 0, 0, 0, 1, comm, path.encode()
+    )
+    hidden = observation("openat", errno.ENOENT, "/no/such/hidden.so.1", bits=seen.OUTSIDE)
+    assert judged(row_, hidden) == ()
+
+
+def test_what_a_shell_and_a_loader_missed_is_told() -> None:
+    for call, path, what in (
+        ("execve", "/bin/x", "execution of x"),
+        ("openat", "/lib/x.so.1", "reading of x.so.1"),
+    ):
+        (one,) = judged(observation(call, errno.ENOENT, path, bits=seen.NOWHERE))
+        assert one.what == f"{what} (ENOENT)"
+        assert one.sure == "possible"
