@@ -238,7 +238,7 @@ void watch(struct launch *launch)
 		    {.fd = control_open ? launch->control : -1, .events = POLLIN},
 		    {.fd = launch->job, .events = POLLIN},
 		    {.fd = launch->status_fd, .events = 0}, /* POLLERR: its reader is gone */
-		    {.fd = launch->limits.events, .events = POLLIN | POLLPRI},
+		    {.fd = launch->limits.events, .events = launch->limits.cgroup.version == 2 ? POLLPRI : POLLIN},
 		    {.fd = launch->relay.link, .events = POLLIN},
 		    {.fd = listener_poll(launch), .events = POLLIN},
 		};
