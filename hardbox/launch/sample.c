@@ -129,6 +129,28 @@ static int read_stat(pid_t pid, uint64_t numbers[STAT_FIELDS], char name[16])
 	return 0;
 }
 
+/* A thread of the process that has not ended, where the first one has: its own numbers are 0 then. */
+static pid_t live_thread(pid_t pid, uint64_t numbers[STAT_FIELDS], char name[16])
+{
+	char path[32];
+	DIR *tasks;
+	const struct dirent *entry;
+	pid_t found_live = pid;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	while (tasks != NULL && found_live == pid && (entry = readdir(tasks)) != NULL) {
+		pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (thread > 0 && thread != pid && read_stat(thread, numbers, name) == 0 &&
+		    numbers[STAT_RESIDENT] > 0)
+			found_live = thread;
+	}
+	if (tasks != NULL)
+		(void)closedir(tasks);
+	return found_live;
+}
+
 static uint64_t plus(const char *text, const char *key)
 {
 	uint64_t number = 0;
@@ -189,12 +211,17 @@ static int walk(size_t from, enum hb_sample_depth depth, struct hb_sample *sampl
 		if (i == 0)
 			continue;
 
+		uint64_t threads = stat[STAT_THREADS];
+
+		if (stat[STAT_RESIDENT] == 0 && threads > 1)
+			pid = live_thread(pid, stat, name);
+
 		uint64_t memory = stat[STAT_RESIDENT] * page;
 
 		if (depth == HB_SAMPLE_EXACT)
 			memory = exact(pid, memory);
 		sample->memory += memory;
-		sample->tasks += stat[STAT_THREADS];
+		sample->tasks += threads;
 		if (memory >= sample->most) {
 			sample->most = memory;
 			memcpy(sample->name, name, sizeof(name));

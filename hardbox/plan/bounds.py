@@ -67,6 +67,13 @@ def bandwidth_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
     return (s.CgroupLimit("cpu.max", quota, 0),)
 
 
+def _tcp(policy: Policy) -> tuple[s.Step, ...]:
+    """Bound what waits in TCP sockets, which version 1 does not count as memory."""
+    if policy.network.mode == "none":
+        return ()
+    return (s.CgroupLimit("memory.kmem.tcp.limit_in_bytes", policy.limits.memory, s.IF_THERE),)
+
+
 def total_memory_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
     """Give the steps that bound the memory of all processes together.
 
@@ -82,6 +89,8 @@ def total_memory_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
                 s.Cgroup(place.folder, 1, 0),
                 s.CgroupLimit("memory.limit_in_bytes", memory, 0),
                 s.CgroupLimit("memory.memsw.limit_in_bytes", memory + swap, flag),
+                # Counted apart, and only where it has a limit of its own.
+                *_tcp(policy),
             )
         return (
             s.Cgroup(place.folder, 2, _delegated(policy, place)),
