@@ -18,7 +18,7 @@ from hardbox.engines.namespaces import FORWARDED, Launch, Streams
 from hardbox.engines.pumps import Drain, Feed
 from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.plan import steps, trees
-from hardbox.policy import Bind
+from hardbox.policy import UNLIMITED, Bind
 from hardbox.profile import Setting
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def prepare(
     facts = host.read_facts()
     if elsewhere:
         facts = replace(facts, cgroup=None)
+    if policy.limits.cpu_bandwidth < UNLIMITED:
+        facts = host.look_for_bandwidth(facts)
     # One look: what the rules judge is what the plan binds.
     paths = trees.look_all(policy)
     refusals.check(policy, facts, paths)

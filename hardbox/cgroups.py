@@ -7,10 +7,11 @@ the cgroup (launch/cgroup.c).
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 _MEMORY: Final = "memory"
+_CPU: Final = "cpu"
 _ESCAPED: Final = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
 
@@ -22,12 +23,17 @@ class Place:
     folder:   absolute path.
     delegate: version 2: the memory controller has to be given to the folder's children first.
     swap:     swap space can be limited there.
+    cpu:      folder in which CPU bandwidth can be limited: with version 2 the same, with version 1 one of
+              its own hierarchy; "" if there is none, or nobody has looked (find_cpu).
+    delegate_cpu: version 2: the cpu controller has to be given to the folder's children first.
     """
 
     version: int
     folder: str
     delegate: bool = False
     swap: bool = False
+    cpu: str = ""
+    delegate_cpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,28 @@ def find(own: str, mounts: str, root: str = "", uid: int = 0) -> Place | None:
     return None
 
 
+def find_cpu(place: Place, own: str, mounts: str, root: str = "", uid: int = 0) -> Place:
+    """Give a place with `cpu` looked for: only a profile that limits CPU bandwidth needs it.
+
+    Arguments as those of `find`, which has given the place.
+    """
+    if place.version == 1:
+        for hierarchy in _mounted(mounts):
+            if hierarchy.kind == "cgroup" and _CPU in hierarchy.controllers:
+                folder = _own_folder(hierarchy, own, _CPU)
+                if not folder or not _writable(root, folder, "cgroup.procs"):
+                    return place
+                there = os.path.exists(f"{root}{folder}/cpu.cfs_quota_us")
+                return replace(place, cpu=folder) if there else place
+        return place
+    if _CPU in _words(f"{root}{place.folder}/cgroup.subtree_control"):
+        return replace(place, cpu=place.folder)
+    # As with memory: only root, and only at the top.
+    if uid == 0 and _can_give(_CPU, place.folder, root):
+        return replace(place, cpu=place.folder, delegate_cpu=True)
+    return place
+
+
 def _mounted(mounts: str) -> list[_Hierarchy]:
     """Read mountinfo (proc(5)): root and mount point are its fields 4 and 5, the rest stands behind " - "."""
     found = []
@@ -76,12 +104,12 @@ def _plain(text: str) -> str:
     return text
 
 
-def _own_folder(hierarchy: _Hierarchy, own: str) -> str:
+def _own_folder(hierarchy: _Hierarchy, own: str, controller: str = _MEMORY) -> str:
     """Give the path of our own cgroup below the mount point, "" if it does not lie there."""
     for line in own.splitlines():
         _, _, rest = line.partition(":")
         names, _, path = rest.partition(":")
-        mine = names == "" if hierarchy.kind == "cgroup2" else _MEMORY in names.split(",")
+        mine = names == "" if hierarchy.kind == "cgroup2" else controller in names.split(",")
         if not mine:
             continue
         top = hierarchy.root.rstrip("/")
@@ -128,14 +156,18 @@ def _second(hierarchy: _Hierarchy, own: str, root: str, uid: int) -> Place | Non
         folder = os.path.dirname(folder)
     # The top of all, which alone has no type, may hold processes and give controllers.
     top = hierarchy.top
-    if (
-        uid == 0
-        and not os.path.exists(f"{root}{top}/cgroup.type")
-        and _MEMORY in _words(f"{root}{top}/cgroup.controllers")
-        and _writable(root, top, "cgroup.procs", "cgroup.subtree_control")
-    ):
+    if uid == 0 and _can_give(_MEMORY, top, root):
         return Place(2, top, delegate=_MEMORY not in _words(f"{root}{top}/cgroup.subtree_control"), swap=True)
     return None
+
+
+def _can_give(controller: str, top: str, root: str) -> bool:
+    """Say whether a folder is the top of all, and may give a controller to its children."""
+    return (
+        not os.path.exists(f"{root}{top}/cgroup.type")
+        and controller in _words(f"{root}{top}/cgroup.controllers")
+        and _writable(root, top, "cgroup.procs", "cgroup.subtree_control")
+    )
 
 
 def _words(path: str) -> list[str]:

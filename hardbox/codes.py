@@ -183,6 +183,16 @@ _OTHERS: Final = (
         "the memory of so many processes cannot be watched",
         'a smaller limits.tasks, or [optional] memory-total = "REASON"',
     ),
+    Code(
+        "HB562",
+        "swap space can be given by a cgroup only, and there is none for it here",
+        "limits.swap = 0, or systemd-run --user --scope hardbox ...",
+    ),
+    Code(
+        "HB563",
+        "CPU bandwidth can be limited by a cgroup only, and there is none for it here",
+        "leave it out, or systemd-run --user --scope hardbox ...",
+    ),
     Code("HB601", "a step of the plan failed", "the message names step and cause; hardbox doctor"),
     Code(
         "HB602",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from hardbox import cgroups
@@ -129,6 +129,14 @@ def read_facts(root: str = "") -> HostFacts:
         children=os.path.exists(f"{root}/proc/thread-self/children"),
         swap=_text(f"{root}/proc/swaps").count("\n") > 1,
     )
+
+
+def look_for_bandwidth(facts: HostFacts, root: str = "") -> HostFacts:
+    """Give the facts with where CPU bandwidth can be limited, which few runs ask for."""
+    if facts.cgroup is None:
+        return facts
+    own, mounts = _text(f"{root}/proc/self/cgroup"), _text(f"{root}/proc/self/mountinfo")
+    return replace(facts, cgroup=cgroups.find_cpu(facts.cgroup, own, mounts, root, facts.uid))
 
 
 def read_bytes(path: str) -> bytes:

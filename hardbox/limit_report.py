@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from signal import SIGKILL, SIGXCPU, SIGXFSZ
 from typing import TYPE_CHECKING, Final
 
-from hardbox.plan.steps import Cgroup, Watch
+from hardbox.plan.steps import IF_THERE, Cgroup, CgroupLimit, Watch
+from hardbox.policy import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 # The launcher doubles its interval each time it has taken that many; so does the thinning here.
 MOST_SAMPLES: Final = 600
-_TOTAL: Final = struct.Struct("<IIQQQQQ16s")
+_TOTAL: Final = struct.Struct("<IIQQQQQ16sQQQ")
 _SAMPLE: Final = struct.Struct("<QQQQQQ")
 # The least that the two records hold.
 TOTAL_SIZE: Final = _TOTAL.size
@@ -36,8 +37,9 @@ class Limit:
     """One limit of a run.
 
     key:    of the profile, "limits.memory"; for scratch "filesystem.scratch" and the path.
-    value:  in the key's own unit: bytes, milliseconds, seconds or a number.
-    means:  "cgroup v1", "cgroup v2", "watched every 10 to 100 ms", "rlimit", "clock", "affinity", "tmpfs".
+    value:  in the key's own unit: bytes, milliseconds, seconds, a number or thousandths of a CPU.
+    means:  "cgroup v1", "cgroup v2", "watched every 10 to 100 ms", "rlimit", "clock", "affinity", "tmpfs";
+            "none": nothing holds it, as the profile accepts.
     hits:   how often it was hit; None where the kernel does not say.
     peak:   the most that was used, in the same unit; None where that is not known.
     detail: what else is known, "" if nothing.
@@ -88,6 +90,9 @@ class Total:
              the kernel does not count it.
     stalled: seconds in which something waited for memory (version 2 with PSI, else 0).
     most:    name of the largest process when that was looked at last, "" if it was not.
+    throttled: periods in which the job had used up its CPU bandwidth, and waited for the next.
+    tasks:   the most processes and threads that were seen, 0 if nobody looked.
+    full:    how many looks saw so many.
     """
 
     version: int
@@ -97,6 +102,9 @@ class Total:
     pressed: int
     stalled: float
     most: str
+    throttled: int
+    tasks: int
+    full: int
 
     def detail(self) -> str:
         """Say what else is known."""
@@ -112,9 +120,9 @@ class Total:
 
 def read_total(payload: bytes) -> Total:
     """Read a LIMITS record."""
-    version, _, looks, hits, peak, pressed, stalled, name = _TOTAL.unpack_from(payload)
+    version, _, looks, hits, peak, pressed, stalled, name, *more = _TOTAL.unpack_from(payload)
     most = name.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-    return Total(version, looks, hits, peak, pressed, stalled / 1e6, most)
+    return Total(version, looks, hits, peak, pressed, stalled / 1e6, most, *more)
 
 
 def read_samples(payloads: Sequence[bytes]) -> tuple[Sample, ...]:
@@ -170,14 +178,50 @@ def limits(policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | Non
     )
     return (
         memory,
-        Limit("limits.tasks", held.tasks, "rlimit", detail="the kernel does not say how often it was hit"),
+        _swap(held.swap, plan, means),
+        _tasks(held.tasks, total),
         Limit("limits.cpu", held.cpu, "affinity"),
+        *_bandwidth(held.cpu_bandwidth, means, total),
         Limit("limits.cpu_time", held.cpu_time, "rlimit", int(hit == "cpu_time"), detail="of each process"),
         Limit("limits.wall", held.wall, "clock", int(hit == "wall")),
         Limit("limits.file_size", held.file_size, "rlimit", int(hit == "file_size"), detail="of each file"),
         Limit("limits.open_files", held.open_files, "rlimit", detail="of each process"),
+        Limit("limits.locked", held.locked, "rlimit", detail="of each process"),
+        *_scratch_files(policy),
         *(
             Limit(f"filesystem.scratch {path}", size, "tmpfs")
             for path, size in sorted(policy.filesystem.scratch.items())
         ),
     )
+
+
+def _tasks(most: int, total: Total | None) -> Limit:
+    """Whether a fork was refused nobody tells; that all tasks were there can be seen, if one looks then."""
+    if total is None or total.tasks < most:
+        return Limit("limits.tasks", most, "rlimit", detail="the kernel does not say how often it was hit")
+    detail = f"at the limit in at least {total.full} looks; the kernel does not say how often it was hit"
+    return Limit("limits.tasks", most, "rlimit", total.full, most, detail)
+
+
+def _bandwidth(thousandths: int, means: str, total: Total | None) -> tuple[Limit, ...]:
+    if thousandths == UNLIMITED:
+        return ()
+    detail = "of the job as a whole; hits are periods of 100 ms in which it had to wait"
+    hits = total.throttled if total else None
+    return (Limit("limits.cpu_bandwidth", thousandths, means, hits, detail=detail),)
+
+
+def _swap(size: int, plan: LaunchPlan, means: str) -> Limit:
+    detail = "" if means.startswith("cgroup") else "what is swapped out counts as memory"
+    if not means:
+        detail = "of each process only, as the profile accepts: swap space is not counted"
+    if any(isinstance(step, CgroupLimit) and step.flags & IF_THERE for step in plan.steps):
+        detail = "this host has no swap space"
+    return Limit("limits.swap", size, means or "none", detail=detail)
+
+
+def _scratch_files(policy: Policy) -> tuple[Limit, ...]:
+    stated = policy.limits.scratch_files
+    if stated == UNLIMITED:
+        return ()
+    return (Limit("limits.scratch_files", stated, "tmpfs", detail="in each scratch directory"),)

@@ -45,6 +45,12 @@ CAPABILITIES: Final = (
 )
 
 
+def cpus_text(thousandths: int) -> str:
+    """Write a number of CPUs as profiles do: "1.5"."""
+    whole, part = divmod(thousandths, 1000)
+    return f"{whole}.{part:03}".rstrip("0").rstrip(".")
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a value came from, for messages: a file and its key, or a flag.
@@ -145,25 +151,35 @@ class Limits:
 
     memory:     bytes of memory: of the job as a whole, files in scratch and what the kernel keeps for
                 it included as far as the means can tell (plan/bounds.py), and of private writable
-                memory per process (RLIMIT_DATA, setrlimit(2)).
+                memory per process (RLIMIT_DATA, setrlimit(2)), there together with swap.
+    swap:       bytes of swap space beside memory; only a cgroup can give it. May be 0.
     tasks:      processes and threads of the sandbox together (RLIMIT_NPROC in its own
                 user namespace).
     cpu:        how many CPUs the job may use at once (sched_setaffinity(2), then locked); 1..1024.
+    cpu_bandwidth: CPU time that the job as a whole may use in each period of 100 ms, in thousandths of a
+                CPU; only a cgroup can hold it. UNLIMITED: as much as its CPUs give.
     cpu_time:   seconds of CPU per process (RLIMIT_CPU).
     wall:       milliseconds until SIGTERM, then SIGKILL after `grace` milliseconds.
     file_size:  bytes per file (RLIMIT_FSIZE).
     open_files: descriptors per process (RLIMIT_NOFILE).
+    locked:     bytes of locked memory per process (RLIMIT_MEMLOCK); may be 0.
+    scratch_files: files, directories and links in each scratch directory; UNLIMITED: as many as its size
+                gives (plan/root.py), which is the most in any case.
     output:     bytes of stdout and stderr together; UNLIMITED: not counted, and not relayed for it.
     """
 
     memory: int = UNLIMITED
+    swap: int = 0
     tasks: int = UNLIMITED
     cpu: int = UNLIMITED
+    cpu_bandwidth: int = UNLIMITED
     cpu_time: int = UNLIMITED
     wall: int = UNLIMITED
     grace: int = 2000
     file_size: int = UNLIMITED
     open_files: int = UNLIMITED
+    locked: int = 65536
+    scratch_files: int = UNLIMITED
     output: int = UNLIMITED
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox.engines.namespaces import launcher_path
 from hardbox.errors import EXIT_REFUSED, HardboxError, HostUnfit, Usage, printable
-from hardbox.host import HostFacts, read_facts
+from hardbox.host import HostFacts, look_for_bandwidth, read_facts
 from hardbox.probe import Check, probe
 from hardbox.probe.check import APPARMOR
 
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
 def examine() -> tuple[HostFacts | None, tuple[Check, ...]]:
     """Probe this host. The facts are None where not even they could be read."""
     try:
-        facts = read_facts()
+        facts = look_for_bandwidth(read_facts())
     except HostUnfit as error:
         found = f"[{error.code}] {error.what}"
         return None, (Check("facts", False, found, error.why, error.instead, required=True),)  # noqa: FBT003 (fields)

@@ -100,9 +100,13 @@ _CAUSES: Final = {
         "no cgroup can be made where one could be made a moment ago, or the process may not be moved there",
         "hardbox doctor says what it finds",
     ),
+    ("cgroup-limit", errno.EINVAL): (
+        "the kernel does not take this limit; CPU bandwidth may not be more than that of a cgroup around us",
+        "a smaller value of the limit; hardbox doctor says what it finds",
+    ),
     ("cgroup-limit", _ANY): (
         "the kernel does not take this limit",
-        "another limits.memory; hardbox doctor says what it finds",
+        "another value of the limit; hardbox doctor says what it finds",
     ),
     ("watch", _ANY): (
         "there is no cgroup for it, and /proc hides the job from a watch (is it mounted with hidepid=?)",

@@ -147,6 +147,7 @@ _ULIMITS: Final = {
     "nproc": "limits.tasks",
     "fsize": "limits.file_size",
     "data": "limits.memory",
+    "memlock": "limits.locked",
 }
 _SHORT: Final = {
     "v": "volume",

@@ -75,16 +75,17 @@ static int make_once(struct hb_cgroup *cgroup)
 	return raced ? 0 : -1;
 }
 
-/* Where children of the place have no memory controller yet, it is switched on. */
-static int have_memory(const struct hb_cgroup *cgroup)
+/* Where children of the place do not have the controller of `file` yet, it is switched on. */
+static int have(const struct hb_cgroup *cgroup, const char *file, const char *controller)
 {
-	if (faccessat(cgroup->folder, "memory.max", F_OK, 0) == 0)
+	if (faccessat(cgroup->folder, file, F_OK, 0) == 0)
 		return 0;
-	return write_text(cgroup->place, "cgroup.subtree_control", "+memory");
+	return write_text(cgroup->place, "cgroup.subtree_control", controller);
 }
 
 int cgroup_make(const struct hb_step *step, struct hb_cgroup *cgroup)
 {
+	uint64_t flags = step->field[2].number;
 	struct statfs kind;
 	int made = 0;
 
@@ -107,7 +108,9 @@ int cgroup_make(const struct hb_step *step, struct hb_cgroup *cgroup)
 		cgroup->tasks = openat(cgroup->folder, "tasks", O_WRONLY | O_CLOEXEC);
 		return cgroup->tasks < 0 ? -1 : 0;
 	}
-	return (step->field[2].number & HB_CGROUP_DELEGATE) != 0 ? have_memory(cgroup) : 0;
+	if ((flags & HB_CGROUP_DELEGATE) != 0 && have(cgroup, "memory.max", "+memory") < 0)
+		return -1;
+	return (flags & HB_CGROUP_DELEGATE_CPU) != 0 ? have(cgroup, "cpu.max", "+cpu") : 0;
 }
 
 int cgroup_limit(const struct hb_cgroup *cgroup, const struct hb_step *step)
@@ -167,6 +170,14 @@ uint64_t cgroup_pressed(const struct hb_cgroup *cgroup)
 	(void)number_read(cgroup->folder, "memory.failcnt", NULL, &memory);
 	(void)number_read(cgroup->folder, "memory.memsw.failcnt", NULL, &both);
 	return memory + both;
+}
+
+uint64_t cgroup_throttled(const struct hb_cgroup *cgroup)
+{
+	uint64_t periods = 0;
+
+	(void)number_read(cgroup->folder, "cpu.stat", "nr_throttled ", &periods);
+	return periods;
 }
 
 uint64_t cgroup_kills(const struct hb_cgroup *cgroup)

@@ -1,4 +1,4 @@
-/* A cgroup for one sandbox.  Used by: limits.c, supervisor.c. */
+/* A cgroup for one sandbox.  Used by: limits.c, supervisor.c, init.c, floor.c. */
 #ifndef HB_CGROUP_H
 #define HB_CGROUP_H
 
@@ -8,6 +8,9 @@
 #include "plan.h"
 
 #define HB_CGROUP_PREFIX "hardbox-"
+/* One that holds memory, and with version 1, where each controller has a hierarchy of its own, one
+ * that holds CPU bandwidth. */
+#define HB_CGROUPS_MAX 2
 
 struct hb_cgroup {
 	int place;	  /* the folder that it is made in; -1: there is no cgroup */
@@ -28,6 +31,8 @@ int cgroup_events(const struct hb_cgroup *cgroup);
 void cgroup_events_seen(const struct hb_cgroup *cgroup, int events);
 /* How often the job stood at its limit; 0 if that cannot be read. */
 uint64_t cgroup_pressed(const struct hb_cgroup *cgroup);
+/* In how many periods the job had used up its CPU bandwidth; 0 if that cannot be read. */
+uint64_t cgroup_throttled(const struct hb_cgroup *cgroup);
 /* How often the kernel has killed in there because its limit was reached; 0 if that cannot be read. */
 uint64_t cgroup_kills(const struct hb_cgroup *cgroup);
 /* End every process in there, where cgroups can. */

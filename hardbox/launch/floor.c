@@ -3,6 +3,7 @@
  * profile can judge (which paths, which filter) are the front end's matter.
  *
  * Run by: the supervisor, through plan_decode(). */
+#include "cgroup.h"
 #include "plan.h"
 
 #include <string.h>
@@ -44,7 +45,7 @@ static const char *order(const struct hb_plan *plan)
 	};
 	static const enum hb_kind single[] = {HB_HOST, HB_NAMESPACES, HB_STDIO};
 	static const enum hb_kind optional[] = {HB_ID_LEASE, HB_MAP_HELPERS, HB_WALL,  HB_OUTPUT,
-					       HB_LANDLOCK, HB_CGROUP,	     HB_WATCH, HB_POLICY};
+					       HB_LANDLOCK, HB_WATCH,	     HB_POLICY};
 	const struct hb_step *before = NULL;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
@@ -117,34 +118,67 @@ static const char *identity(const struct hb_plan *plan)
 	return NULL;
 }
 
-/* A cgroup without a limit on memory, or a limit without its cgroup, would be a promise that nobody
- * keeps. Names are of the memory controller: no other file is written. */
+/* One limit: of the controller that its cgroup is for, and nothing else is written. first: of the
+ * plan; alone: it is of version 1's second cgroup, for CPU bandwidth. */
+static const char *limit_floor(const struct hb_step *cgroup, int first, int alone,
+			       const struct hb_step *limit)
+{
+	const char *name = limit->field[0].string;
+	int second = cgroup->field[1].number == 2;
+
+	if (first && (strcmp(name, second ? "memory.max" : "memory.limit_in_bytes") != 0 ||
+		      limit->field[1].number == 0))
+		return "its cgroup does not limit memory first";
+	if ((second || alone) && strcmp(name, second ? "cpu.max" : "cpu.cfs_quota_us") == 0)
+		return limit->field[1].number == 0 ? "its cgroup gives no CPU time" : NULL;
+	if (alone || strncmp(name, "memory.", strlen("memory.")) != 0 || strchr(name, '/') != NULL)
+		return "it writes a file of a cgroup that is none of its limits";
+	return NULL;
+}
+
+/* A cgroup without a limit, or a limit without its cgroup, would be a promise that nobody keeps. */
 static const char *limits_floor(const struct hb_plan *plan)
 {
-	const struct hb_step *cgroup = plan_find(plan, HB_CGROUP);
 	const struct hb_step *watch = plan_find(plan, HB_WATCH);
-	const struct hb_step *first = plan_find(plan, HB_CGROUP_LIMIT);
+	const struct hb_step *cgroup = NULL; /* whose limits come next */
+	const struct hb_step *before = NULL;
+	const struct hb_step *limited = NULL;
+	int first = 1;
 
 	if (watch != NULL && (watch->field[0].number == 0 || watch->field[1].number == 0 ||
 			      watch->field[2].number < watch->field[1].number))
 		return "its watch has no limit or no interval";
-	if (cgroup == NULL)
-		return first == NULL ? NULL : "a limit of a cgroup has no cgroup";
-	if (watch != NULL || first == NULL)
-		return "its cgroup limits nothing, or is watched beside";
-	if (cgroup->field[1].number != 1 && cgroup->field[1].number != 2)
-		return "there is no such version of cgroups";
+	if (watch != NULL && plan_find(plan, HB_CGROUP) != NULL)
+		return "its cgroup is watched beside";
+	if (plan_count(plan, HB_CGROUP) > HB_CGROUPS_MAX)
+		return "it has more cgroups than a sandbox needs";
+	for (const struct hb_step *step = plan->steps; step < plan->steps + plan->count; step++) {
+		if (step->kind == HB_CGROUP) {
+			uint64_t version = step->field[1].number;
 
-	const char *memory = cgroup->field[1].number == 2 ? "memory.max" : "memory.limit_in_bytes";
+			if (version != 1 && version != 2)
+				return "there is no such version of cgroups";
+			/* Version 2 has all controllers in one. */
+			if (cgroup != NULL && (version != 1 || cgroup->field[1].number != 1))
+				return "a second cgroup is version 1's alone";
+			if (cgroup != NULL && first)
+				return "its cgroup limits nothing";
+			before = cgroup;
+			cgroup = step;
+		}
+		if (step->kind != HB_CGROUP_LIMIT)
+			continue;
+		if (cgroup == NULL)
+			return "a limit of a cgroup has no cgroup";
 
-	if (strcmp(first->field[0].string, memory) != 0 || first->field[1].number == 0)
-		return "its cgroup does not limit memory first";
-	for (const struct hb_step *step = first; step < plan->steps + plan->count; step++)
-		if (step->kind == HB_CGROUP_LIMIT &&
-		    (strncmp(step->field[0].string, "memory.", strlen("memory.")) != 0 ||
-		     strchr(step->field[0].string, '/') != NULL))
-			return "it writes a file of a cgroup that is no limit on memory";
-	return NULL;
+		const char *why = limit_floor(cgroup, first, before != NULL, step);
+
+		if (why != NULL)
+			return why;
+		first = 0;
+		limited = cgroup;
+	}
+	return cgroup != limited ? "its cgroup limits nothing" : NULL;
 }
 
 static int only_slashes(const char *path)

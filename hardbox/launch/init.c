@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "io.h"
 #include "sys.h"
 #include "terminal.h"
@@ -63,18 +64,19 @@ static void receive_trees(struct hb_init *init)
 	}
 }
 
-/* Before anything else, init is in the sandbox's cgroup: made there by clone3 (version 2), or moved
+/* Before anything else, init is in the sandbox's cgroups: made there by clone3 (version 2), or moved
  * here. A thread that moves itself needs none of the locks that moving another one waits for, which
  * takes many milliseconds. The root of init's view is still the supervisor's cgroup; from here on
  * /proc/self/cgroup tells nothing of where that is. */
-static int enter_cgroup(const struct hb_plan *plan, int tasks)
+static int enter_cgroups(const struct hb_plan *plan, const struct hb_cgroup *cgroups)
 {
 	uint64_t flags = plan_find(plan, HB_NAMESPACES)->field[0].number;
 
 	if (plan_find(plan, HB_CGROUP) == NULL)
 		return 0;
-	if (tasks >= 0 && write_whole(tasks, "0", 1) < 0)
-		return -1;
+	for (size_t i = 0; i < HB_CGROUPS_MAX; i++)
+		if (cgroups[i].tasks >= 0 && write_whole(cgroups[i].tasks, "0", 1) < 0)
+			return -1;
 	return (flags & CLONE_NEWCGROUP) == 0 ? 0 : unshare(CLONE_NEWCGROUP);
 }
 
@@ -185,7 +187,8 @@ static _Noreturn void watch(const struct hb_init *init, pid_t job, int signals)
 }
 
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
-			 int job_socket, int lease, int tasks, const struct hb_streams *streams)
+			 int job_socket, int lease, const struct hb_cgroup *cgroups,
+			 const struct hb_streams *streams)
 {
 	struct hb_init init = {
 	    .plan = plan, .streams = streams, .control = control, .root = -1, .landlock = -1};
@@ -195,7 +198,7 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	int keep[KEPT] = {control, job_socket, -1, lease};
 
 	(void)prctl(PR_SET_NAME, "hardbox-init", 0, 0, 0);
-	if (enter_cgroup(plan, tasks) < 0)
+	if (enter_cgroups(plan, cgroups) < 0)
 		fail(&init, plan_index(plan, HB_CGROUP));
 	(void)umask(0); /* modes are the plan's; the job's umask is set by its NORMALISE step */
 	if (streams_enter(streams) < 0 || close_others(keep, KEPT) < 0 || sigfillset(&child) < 0 ||

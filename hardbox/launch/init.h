@@ -39,9 +39,12 @@ int command_collect(struct hb_command *command, const struct hb_plan *plan, char
 /* Replace this process; returns only on failure, with errno set. */
 void command_exec(const struct hb_command *command);
 
+struct hb_cgroup;
+
 /* Pid 1 of the sandbox; never returns. lease: descriptor to hold until the end, or -1;
- * tasks: file of the cgroup that init moves itself to, or -1. */
+ * cgroups: HB_CGROUPS_MAX of them, some of which init may have to move itself to. */
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
-			 int job_socket, int lease, int tasks, const struct hb_streams *streams);
+			 int job_socket, int lease, const struct hb_cgroup *cgroups,
+			 const struct hb_streams *streams);
 
 #endif

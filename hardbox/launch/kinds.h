@@ -78,6 +78,7 @@
 #define HB_TREE_RECURSIVE 1u
 #define HB_TREE_IDMAPPED 2u
 #define HB_CGROUP_DELEGATE 1u /* version 2: give children of the place the memory controller */
+#define HB_CGROUP_DELEGATE_CPU 2u /* the same for the cpu controller */
 #define HB_CGROUP_LIMIT_IF_THERE 1u /* a kernel without this file has nothing to limit */
 #define HB_BIND_RECURSIVE 1u
 #define HB_SET_IDS_DROP_GROUPS 1u

@@ -28,37 +28,51 @@
 
 int limits_prepare(struct launch *launch)
 {
-	const struct hb_step *step = plan_find(launch->plan, HB_CGROUP);
+	struct hb_limits *limits = &launch->limits;
+	struct hb_cgroup *next = limits->cgroups;
 
-	if (step == NULL)
-		return 0;
-	launch->limits.step = plan_index(launch->plan, HB_CGROUP);
-	return cgroup_make(step, &launch->limits.cgroup) < 0
-		   ? blame(launch, launch->limits.step, errno)
-		   : 0;
+	limits->step = plan_index(launch->plan, HB_CGROUP);
+	for (uint32_t i = 0; limits->step > 0 && i < launch->plan->count; i++) {
+		if (launch->plan->steps[i].kind != HB_CGROUP)
+			continue;
+		/* The floor lets no more of them in. */
+		if (next == limits->cgroups + HB_CGROUPS_MAX)
+			return blame(launch, i + 1, E2BIG);
+		if (cgroup_make(&launch->plan->steps[i], next++) < 0)
+			return blame(launch, i + 1, errno);
+	}
+	return 0;
 }
 
 int limits_apply(struct launch *launch)
 {
 	struct hb_limits *limits = &launch->limits;
+	const struct hb_cgroup *cgroup = NULL;
 
-	if (limits->cgroup.folder < 0)
+	if (limits->cgroups[0].folder < 0)
 		return 0;
 	for (uint32_t i = 0; i < launch->plan->count; i++) {
 		const struct hb_step *step = &launch->plan->steps[i];
 
+		/* Each one's limits stand behind it (floor.c). */
+		if (step->kind == HB_CGROUP)
+			cgroup = cgroup == NULL ? limits->cgroups : cgroup + 1;
 		if (step->kind != HB_CGROUP_LIMIT)
 			continue;
-		if (cgroup_limit(&limits->cgroup, step) < 0)
+		if (cgroup_limit(cgroup, step) < 0)
 			return blame(launch, i + 1, errno);
+		if (strncmp(step->field[0].string, "cpu.", strlen("cpu.")) == 0)
+			limits->paced = cgroup;
 		/* The first one is the memory (floor.c). */
 		if (limits->memory == 0)
 			limits->memory = step->field[1].number;
 	}
-	limits->events = cgroup_events(&limits->cgroup);
+	limits->events = cgroup_events(&limits->cgroups[0]);
 	if (limits->events < 0)
 		return blame(launch, limits->step, errno);
-	cgroup_reclaim(&limits->cgroup);
+	for (size_t i = 0; i < HB_CGROUPS_MAX; i++)
+		if (limits->cgroups[i].folder >= 0)
+			cgroup_reclaim(&limits->cgroups[i]);
 	return 0;
 }
 
@@ -102,10 +116,24 @@ static void hit(struct launch *launch)
 	kill_all(launch);
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static void remember(struct hb_limits *limits, const struct hb_sample *sample)
 {
 	if (sample->most > 0)
 		memcpy(limits->name, sample->name, sizeof(limits->name));
+}
+
+static void note_tasks(struct hb_limits *limits, const struct hb_sample *sample)
+{
+	if (sample->tasks > limits->tasks)
+		limits->full = 0;
+	limits->tasks = larger(limits->tasks, sample->tasks);
+	if (sample->tasks == limits->tasks)
+		limits->full++;
 }
 
 /* The sum of what is resident is cheap, and an upper bound but for what each CPU has not yet added
@@ -120,6 +148,8 @@ static void watch_memory(struct launch *launch)
 	if (seen == 0 && sample.memory > limits->memory - limits->memory / 4)
 		seen = sample_take(launch->init, HB_SAMPLE_EXACT, &sample);
 	limits->looks++;
+	if (seen == 0)
+		note_tasks(limits, &sample);
 	if (seen == 0 && sample.memory > limits->peak) {
 		limits->peak = sample.memory;
 		remember(limits, &sample);
@@ -154,7 +184,7 @@ static void look_for_kills(struct launch *launch)
 
 	limits->looks++;
 	limits->look_at = 0;
-	if (cgroup_kills(&limits->cgroup) > 0)
+	if (cgroup_kills(&limits->cgroups[0]) > 0)
 		hit(launch);
 	else if (limits->again > 0 && limits->again-- > 0)
 		limits->look_at = now_ns() + AGAIN_AFTER;
@@ -162,18 +192,13 @@ static void look_for_kills(struct launch *launch)
 
 static uint64_t memory_now(const struct launch *launch, const struct hb_sample *sample)
 {
-	const struct hb_cgroup *cgroup = &launch->limits.cgroup;
+	const struct hb_cgroup *cgroup = &launch->limits.cgroups[0];
 	const char *file = cgroup->version == 2 ? "memory.current" : "memory.usage_in_bytes";
 	uint64_t now = 0;
 
 	return cgroup->folder >= 0 && number_read(cgroup->folder, file, NULL, &now) == 0
 		   ? now
 		   : sample->memory;
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 static void take_sample(struct launch *launch)
@@ -193,6 +218,7 @@ static void take_sample(struct launch *launch)
 	    sample_take(launch->init, HB_SAMPLE_CURVES, &sample) == 0) {
 		uint64_t *used = limits->used;
 
+		note_tasks(limits, &sample);
 		used[0] = larger(used[0], sample.ticks);
 		used[1] = larger(used[1], sample.read);
 		used[2] = larger(used[2], sample.written);
@@ -220,7 +246,7 @@ void limits_look(struct launch *launch, int event)
 	if (event) {
 		struct hb_sample sample;
 
-		cgroup_events_seen(&limits->cgroup, limits->events);
+		cgroup_events_seen(&limits->cgroups[0], limits->events);
 		limits->again = AGAIN;
 		if (sample_take(launch->init, HB_SAMPLE_BOUND, &sample) == 0)
 			remember(limits, &sample);
@@ -240,13 +266,17 @@ static void tell(const struct launch *launch, uint64_t pressed, uint64_t stalled
 		uint32_t version, reserved;
 		uint64_t looks, hits, peak, pressed, stalled;
 		char name[16];
+		uint64_t throttled, tasks, full;
 	} head = {
-	    .version = limits->cgroup.version,
+	    .version = limits->cgroups[0].version,
 	    .looks = limits->looks,
 	    .hits = limits->hits,
 	    .peak = limits->peak,
 	    .pressed = pressed,
 	    .stalled = stalled,
+	    .throttled = limits->throttled,
+	    .tasks = limits->tasks,
+	    .full = limits->full,
 	};
 
 	memcpy(head.name, limits->name, sizeof(head.name));
@@ -270,7 +300,7 @@ static uint64_t pressure(const struct hb_cgroup *cgroup)
 void limits_end(struct launch *launch)
 {
 	struct hb_limits *limits = &launch->limits;
-	const struct hb_cgroup *cgroup = &limits->cgroup;
+	const struct hb_cgroup *cgroup = &limits->cgroups[0];
 	uint64_t pressed = 0;
 	uint64_t stalled = 0;
 
@@ -287,6 +317,7 @@ void limits_end(struct launch *launch)
 			(void)number_read(cgroup->folder, peak, NULL, &limits->peak);
 			pressed = cgroup_pressed(cgroup);
 			stalled = second ? pressure(cgroup) : 0;
+			limits->throttled = limits->paced == NULL ? 0 : cgroup_throttled(limits->paced);
 		}
 		if (limits->hits > 0 && launch->cause == HB_CAUSE_OWN)
 			launch->cause = HB_CAUSE_MEMORY;
@@ -296,10 +327,12 @@ void limits_end(struct launch *launch)
 	}
 	if (limits->memory > 0)
 		tell(launch, pressed, stalled);
-	cgroup_remove(&limits->cgroup);
+	for (size_t i = 0; i < HB_CGROUPS_MAX; i++)
+		if (limits->cgroups[i].place >= 0)
+			cgroup_remove(&limits->cgroups[i]);
 }
 
 const char *limits_means(const struct hb_limits *limits)
 {
-	return limits->least > 0 ? "watched" : limits->cgroup.version == 2 ? "cgroup v2" : "cgroup v1";
+	return limits->least > 0 ? "watched" : limits->cgroups[0].version == 2 ? "cgroup v2" : "cgroup v1";
 }

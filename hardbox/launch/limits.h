@@ -9,7 +9,8 @@
 struct launch;
 
 struct hb_limits {
-	struct hb_cgroup cgroup;
+	struct hb_cgroup cgroups[HB_CGROUPS_MAX]; /* as the plan has them; the first one holds memory */
+	const struct hb_cgroup *paced; /* the one that holds CPU bandwidth, or NULL */
 	uint64_t memory;      /* bytes for the job as a whole; 0: no such limit */
 	uint32_t step;	      /* the 1-based step that says so */
 	int events;	      /* descriptor that tells of memory running out, or -1 */
@@ -22,12 +23,14 @@ struct hb_limits {
 	uint32_t samples;     /* taken at this interval */
 	uint64_t used[3];     /* ticks, bytes read and written: what has ended may be told no more */
 	uint64_t hits, peak;
+	uint64_t tasks, full; /* the most tasks that were seen, and how often so many */
+	uint64_t throttled; /* periods in which the CPU bandwidth was used up */
 	char name[16];	      /* of the largest process when that was looked at last */
 };
 
-/* Before init is made: the cgroup of the plan, if it has one. 0, or blames and gives -1. */
+/* Before init is made: the cgroups of the plan, if it has any. 0, or blames and gives -1. */
 int limits_prepare(struct launch *launch);
-/* While init assembles the root: the cgroup's limits. The job waits for us before its exec, so they
+/* While init assembles the root: the cgroups' limits. The job waits for us before its exec, so they
  * are in force by then. The same. */
 int limits_apply(struct launch *launch);
 /* The job has been read back: may it be watched? From here on the looks are due. The same. */
@@ -36,7 +39,7 @@ int limits_begin(struct launch *launch);
 uint64_t limits_due(const struct launch *launch);
 /* Take what is due. event: poll(2) has reported `events`. */
 void limits_look(struct launch *launch, int event);
-/* All has ended: count hits, tell the caller, remove the cgroup. */
+/* All has ended: count hits, tell the caller, remove the cgroups. */
 void limits_end(struct launch *launch);
 /* "cgroup v1", "cgroup v2" or "watched". */
 const char *limits_means(const struct hb_limits *limits);

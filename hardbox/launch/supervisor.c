@@ -26,6 +26,8 @@
 #include "terminal.h"
 #include "wire.h"
 
+#define NO_CGROUP {.place = -1, .folder = -1, .tasks = -1}
+
 /* The same while init is prepared. What init said last counts for more than that it is gone. */
 static int blame_init(struct launch *launch, uint32_t step, int error)
 {
@@ -107,14 +109,14 @@ static int make_init(struct launch *launch, const struct hb_command *command, in
 		return blame(launch, 0, errno);
 	launch->control = control[0];
 	launch->job = job[0];
-	if (launch->limits.cgroup.version == 2) {
+	if (launch->limits.cgroups[0].version == 2) {
 		args.flags |= CLONE_INTO_CGROUP;
-		args.cgroup = (unsigned int)launch->limits.cgroup.folder;
+		args.cgroup = (unsigned int)launch->limits.cgroups[0].folder;
 	}
 	launch->init = sys_clone3(&args);
 	if (launch->init == 0)
 		init_main(launch->plan, command, control[1], job[1], lease,
-			  launch->limits.cgroup.tasks, &launch->relay.streams);
+			  launch->limits.cgroups, &launch->relay.streams);
 	if (launch->init < 0)
 		return blame(launch, plan_index(launch->plan, HB_NAMESPACES), errno);
 	(void)close(control[1]);
@@ -170,7 +172,7 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 				.signals = -1,
 				.listener = -1,
 				.pidfd = -1,
-				.limits = {.cgroup = {.place = -1, .folder = -1, .tasks = -1},
+				.limits = {.cgroups = {NO_CGROUP, NO_CGROUP},
 					   .events = -1,
 					   .asked = samples},
 				.relay = {.master = -1, .link = -1},

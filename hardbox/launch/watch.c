@@ -39,7 +39,7 @@ void kill_all(const struct launch *launch)
 	 * outer container knows no pidfds: init is our child, whose number is its own until we wait. */
 	if (sys_pidfd_send_signal(launch->pidfd, SIGKILL) < 0 && errno != ESRCH)
 		(void)kill(launch->init, SIGKILL);
-	cgroup_kill(&launch->limits.cgroup);
+	cgroup_kill(&launch->limits.cgroups[0]);
 }
 
 uint64_t later(uint64_t from, uint64_t ms)

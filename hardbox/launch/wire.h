@@ -41,7 +41,9 @@ enum hb_record_type {
 	HB_RECORD_ENDED = 5,   /* i32 wait status, u32 cause, u64 wall ns, user us, system us, max RSS KiB */
 	HB_RECORD_SAMPLE = 8,  /* u64 ns since the supervisor began, memory, CPU us, tasks, bytes read, written */
 	HB_RECORD_LIMITS = 9,  /* u32 cgroup version (0: watched), u32 0, u64 looks, hits, peak, times at the
-				  limit, us waited for memory, 16 bytes name of the largest process */
+				  limit, us waited for memory, 16 bytes name of the largest process,
+				  u64 periods in which the CPU bandwidth was used up, most tasks
+				  that were seen, looks that saw so many */
 	HB_RECORD_STREAMS = 10, /* u32 terminals, u32 relayed (bit n: descriptor n), u64 bytes of stdout
 				 * or terminal, u64 of stderr */
 };

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox.errors import HostUnfit, Usage
 from hardbox.places import within
 from hardbox.plan import steps as s
-from hardbox.plan.bounds import total_memory_steps
+from hardbox.plan.bounds import bandwidth_steps, total_memory_steps
 from hardbox.plan.root import outside_trees, root_steps
 from hardbox.plan.walls import drop_steps, identity_steps, landlock_steps, visible
 from hardbox.policy import NETWORK_MODES_HERE, UNLIMITED
@@ -121,6 +121,7 @@ def build(
             _stdio(policy, facts),
             s.Wall(policy.limits.wall, policy.limits.grace),
             *total_memory_steps(policy, facts),
+            *bandwidth_steps(policy, facts),
             *_output(policy),
             *trees,
             *_data(policy, command),

@@ -274,7 +274,8 @@ def _scratch(policy: Policy) -> Iterable[_Place]:
     single = policy.identity.ids == "single"
     for path, size in policy.filesystem.scratch.items():
         mode = _SHARED_MODE if path in _SHARED_PLACES or not single else 0o755
-        inodes = size // INODE_BYTES + 1024
+        # One is the directory itself.
+        inodes = min(size // INODE_BYTES + 1024, policy.limits.scratch_files + 1)
         yield _Place(path, "dir", s.Tmpfs(path, size, inodes, mode, s.NOSUID | s.NODEV | noexec))
 
 

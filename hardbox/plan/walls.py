@@ -23,7 +23,6 @@ _RLIMIT_CPU, _RLIMIT_FSIZE, _RLIMIT_DATA, _RLIMIT_CORE = 0, 1, 2, 4
 _RLIMIT_NPROC, _RLIMIT_NOFILE, _RLIMIT_MEMLOCK, _RLIMIT_SIGPENDING, _RLIMIT_MSGQUEUE = 6, 7, 8, 11, 12
 # Timers and queued signals are counted for the host user too.
 _SIGPENDING: Final = 1024
-_MEMLOCK: Final = 65536
 _MSGQUEUE: Final = 819200
 
 # landlock(7), access rights on files and the ABI that brought them.
@@ -87,11 +86,11 @@ def limit_steps(policy: Policy) -> tuple[s.Step, ...]:
     rows = (
         (_RLIMIT_CPU, limits.cpu_time),
         (_RLIMIT_FSIZE, limits.file_size),
-        (_RLIMIT_DATA, limits.memory),
+        (_RLIMIT_DATA, limits.memory + limits.swap),
         (_RLIMIT_CORE, 0),
         (_RLIMIT_NPROC, limits.tasks + 1),
         (_RLIMIT_NOFILE, limits.open_files),
-        (_RLIMIT_MEMLOCK, _MEMLOCK),
+        (_RLIMIT_MEMLOCK, limits.locked),
         (_RLIMIT_SIGPENDING, _SIGPENDING),
         (_RLIMIT_MSGQUEUE, _MSGQUEUE),
     )

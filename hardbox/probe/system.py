@@ -28,6 +28,7 @@ def probe(place: Place) -> tuple[Check, ...]:
         libseccomp(libc.library_version(_LIBSECCOMP)),
         cgroups(place),
         total_memory(place),
+        cpu_bandwidth(place),
         ptrace_scope(place),
         core_pattern(place),
         legacy_tiocsti(place),
@@ -124,6 +125,18 @@ def total_memory(place: Place) -> Check:
     text = f"none: {reason}, and this kernel does not list a process's children"
     more = f'{fix}; or [optional] memory-total = "reason" in a profile of your own'
     return Check("total-memory", ok=False, found=text, why=why, fix=more)
+
+
+def cpu_bandwidth(place: Place) -> Check:
+    """Say by which means a job's CPU bandwidth would be limited."""
+    why = "limits.cpu_bandwidth, where a profile states it; limits.cpu needs nothing"
+    facts = place.facts
+    found = facts.cgroup if facts.cgroup is not None and (facts.cgroup.swap or not facts.swap) else None
+    if found is not None and found.cpu:
+        return Check("cpu-bandwidth", ok=None, found=f"cgroup v{found.version}: {found.cpu}", why=why)
+    missing = "cgroup may be made here" if found is None else "cpu controller comes with the cgroups here"
+    fix = "run it where the cpu controller is delegated: systemd-run --user --scope hardbox ..."
+    return Check("cpu-bandwidth", ok=None, found=f"no {missing}: refused with HB563", why=why, fix=fix)
 
 
 def ptrace_scope(place: Place) -> Check:

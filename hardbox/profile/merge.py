@@ -50,7 +50,11 @@ DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
         "seccomp.refuse": (),
         "seccomp.denials": "explained",
         **dict.fromkeys(schema.LIMITS, UNLIMITED),
+        "limits.swap": 0,
+        "limits.cpu_bandwidth": UNLIMITED,
         "limits.grace": 2000,
+        "limits.locked": 65536,
+        "limits.scratch_files": UNLIMITED,
         "limits.output": UNLIMITED,
         # Neither of them lets a job have less than it needs; what is stricter costs speed or input.
         "streams.sockets": "relay",

@@ -25,6 +25,7 @@ from hardbox.policy import (
     ROOT_MODES,
     SOCKET_MODES,
     Bind,
+    cpus_text,
 )
 from hardbox.profile import units
 from hardbox.profile.spots import Spot
@@ -50,7 +51,7 @@ _LOADER_PREFIX: Final = "LD_"
 _MOST_NUMBER: Final = 2**63 - 2
 # How what a reader reads is written in a message.
 _WRITERS: Final[Mapping[object, Callable[[int], str]]] = MappingProxyType(
-    {units.size: units.size_text, units.duration: units.duration_text}
+    {units.size: units.size_text, units.duration: units.duration_text, units.cpus: cpus_text}
 )
 _LOWER: Final = "abcdefghijklmnopqrstuvwxyz"
 _DIGITS: Final = "0123456789"
@@ -132,6 +133,16 @@ def _unit(read: Callable[[object], int], least: int = 1, most: int = _MOST_NUMBE
 
 def _count(least: int, most: int) -> Reader:
     return _unit(lambda value: units.whole(value, least, most), least, most)
+
+
+def _or_zero(read: Callable[[object], int]) -> Reader:
+    """Read a number with `read`, which takes none below 1, or 0."""
+    above = _unit(read)
+
+    def number(spot: Spot) -> object:
+        return 0 if spot.value in (0, "0") and not isinstance(spot.value, bool | float) else above(spot)
+
+    return number
 
 
 def _id(spot: Spot) -> int:
@@ -357,13 +368,18 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "seccomp.refuse": _each(_group),
         "seccomp.denials": _one_of(DENIAL_MODES),
         "limits.memory": _unit(units.size, 1 << 20),
+        "limits.swap": _or_zero(units.size),
         "limits.tasks": _count(1, 4194304),
         "limits.cpu": _count(1, MOST_CPUS),
+        # The kernel takes no quota below a millisecond.
+        "limits.cpu_bandwidth": _unit(units.cpus, 10, MOST_CPUS * 1000),
         "limits.cpu_time": _unit(units.duration, 1, LONGEST // 1000, 1000),
         "limits.wall": _unit(units.duration, 1, LONGEST),
         "limits.grace": _unit(units.duration, 1, LONGEST),
         "limits.file_size": _unit(units.size),
         "limits.open_files": _count(16, 1048576),
+        "limits.locked": _or_zero(units.size),
+        "limits.scratch_files": _count(1, 2**32 - 1),
         "limits.output": _unit(units.size),
         "streams.sockets": _one_of(SOCKET_MODES),
         "streams.files": _one_of(FILE_MODES),
@@ -378,4 +394,5 @@ MERGED: Final = ("filesystem.scratch", "environment.set")
 TABLES: Final = frozenset(key.partition(".")[0] for key in READERS if "." in key)
 ALL_LIMITS: Final = tuple(key for key in READERS if key.startswith("limits."))
 # Those that a profile states, or does not load.
-LIMITS: Final = tuple(key for key in ALL_LIMITS if key not in ("limits.grace", "limits.output"))
+_HAVE_DEFAULTS: Final = ("swap", "cpu_bandwidth", "grace", "locked", "scratch_files", "output")
+LIMITS: Final = tuple(key for key in ALL_LIMITS if key.removeprefix("limits.") not in _HAVE_DEFAULTS)

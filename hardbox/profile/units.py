@@ -30,6 +30,8 @@ _TIME_WORDS: Final = {
 _DIGITS: Final = "0123456789"
 # More digits than any number below 2^63 has: int() of a megabyte of digits is slow.
 _MOST_DIGITS: Final = 19
+# Digits behind the point of a number of CPUs.
+_THIRD: Final = 3
 
 
 def _number(text: str) -> int:
@@ -83,6 +85,20 @@ def size(value: object) -> int:
             return _finite(_number(digits) * factor, "a size")
     message = 'a size is a whole number of bytes or "512M" (K, M, G, T)'
     raise ValueError(message + _meant(value, _SIZE_WORDS, size_text))
+
+
+def cpus(value: object) -> int:
+    """Read thousandths of a CPU: 2, 1.5 or "1.5"; above zero. Raises ValueError."""
+    text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    whole, point, part = text.partition(".") if isinstance(text, str) else ("", "", "")
+    digits = all(c in _DIGITS for c in whole + part)
+    if (
+        not (digits and whole and len(whole) <= _MOST_DIGITS and bool(part) == bool(point))
+        or len(part) > _THIRD
+    ):
+        message = 'CPUs are a number such as 2 or "1.5", with up to three digits behind the point'
+        raise ValueError(message)
+    return _finite(int(whole) * 1000 + int(part.ljust(_THIRD, "0")), "a number of CPUs")
 
 
 def duration(value: object) -> int:

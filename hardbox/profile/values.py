@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from hardbox.policy import UNLIMITED, Bind
+from hardbox.policy import UNLIMITED, Bind, cpus_text
 from hardbox.profile import units
 from hardbox.toml_text import toml
 
-_BYTES: Final = ("limits.memory", "limits.file_size", "filesystem.changes")
+_BYTES: Final = (
+    *("limits.memory", "limits.swap", "limits.file_size", "limits.locked", "limits.output"),
+    "filesystem.changes",
+)
 _MILLISECONDS: Final = ("limits.wall", "limits.grace")
 
 
@@ -23,6 +26,8 @@ def plain(key: str, value: object) -> object:  # noqa: PLR0911 (one return per u
         return units.size_text(value) if value else 0
     if key in _MILLISECONDS and isinstance(value, int):
         return units.duration_text(value)
+    if key == "limits.cpu_bandwidth" and isinstance(value, int):
+        return cpus_text(value)
     if key == "limits.cpu_time" and isinstance(value, int):
         return units.duration_text(value * 1000)
     if key == "filesystem.scratch" and isinstance(value, dict):

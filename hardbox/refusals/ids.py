@@ -27,6 +27,9 @@ _LIMITS: Final = {
     "file_size": '"16G"',
     "open_files": "65536",
 }
+# The same for those that need not be stated, and for those that may be 0.
+_IF_STATED: Final = {"scratch_files": "4096", "cpu_bandwidth": '"1.5"'}
+_OR_ZERO: Final = {"locked": '"64K"', "swap": '"1G"'}
 
 
 def check_ids(policy: Policy, facts: HostFacts) -> Iterator[Refused]:
@@ -85,10 +88,33 @@ def check_limits(policy: Policy) -> Iterator[Refused]:
                 origin=policy.origin(key),
                 instead=f"give a number above zero: {key} = {example}",
             )
+    yield from _small(policy)
     for path, size in policy.filesystem.scratch.items():
         yield from _size(policy, f'filesystem.scratch "{path}"', size, "filesystem.scratch")
     if policy.filesystem.mode == "ephemeral":
         yield from _size(policy, "filesystem.changes", policy.filesystem.changes, "filesystem.changes")
+
+
+def _small(policy: Policy) -> Iterator[Refused]:
+    """Refuse limits that need not be stated and are not above 0, or may be 0 and are no number."""
+    for name, example in _IF_STATED.items():
+        count: int = getattr(policy.limits, name)
+        if count <= 0:
+            yield refuse(
+                "limit-out-of-range",
+                value=f"limits.{name} = {count}",
+                origin=policy.origin(f"limits.{name}"),
+                instead=f"give a number above zero: limits.{name} = {example}",
+            )
+    for name, example in _OR_ZERO.items():
+        number: int = getattr(policy.limits, name)
+        if not 0 <= number < UNLIMITED:
+            yield refuse(
+                "missing-limits" if number > 0 else "limit-out-of-range",
+                value=f"limits.{name} = {number}",
+                origin=policy.origin(f"limits.{name}"),
+                instead=f"give a number, or 0: limits.{name} = {example}",
+            )
 
 
 def _size(policy: Policy, shown: str, size: int, key: str) -> Iterator[Refused]:

@@ -36,8 +36,9 @@ def promised_places(promise: Promise, facts: HostFacts) -> dict[str, str]:
     found = {
         "tasks": str(limits.tasks),
         "tasks_more": str(min(limits.tasks, MOST_TASKS) + 16),
-        "memory_more": str(_more(limits.memory)),
+        "memory_more": str(_more(limits.memory + limits.swap)),
         "files_more": str(min(_more(limits.open_files), 1 << 20)),
+        "locked_more": str(_more(limits.locked)),
         "size_more": str(_more(limits.file_size)),
         "cpus": str(min(limits.cpu, len(facts.cpus))),
         "ids": "1" if policy.identity.ids == "single" else "65536",
@@ -51,11 +52,11 @@ def promised_places(promise: Promise, facts: HostFacts) -> dict[str, str]:
     for name, value in (
         ("cpu", limits.cpu_time),
         ("fsize", limits.file_size),
-        ("data", limits.memory),
+        ("data", limits.memory + limits.swap),
         ("core", 0),
         ("nproc", limits.tasks + 1),
         ("nofile", limits.open_files),
-        ("memlock", 65536),
+        ("memlock", limits.locked),
         ("msgqueue", 819200),
     ):
         found[f"limit_{name}"] = str(value)

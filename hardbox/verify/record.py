@@ -15,6 +15,8 @@ from hardbox.verify.promised import AS_CALLER, LIMITS, OWN_CGROUP, SETS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# One for memory, and with version 1 one for CPU bandwidth (launch/cgroup.h).
+_OWN_CGROUPS: Final = 2
 _KINDS: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time")
 _TABLES: Final = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "unix", "packet")
 _SCHEDULING: Final = {os.SCHED_OTHER: "other", os.SCHED_BATCH: "other", os.SCHED_IDLE: "other"}
@@ -86,13 +88,13 @@ def record(pid: int, init: int, promised: Mapping[str, str]) -> dict[str, str]:
 
 
 def _cgroup(job: str) -> str:
-    """Say whether the job is in our cgroups, but for one that was made for it."""
+    """Say whether the job is in our cgroups, but for those that were made for it."""
     rows, own = read(f"{job}/cgroup").splitlines(), read("/proc/self/cgroup").splitlines()
     other = [row for row in rows if row not in own]
     if not other:
         return AS_CALLER
     made = all(row.rpartition("/")[2].startswith("hardbox-") for row in other)
-    return OWN_CGROUP if made and len(other) == 1 else "changed"
+    return OWN_CGROUP if made and len(other) <= _OWN_CGROUPS else "changed"
 
 
 def parent(pid: int) -> int:

@@ -15,7 +15,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _MOST: Final = 1e18
 _TEN: Final = 10
 _HUNDRED: Final = 100
-_BYTES: Final = ("memory", "swap", "file_size", "output", "scratch", "changes", "locked_memory")
+_BYTES: Final = ("memory", "swap", "file_size", "output", "scratch", "changes", "locked")
 
 
 def number(value: object) -> float | None:
@@ -60,6 +60,8 @@ def of_key(key: str, value: float) -> str:
     name = key.removeprefix("limits.")
     if name.partition(".")[0] in _BYTES or key.startswith("filesystem."):
         return size(value)
+    if name == "cpu_bandwidth":
+        return f"{short(value / 1000)} CPUs"
     if name in ("wall", "grace"):
         return duration(value / 1000)
     return duration(value) if name == "cpu_time" else short(value)

@@ -48,9 +48,12 @@ ROOT: Final = HostFacts(
     kernel="6.1.0-made-up",
     landlock_abi=2,
     cpus=(0, 1, 2, 3),
-    cgroup=Place(1, "/sys/fs/cgroup/memory/made/up"),
+    cgroup=Place(1, "/sys/fs/cgroup/memory/made/up", cpu="/sys/fs/cgroup/cpu/made/up"),
 )
-SECOND: Final = replace(ROOT, cgroup=Place(2, "/sys/fs/cgroup", delegate=True, swap=True), swap=True)
+_TOP: Final = "/sys/fs/cgroup"
+SECOND: Final = replace(
+    ROOT, cgroup=Place(2, _TOP, delegate=True, swap=True, cpu=_TOP, delegate_cpu=True), swap=True
+)
 
 
 def policy(
@@ -61,6 +64,7 @@ def policy(
     root: str = "host",
     write: Sequence[str] = (),
     output: int = UNLIMITED,
+    bandwidth: int = UNLIMITED,
 ) -> Policy:
     """Give a small policy with one value of each kind."""
     return Policy(
@@ -86,6 +90,7 @@ def policy(
             file_size=1 << 20,
             open_files=256,
             output=output,
+            cpu_bandwidth=bandwidth,
         ),
         environment=Environment(("LANG",), MappingProxyType({"PATH": "/usr/bin:/bin", "HOME": "/home/box"})),
     )
@@ -120,6 +125,8 @@ def samples() -> dict[str, LaunchPlan]:
         "user-output": build(policy(output=1 << 20), USER),
         "root": build(policy(), ROOT),
         "root-cgroup-2": build(policy(), SECOND),
+        "root-bandwidth": build(policy(bandwidth=1500), ROOT),
+        "root-bandwidth-2": build(policy(bandwidth=1500), SECOND),
         "root-range": build(policy(ids="range"), ROOT),
         "root-write": build(policy(write=("/made/up",)), ROOT),
         "root-directory": build(policy(root="dir:/nonexistent/root"), ROOT),

@@ -157,3 +157,49 @@ def test_a_mount_point_with_a_blank(tmp_path: Path) -> None:
     line = "41 31 0:37 / /my\\040cgroups rw - cgroup2 cgroup2 rw\n"
 
     assert cgroups.find("0::/a\n", line, str(tmp_path), 1000) == Place(2, "/my cgroups/a")
+
+
+CPU = "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+
+
+def test_version_1_has_a_hierarchy_of_its_own_for_bandwidth(tmp_path: Path) -> None:
+    own, mounts = "4:memory:/a\n1:cpu,cpuacct:/b\n", V1.format(root="/") + CPU
+    place = Place(1, "/sys/fs/cgroup/memory/a")
+    make(tmp_path, "/sys/fs/cgroup/cpu,cpuacct/b", cpu__cfs_quota_us="-1")
+
+    assert cgroups.find_cpu(place, own, mounts, str(tmp_path)) == place
+    make(tmp_path, "/sys/fs/cgroup/cpu,cpuacct/b", cgroup__procs="")
+    found = cgroups.find_cpu(place, own, mounts, str(tmp_path))
+    assert found == Place(1, place.folder, cpu="/sys/fs/cgroup/cpu,cpuacct/b")
+    assert cgroups.find_cpu(place, own, V1.format(root="/"), str(tmp_path)) == place
+    (tmp_path / "sys/fs/cgroup/cpu,cpuacct/b/cpu.cfs_quota_us").unlink()
+    assert cgroups.find_cpu(place, own, mounts, str(tmp_path)) == place
+
+
+@pytest.mark.parametrize(
+    ("given", "uid", "cpu", "delegate"),
+    [
+        ("cpu memory\n", 1000, "/sys/fs/cgroup", False),
+        ("cpuset memory\n", 1000, "", False),
+        ("memory\n", 0, "/sys/fs/cgroup", True),
+    ],
+)
+def test_version_2_gives_bandwidth_in_the_same_folder(
+    tmp_path: Path, given: str, uid: int, cpu: str, *, delegate: bool
+) -> None:
+    place = Place(2, "/sys/fs/cgroup")
+    make(tmp_path, "/sys/fs/cgroup", cgroup__procs="", cgroup__subtree_control=given)
+    make(tmp_path, "/sys/fs/cgroup", cgroup__controllers="cpu memory\n")
+
+    found = cgroups.find_cpu(place, "0::/\n", V2.format(root="/"), str(tmp_path), uid)
+    assert found == Place(2, place.folder, cpu=cpu, delegate_cpu=delegate)
+
+
+def test_a_container_does_not_give_itself_the_cpu_controller(tmp_path: Path) -> None:
+    place = Place(2, "/sys/fs/cgroup")
+    make(
+        tmp_path, "/sys/fs/cgroup", cgroup__procs="", cgroup__subtree_control="memory", cgroup__type="domain"
+    )
+    make(tmp_path, "/sys/fs/cgroup", cgroup__controllers="cpu memory\n")
+
+    assert cgroups.find_cpu(place, "0::/\n", V2.format(root="/"), str(tmp_path), 0) == place

@@ -135,6 +135,7 @@ def test_host_in_any_spelling(word: str, value: str) -> None:
         ("--cpus", "two", "--set limits.cpu=N"),
         ("--time-limit", "30", "--timeout 30s"),
         ("--ulimit", "nofile=64:64", "--set limits.open_files=64"),
+        ("--ulimit", "memlock=65536", "--set limits.locked=65536"),
         ("--ulimit", "stack=1", "--set limits.open_files=N"),
         ("--user", "1001", "--set identity.user=1001"),
         ("--user", "1001:7", "--set identity.user=1001 --set identity.group=7"),

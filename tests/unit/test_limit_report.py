@@ -19,8 +19,8 @@ SAMPLES = plans.samples()
 LAUNCH = Path(__file__).parents[2] / "hardbox" / "launch"
 
 
-def total(version: int, hits: int = 1, name: bytes = b"python3") -> bytes:
-    return struct.pack("<IIQQQQQ16s", version, 0, 7, hits, 1 << 20, 3, 250_000, name)
+def total(version: int, hits: int = 1, name: bytes = b"python3", tasks: int = 1) -> bytes:
+    return struct.pack("<IIQQQQQ16sQQQ", version, 0, 7, hits, 1 << 20, 3, 250_000, name, 5, tasks, 4)
 
 
 def sample(number: int, every: float = 0.05) -> bytes:
@@ -49,9 +49,32 @@ def test_each_limit_has_its_means(plan: str, means: str) -> None:
 
     assert rows["limits.memory"].means == means
     assert rows["limits.memory"].hits is None
+    assert (rows["limits.swap"].value, rows["limits.swap"].means) == (0, means)
     assert rows["limits.tasks"].hits is None
     assert rows["limits.wall"].hits == 0
     assert rows["filesystem.scratch /tmp"].value == 1 << 20
+
+
+@pytest.mark.parametrize(("tasks", "hits", "peak"), [(0, None, None), (63, None, None), (64, 4, 64)])
+def test_tasks_are_a_hit_only_where_all_were_seen(tasks: int, hits: int | None, peak: int | None) -> None:
+    rows = {row.key: row for row in limits(POLICY, SAMPLES["user"], read_total(total(0, tasks=tasks)), None)}
+
+    row = rows["limits.tasks"]
+    assert (row.value, row.hits, row.peak) == (64, hits, peak)
+    assert "the kernel does not say" in row.detail
+    assert ("at least 4 looks" in row.detail) == (hits is not None)
+
+
+@pytest.mark.parametrize(
+    ("plan", "means"), [("root-bandwidth", "cgroup v1"), ("root-bandwidth-2", "cgroup v2")]
+)
+def test_bandwidth_counts_the_periods_that_were_full(plan: str, means: str) -> None:
+    paced = plans.policy(bandwidth=1500)
+    rows = {row.key: row for row in limits(paced, SAMPLES[plan], read_total(total(1)), None)}
+
+    row = rows["limits.cpu_bandwidth"]
+    assert (row.value, row.means, row.hits, row.peak) == (1500, means, 5, None)
+    assert "limits.cpu_bandwidth" not in {row.key for row in limits(POLICY, SAMPLES["root"], None, None)}
 
 
 def test_a_total_that_nothing_holds_says_so() -> None:
@@ -60,6 +83,7 @@ def test_a_total_that_nothing_holds_says_so() -> None:
     row = limits(POLICY, bare, None, None)[0]
 
     assert (row.means, row.detail) == ("rlimit", "of each process only, as the profile accepts")
+    assert limits(POLICY, bare, None, None)[1].means == "none"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.profile_values import PATIENT, VALUES, layer
 
-from hardbox.policy import Bind
+from hardbox.policy import UNLIMITED, Bind
 from hardbox.profile import merge, orders, schema
 
 
@@ -35,7 +35,10 @@ def test_orders_are_reflexive_and_transitive(case: tuple[str, list[object]]) -> 
 
 
 # Where two different values may give the same: ids (only 0 counts), names, lists in another order.
-_PREORDERS = ("summary", "identity.user", "identity.group", "identity.hostname", "environment.set")
+_PREORDERS = (
+    *("summary", "identity.user", "identity.group", "identity.hostname", "environment.set"),
+    "seccomp.denials",
+)
 
 
 @PATIENT
@@ -73,6 +76,10 @@ def test_orders_are_antisymmetric_where_values_are_canonical(case: tuple[str, li
         ("seccomp.refuse", ("memfd",), ()),
         *((key, 1, 2) for key in schema.LIMITS),
         ("limits.grace", 1, 2),
+        ("limits.locked", 0, 1),
+        ("limits.cpu_bandwidth", 10, UNLIMITED),
+        ("limits.swap", 0, 1),
+        ("limits.scratch_files", 1, UNLIMITED),
         ("environment.pass", (), ("LANG",)),
         ("refuse.host-etc", ("CIS-5.6",), None),
     ],

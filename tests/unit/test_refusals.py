@@ -555,6 +555,23 @@ def test_every_limit_is_needed_and_above_zero(field: str) -> None:
     assert _names(replace(FINE, limits=replace(LIMITS, **{field: 1}))) == []
 
 
+@pytest.mark.parametrize("field", ["locked", "swap"])
+def test_limits_that_may_be_zero_are_numbers_too(field: str) -> None:
+    for number, rules in ((UNLIMITED, ["missing-limits"]), (-1, ["limit-out-of-range"]), (0, []), (1, [])):
+        assert _names(replace(FINE, limits=replace(LIMITS, **{field: number}))) == rules
+
+
+@pytest.mark.parametrize("field", ["cpu_bandwidth", "scratch_files"])
+def test_limits_that_need_not_be_stated_are_above_zero(field: str) -> None:
+    for number, rules in (
+        (UNLIMITED, []),
+        (-1, ["limit-out-of-range"]),
+        (0, ["limit-out-of-range"]),
+        (1, []),
+    ):
+        assert _names(replace(FINE, limits=replace(LIMITS, **{field: number}))) == rules
+
+
 def test_scratch_and_changes_are_limited_too() -> None:
     assert _names(_files(scratch=MappingProxyType({"/tmp": UNLIMITED}))) == ["missing-limits"]
     assert _names(_files(scratch=MappingProxyType({"/tmp": 0}))) == ["limit-out-of-range"]

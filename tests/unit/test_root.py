@@ -11,7 +11,7 @@ from support import plans
 from hardbox.errors import ProfileError, Refused
 from hardbox.plan import root
 from hardbox.plan import steps as s
-from hardbox.policy import Bind
+from hardbox.policy import UNLIMITED, Bind
 from hardbox.refusals import PathFact
 
 SAMPLES = plans.samples()
@@ -178,3 +178,14 @@ def test_a_tree_below_scratch_is_not_hidden_by_it() -> None:
 
     dests = [step.dest for step in steps if isinstance(step, s.BindMount | s.Tmpfs)]
     assert dests.index("/tmp") < dests.index("/tmp/up")
+
+
+@pytest.mark.parametrize(
+    ("stated", "inodes"), [(1, 2), (100, 101), (1279, 1280), (1280, 1280), (UNLIMITED, 1280)]
+)
+def test_a_number_of_files_only_lowers_what_the_size_gives(stated: int, inodes: int) -> None:
+    wanted = plans.policy()
+    wanted = replace(wanted, limits=replace(wanted.limits, scratch_files=stated))
+    steps = plans.build(wanted, plans.USER).steps
+
+    assert {step.inodes for step in steps if isinstance(step, s.Tmpfs)} == {inodes}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.profile_values import PATIENT
 
-from hardbox.policy import UNLIMITED
+from hardbox.policy import UNLIMITED, cpus_text
 from hardbox.profile import units
 
 finite = st.integers(1, UNLIMITED - 1)
@@ -139,14 +139,59 @@ def test_nothing_is_guessed_for_what_is_no_size(text: str) -> None:
 def test_what_is_written_reads_back(value: int) -> None:
     assert units.size(units.size_text(value)) == value
     assert units.duration(units.duration_text(value)) == value
+    assert units.cpus(cpus_text(value)) == value
 
 
 @PATIENT
 @given(st.text() | st.integers() | st.floats() | st.none() | st.lists(st.integers()))
 def test_anything_else_is_a_value_error(value: object) -> None:
-    for read in (units.size, units.duration):
+    for read in (units.size, units.duration, units.cpus):
         try:
             number = read(value)
         except ValueError:
             continue
         assert 0 < number < UNLIMITED
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (2, 2000),
+        (1.5, 1500),
+        ("1.5", 1500),
+        ("0.25", 250),
+        ("0.010", 10),
+        (0.001, 1),
+        ("0012", 12000),
+        ("1024", 1_024_000),
+    ],
+)
+def test_numbers_of_cpus_are_decimals(text: object, value: int) -> None:
+    assert units.cpus(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            ".",
+            "1.",
+            ".5",
+            "1.5.2",
+            "1,5",
+            "1.0005",
+            "1e3",
+            "-1",
+            "0.000",
+            "150%",
+            "1 ",
+            "\u0661",
+            "9" * 40,
+        ),
+        *(1e-9, 1e30, -1, 0, True, None, float("nan"), float("inf")),
+    ],
+)
+def test_what_is_no_number_of_cpus(text: object) -> None:
+    with pytest.raises(ValueError, match="CPUs"):
+        units.cpus(text)

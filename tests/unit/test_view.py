@@ -239,6 +239,8 @@ def test_ticks_are_few_and_round(most: float, binary: bool) -> None:  # noqa: FB
         ("limits.file_size", 1536, "1.5 KiB"),
         ("limits.memory", 0, "0"),
         ("limits.output", 1023, "1023 bytes"),
+        ("limits.locked", 65536, "64 KiB"),
+        ("limits.cpu_bandwidth", 1500, "1.5 CPUs"),
     ],
 )
 def test_amounts(key: str, value: float, said: str) -> None:

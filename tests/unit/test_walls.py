@@ -126,11 +126,11 @@ def test_a_range_without_its_means_is_refused(lacking: dict[str, object]) -> Non
 
 
 def test_every_limit_is_a_step_and_leaves_room_for_init() -> None:
-    limits = Limits(memory=1, tasks=64, cpu=2, cpu_time=3, file_size=4, open_files=5)
+    limits = Limits(memory=1, swap=10, tasks=64, cpu=2, cpu_time=3, file_size=4, open_files=5, locked=6)
     steps = walls.limit_steps(replace(plans.policy(), limits=limits))
 
     rlimits = {step.resource: step.soft for step in steps if isinstance(step, s.Rlimit)}
-    assert rlimits.items() >= {0: 3, 1: 4, 2: 1, 4: 0, 6: 65, 7: 5, 8: 65536, 12: 819200}.items()
+    assert rlimits.items() >= {0: 3, 1: 4, 2: 11, 4: 0, 6: 65, 7: 5, 8: 6, 12: 819200}.items()
     assert all(step.soft == step.hard for step in steps if isinstance(step, s.Rlimit))
     assert steps[-1] == s.Cpus(2)
 

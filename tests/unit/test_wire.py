@@ -73,6 +73,12 @@ def swapped(plan: LaunchPlan, old: s.Step, new: s.Step) -> bytes:
     return changed(plan, tuple(new if step == old else step for step in plan.steps))
 
 
+def expanded(plan: LaunchPlan, *old: s.Step, new: tuple[s.Step, ...] = ()) -> bytes:
+    """Put some steps in the place of others, or take these out."""
+    assert set(old) <= set(plan.steps)
+    return changed(plan, tuple(x for y in plan.steps for x in ((y,) if y not in old else new)))
+
+
 def first(plan: LaunchPlan, kind: type[s.Step]) -> s.Step:
     return next(step for step in plan.steps if isinstance(step, kind))
 
@@ -183,6 +189,11 @@ USR = s.BindMount("/usr", "/usr", s.RDONLY | s.NOSUID | s.NODEV, s.RECURSIVE)
 TMP = first(USER, s.Tmpfs)
 PROC = s.Attributes("/proc", s.RDONLY | s.NOSUID | s.NODEV | s.NOEXEC, 0, 0)
 WATCH, CGROUP, MEMORY = first(USER, s.Watch), first(ROOT, s.Cgroup), first(ROOT, s.CgroupLimit)
+PACED, SECOND = SAMPLES["root-bandwidth"], SAMPLES["root-bandwidth-2"]
+PACED_CGROUP = s.Cgroup("/sys/fs/cgroup/cpu/made/up", 1, 0)
+SWAP = s.CgroupLimit("memory.memsw.limit_in_bytes", 1 << 29, s.IF_THERE)
+QUOTA = s.CgroupLimit("cpu.cfs_quota_us", 150_000, 0)
+LAST = s.CgroupLimit("memory.oom.group", 1, 0)
 BELOW = {
     "host uid 0 is mapped": swapped(USER, s.MapUid(1000, 1234, 1, 0), s.MapUid(0, 0, 1, 0)),
     "host gid 0 is mapped": swapped(USER, s.MapGid(1000, 1234, 1, 0), s.MapGid(0, 0, 1, 0)),
@@ -221,7 +232,20 @@ BELOW = {
     "a watch that looks backwards": swapped(USER, WATCH, s.Watch(1 << 20, 10, 9)),
     "two watches": changed(USER, (WATCH, *USER.steps)),
     "a cgroup and a watch": changed(ROOT, (WATCH, *ROOT.steps)),
-    "two cgroups": changed(ROOT, (CGROUP, *ROOT.steps)),
+    "two cgroups, of which one limits nothing": changed(ROOT, (CGROUP, *ROOT.steps)),
+    "a second cgroup that limits nothing": expanded(PACED, QUOTA),
+    "a cgroup for CPU bandwidth alone": expanded(PACED, CGROUP, MEMORY, SWAP),
+    "three cgroups": expanded(PACED, QUOTA, new=(QUOTA, PACED_CGROUP, QUOTA)),
+    "a second cgroup of version 2": swapped(PACED, PACED_CGROUP, s.Cgroup("/sys/fs/cgroup", 2, 0)),
+    "a second cgroup beside version 2": expanded(SECOND, LAST, new=(LAST, PACED_CGROUP, QUOTA)),
+    "no CPU time": swapped(PACED, QUOTA, s.CgroupLimit("cpu.cfs_quota_us", 0, 0)),
+    "no CPU time with version 2": swapped(
+        SECOND, s.CgroupLimit("cpu.max", 150_000, 0), s.CgroupLimit("cpu.max", 0, 0)
+    ),
+    "another file of the cpu controller": swapped(PACED, QUOTA, s.CgroupLimit("cpu.shares", 2, 0)),
+    "a file of the other version": swapped(PACED, QUOTA, s.CgroupLimit("cpu.max", 2, 0)),
+    "CPU time in the cgroup of memory": swapped(ROOT, SWAP, s.CgroupLimit("cpu.cfs_quota_us", 2, 0)),
+    "memory in the cgroup of CPU time": swapped(PACED, QUOTA, s.CgroupLimit("memory.limit_in_bytes", 2, 0)),
     "a cgroup without limits": without(ROOT, s.CgroupLimit),
     "a limit without its cgroup": without(ROOT, s.Cgroup),
     "a cgroup of no version": swapped(ROOT, CGROUP, s.Cgroup("/sys/fs/cgroup/memory/made/up", 3, 0)),

@@ -62,6 +62,7 @@ from hardbox.plan.steps.drop import (
 )
 from hardbox.plan.steps.outside import (
     DELEGATE,
+    DELEGATE_CPU,
     IDMAPPED,
     IF_THERE,
     RECURSIVE,
@@ -90,6 +91,7 @@ from hardbox.plan.steps.outside import (
 
 __all__ = [
     "DELEGATE",
+    "DELEGATE_CPU",
     "DROP_GROUPS",
     "IDMAPPED",
     "IF_THERE",

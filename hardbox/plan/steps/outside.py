@@ -13,6 +13,7 @@ IDMAPPED: Final = 2
 REOPEN_PIPES: Final = 1
 # Of Cgroup, and of CgroupLimit.
 DELEGATE: Final = 1
+DELEGATE_CPU: Final = 2
 IF_THERE: Final = 1
 RELAY_SOCKETS: Final = 2
 RELAY_FILES: Final = 4
@@ -144,7 +145,9 @@ class Cgroup(Step, number=10, kind="cgroup", layout="suu"):
     flags: int
 
     def describe(self) -> str:  # noqa: D102
-        first = "let its children have the memory controller, then " if self.flags & DELEGATE else ""
+        given = ((DELEGATE, "memory"), (DELEGATE_CPU, "cpu"))
+        names = " and ".join(name for bit, name in given if self.flags & bit)
+        first = f"let its children have the {names} controller, then " if names else ""
         return f"{first}make a cgroup (v{self.version}) in {self.parent}, and put the sandbox into it"
 
 

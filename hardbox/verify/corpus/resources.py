@@ -80,7 +80,7 @@ CHECKS: Final = (
     Check(
         "N5-locked",
         "more locked memory than was granted",
-        ("lock-memory", "131072"),
+        ("lock-memory", "{locked_more}"),
         _FULL,
         "runc rlimits.bats",
         control=(CALLER, ROOT),
