@@ -109,9 +109,8 @@ def make_plan(  # noqa: PLR0913 (all by keyword, as `run`)
     explain: bool = False,
 ) -> LaunchPlan:
     """Give the plan that `run` would carry out, and start nothing; arguments and errors as there."""
-    return prepare(
-        _policy(profile, read, write, env, settings, loosen), argv, workdir=workdir, explain=explain
-    ).plan
+    policy = _policy(profile, read, write, env, settings, loosen)
+    return prepare(policy, argv, workdir=workdir, explain=explain).plan
 
 
 def _policy(
@@ -229,8 +228,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     output_dir:  a directory, outside of what the job may change, in which the files `stdout` and
                  `stderr` are written, with the same bound.
     samples:     look at what the command uses every 50 ms, later less often (Result.samples).
-    explain:     look at calls that name files, addresses, processes and ids too, to say in Result.denials
-                 which failed, and why (docs/denials.md); the command runs slower, and the same.
+    explain:     look at more calls, slowly, for Result.denials to say which failed (docs/denials.md).
     A line goes to the profile's audit.file; if it cannot be written after the run, that is a warning.
     Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run; and OSError
     if there was no room for the output of a command that was run.

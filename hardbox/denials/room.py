@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BYTES, FILES = 1, 2
 AT_END: Final = 1
+# How many files a size holds: as in plan/root.py (tests/unit/test_denials.py compares them).
+INODE_BYTES, MORE_INODES = 4096, 1024
 _CLONE_THREAD: Final = 0x10000
 FORKS: Final = ("clone", "fork", "vfork")
 
@@ -33,10 +35,10 @@ def full(row: Seen, policy: Policy) -> Denial | None:
         return None
     key = "filesystem.scratch" if scratch else "filesystem.changes"
     place = f"scratch {row.text}" if scratch else "the layer of changes"
-    # The number of files goes with the size (plan/root.py).
+    if scratch and not row.first & BYTES and policy.limits.scratch_files < size // INODE_BYTES + MORE_INODES:
+        return _files(row, policy)
+    # Else the number of files goes with the size (plan/root.py).
     what = f"all {size_text(size)} of {place}" if row.first & BYTES else f"all files that {place} may hold"
-    when = "at the end" if row.mode & AT_END else "while the job ran, though not at the end"
-    why = f"it is certain that it was full {when}, and possible that something failed of it"
     wanted = size_text(2 * size)
     value = toml({row.text: wanted}) if scratch else wanted
     allow = f"--set {shlex.quote(f'{key}={value}')} --loosen '{key}=REASON'"
@@ -46,7 +48,21 @@ def full(row: Seen, policy: Policy) -> Denial | None:
         allow += f" --memory {memory} --loosen 'limits.memory=REASON'"
     where = f"{key} = {size_text(size)}"
     risk = "low: it is taken from the host's memory, within limits.memory"
-    return Denial("limit", f"{what} were used (ENOSPC)", 1, "", where, why, allow, risk, POSSIBLE)
+    return Denial("limit", f"{what} were used (ENOSPC)", 1, "", where, _when(row), allow, risk, POSSIBLE)
+
+
+def _when(row: Seen) -> str:
+    when = "at the end" if row.mode & AT_END else "while the job ran, though not at the end"
+    return f"it is certain that it was full {when}, and possible that something failed of it"
+
+
+def _files(row: Seen, policy: Policy) -> Denial:
+    limit = policy.limits.scratch_files
+    what = f"all {limit} files that scratch {row.text} may hold were used (ENOSPC)"
+    allow = f"--set limits.scratch_files={2 * limit} --loosen 'limits.scratch_files=REASON'"
+    where = f"limits.scratch_files = {limit}"
+    risk = "low: each takes a little of the host's memory"
+    return Denial("limit", what, 1, "", where, _when(row), allow, risk, POSSIBLE)
 
 
 def tasks(row: Seen, policy: Policy) -> Denial:

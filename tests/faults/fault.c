@@ -46,7 +46,7 @@ static const char *mode = "look";
 static enum role who;
 static const char *whom = "";
 static unsigned long at, call, first, received;
-static int any_first, number, done;
+static int any_first, number, done, had_init;
 static FILE *log_file;
 
 static _Noreturn void trouble(const char *what)
@@ -174,9 +174,12 @@ static void born(const struct process *parent)
 		trouble("PTRACE_GETEVENTMSG");
 	}
 	child = find((pid_t)pid);
-	if (parent->role == LAUNCHER)
-		child->role = first_of(INIT) == 0 ? INIT : HELPER;
-	else
+	/* Its first child; a later one, when init has ended, explains what was refused. */
+	if (parent->role == LAUNCHER) {
+		child->role = had_init ? HELPER : INIT;
+		had_init = 1;
+	}
+	if (parent->role != LAUNCHER)
 		child->role = parent->role == INIT ? JOB : OTHER;
 	if (child->waiting) {
 		child->waiting = 0;

@@ -64,7 +64,7 @@ def test_the_result_is_the_report(caller: Caller, program: Installed, place: str
         caller,
         program,
         """
-        r = hardbox.run(["sh", "-c", "exit 4"], env={"A": "1"}, settings={"limits.wall": "30s"})
+        r = hardbox.run(["sh", "-c", "exit 4"], env={"A": "1"}, settings={"limits.wall": "30s"}, samples=True)
         print(json.dumps(r.to_json()))
         """,
     )

@@ -322,10 +322,10 @@ FLOOD: Final = """
         calls((void *)99);
     }
 """
-# Of one CPU, for the supervisor. Of eight seconds it took 0.7 for refusals and 1.5 for looks, what is free at
-# first included; without its rests 3.8 and 3.0, beside eight other busy processes. On a machine that is
+# Of one CPU, for the supervisor. Of eight seconds it took 0.5 for refusals and 1.3 for looks, what is free at
+# first included; without its rests 2.5 and 2.3, beside nine other busy processes. On a machine that is
 # busier still it gets less in any case: then this proves less, and still does not fail.
-SHARE: Final = 1 / 3
+SHARE: Final = 1 / 4
 
 
 def supervisor_cpu(caller: Caller, *argv: str) -> tuple[subprocess.CompletedProcess[bytes], float, float]:

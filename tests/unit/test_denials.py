@@ -19,6 +19,7 @@ from hardbox.filters import floor
 from hardbox.filters import model as models
 from hardbox.filters.observed import OBSERVED
 from hardbox.filters.quiet import QUIET
+from hardbox.plan import root as plan_root
 
 LAUNCH = Path(__file__).parents[2] / "hardbox" / "launch"
 STRICT = denials.Inputs("strict", no_memfd=True)
@@ -280,6 +281,12 @@ def test_memory_that_could_not_be_read_says_nothing() -> None:
     assert judged(observation("openat", 0, bits=seen.UNREADABLE)) == ()
 
 
+def test_files_are_counted_as_in_the_plan() -> None:
+    text = (LAUNCH.parent / "plan" / "root.py").read_text()
+    assert f"size // INODE_BYTES + {room.MORE_INODES}, policy" in text
+    assert room.INODE_BYTES == plan_root.INODE_BYTES
+
+
 def test_a_place_that_was_full_is_told_first() -> None:
     full = observation("read", errno.ENOSPC, "/tmp", bits=seen.FULL, first=room.FILES, mode=room.AT_END)
     other = observation("openat", errno.EROFS, "/etc/x", bits=seen.READ_ONLY, first=1)
@@ -287,6 +294,17 @@ def test_a_place_that_was_full_is_told_first() -> None:
     first, _ = judged(other, unknown, full)
     assert first.what.startswith("all files that scratch /tmp may hold")
     assert first.kind == "limit"
+
+
+def test_a_number_of_files_that_the_profile_states_is_its_own_key() -> None:
+    policy = plans.policy()
+    limits = replace(policy.limits, scratch_files=100)
+    data = observation("read", errno.ENOSPC, "/tmp", bits=seen.FULL, first=room.FILES)
+    found, _ = seen.parse(table(data))
+    (one,) = seen.judge(found, replace(policy, limits=limits), str, lambda _: "")
+    assert one.allow == "--set limits.scratch_files=200 --loosen 'limits.scratch_files=REASON'"
+    (one,) = seen.judge(found, policy, str, lambda _: "")
+    assert one.allow.startswith("--set 'filesystem.scratch=")
 
 
 def test_scratch_that_memory_would_not_hold_needs_more_memory() -> None:
