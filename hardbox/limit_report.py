@@ -38,8 +38,8 @@ class Limit:
 
     key:    of the profile, "limits.memory"; for scratch "filesystem.scratch" and the path.
     value:  in the key's own unit: bytes, milliseconds, seconds, a number or thousandths of a CPU.
-    means:  "cgroup v1", "cgroup v2", "watched every 10 to 100 ms", "rlimit", "clock", "affinity", "tmpfs";
-            "none": nothing holds it, as the profile accepts.
+    means:  "cgroup v1", "cgroup v2", "watched every 10 to 100 ms", "rlimit", "clock", "affinity", "tmpfs",
+            "relay"; "none": nothing holds it, as the profile accepts.
     hits:   how often it was hit; None where the kernel does not say.
     peak:   the most that was used, in the same unit; None where that is not known.
     detail: what else is known, "" if nothing.
@@ -187,6 +187,7 @@ def limits(policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | Non
         Limit("limits.file_size", held.file_size, "rlimit", int(hit == "file_size"), detail="of each file"),
         Limit("limits.open_files", held.open_files, "rlimit", detail="of each process"),
         Limit("limits.locked", held.locked, "rlimit", detail="of each process"),
+        *_output(held.output, hit),
         *_scratch_files(policy),
         *(
             Limit(f"filesystem.scratch {path}", size, "tmpfs")
@@ -218,6 +219,12 @@ def _swap(size: int, plan: LaunchPlan, means: str) -> Limit:
     if any(isinstance(step, CgroupLimit) and step.flags & IF_THERE for step in plan.steps):
         detail = "this host has no swap space"
     return Limit("limits.swap", size, means or "none", detail=detail)
+
+
+def _output(most: int, hit: str | None) -> tuple[Limit, ...]:
+    if most == UNLIMITED:
+        return ()
+    return (Limit("limits.output", most, "relay", int(hit == "output"), detail="stdout and stderr together"),)
 
 
 def _scratch_files(policy: Policy) -> tuple[Limit, ...]:

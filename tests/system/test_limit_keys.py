@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import faults
+from support import bombs, faults
 
 if TYPE_CHECKING:
     from conftest import Hardbox
@@ -169,6 +169,11 @@ def test_a_job_that_needs_its_swap_space_has_it(hardbox: Hardbox, place: str) ->
 
     assert hardbox("run", *memory, *attempt).stdout == ""
     assert faults.ran(hardbox("run", *memory, *stated("limits.swap", "128M"), *attempt)) == f"{128 << 20}\n"
+    # Shared memory, which no process's own limit counts: both together hold it, and no less.
+    shared = ("--", PYTHON, "-c", bombs.SOURCE, "shared")
+    some = (*memory, *stated("limits.swap", "64M"))
+    assert faults.ran(hardbox("run", *some, *shared, "128")) == "took\n"
+    assert hardbox("run", *some, *shared, "192").returncode == 137
 
 
 # Two busy loops for a while by the clock; then the CPU time of both, and the time that has passed.
@@ -218,7 +223,8 @@ def test_cpu_bandwidth(hardbox: Hardbox, caller: Caller, place: str) -> None:
     assert str(found["means"]).startswith("cgroup v")
     hits = found["hits"]
     assert isinstance(hits, int)
-    assert hits > 0
+    # On a machine that gives it less, it never gets as far as its limit.
+    assert hits > 0 or held < 0.25
     assert not faults.cgroups_left()
 
 

@@ -55,6 +55,18 @@ def test_each_limit_has_its_means(plan: str, means: str) -> None:
     assert rows["filesystem.scratch /tmp"].value == 1 << 20
 
 
+def test_limits_that_are_not_stated_have_no_row() -> None:
+    stated = replace(POLICY, limits=replace(POLICY.limits, output=5, scratch_files=6))
+    keys = {row.key for row in limits(POLICY, SAMPLES["user"], None, "output")}
+    rows = {
+        row.key: (row.value, row.means, row.hits) for row in limits(stated, SAMPLES["user"], None, "output")
+    }
+
+    assert set(rows) - keys == {"limits.output", "limits.scratch_files"}
+    assert rows["limits.output"] == (5, "relay", 1)
+    assert rows["limits.scratch_files"] == (6, "tmpfs", None)
+
+
 @pytest.mark.parametrize(("tasks", "hits", "peak"), [(0, None, None), (63, None, None), (64, 4, 64)])
 def test_tasks_are_a_hit_only_where_all_were_seen(tasks: int, hits: int | None, peak: int | None) -> None:
     rows = {row.key: row for row in limits(POLICY, SAMPLES["user"], read_total(total(0, tasks=tasks)), None)}
