@@ -228,6 +228,8 @@ int timeout_ms(const struct launch *launch)
 void watch(struct launch *launch)
 {
 	int control_open = 1;
+	/* A file of version 2 is always POLLIN; what it tells of is POLLPRI. */
+	short memory = launch->limits.cgroups[0].version == 2 ? POLLPRI : POLLIN;
 
 	for (;;) {
 		/* poll(2) looks at them in this order. What happens last stands first: whoever
@@ -238,7 +240,7 @@ void watch(struct launch *launch)
 		    {.fd = control_open ? launch->control : -1, .events = POLLIN},
 		    {.fd = launch->job, .events = POLLIN},
 		    {.fd = launch->status_fd, .events = 0}, /* POLLERR: its reader is gone */
-		    {.fd = launch->limits.events, .events = POLLIN | POLLPRI},
+		    {.fd = launch->limits.events, .events = memory},
 		    {.fd = launch->relay.link, .events = POLLIN},
 		    {.fd = listener_poll(launch), .events = POLLIN},
 		};
