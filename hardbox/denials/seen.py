@@ -191,7 +191,7 @@ def _file(row: Seen, policy: Policy, call: str, may_show: Callable[[str], str]) 
 def _verb(row: Seen, call: str) -> str:
     if call.startswith("exec"):
         return "execution of"
-    if call in ("open", "openat"):
+    if call in ("open", "openat", "creat"):
         return "writing of" if row.first & (os.O_WRONLY | os.O_RDWR) else "reading of"
     if call == "connect":
         return "connection to"

@@ -21,7 +21,7 @@
 #define HB_PYTHON "/usr/bin/python3"
 #endif
 
-#define FILES_NEEDED 12
+#define FILES_NEEDED 19
 #define EXIT_REFUSED 125
 #define ENTRY "from hardbox.cli.main import entry; raise SystemExit(entry('%s'))"
 
@@ -121,7 +121,7 @@ int main(int argc, char **argv)
 	/* With fewer the dynamic loader, Python or the launcher end, each with a status of its own. */
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < FILES_NEEDED)
 		return refuse("HB611", "too few files may be open for a launch",
-			      "the limit of open files is below 12 (RLIMIT_NOFILE)",
+			      "the limit of open files is below 19 (RLIMIT_NOFILE)",
 			      "raise the limit on open files (ulimit -n)");
 
 	struct hb_seal seal;

@@ -1,5 +1,5 @@
 /* The calls that --explain looks at, and where their arguments stand: hardbox/filters/observed.py
- * says which ones the filter tells of (tests/unit/test_observed.py compares them).
+ * says which ones the filter tells of (tests/unit/test_denials.py compares them).
  *
  * CALL(name, KIND, directory, path, more): numbers of arguments; NONE: there is no such one.
  * Read by: observe.c. */
@@ -53,7 +53,7 @@
 /* Where older calls are still there. */
 #define HB_OLD_CALLS(CALL)                                                               \
 	CALL(open, OPEN, NONE, 0, 1)                                                     \
-	CALL(creat, PLACE, NONE, 0, NONE)                                                \
+	CALL(creat, OPEN, NONE, 0, NONE)                                                 \
 	CALL(stat, LOOK, NONE, 0, NONE)                                                  \
 	CALL(lstat, LOOK, NONE, 0, NONE)                                                 \
 	CALL(access, LOOK, NONE, 0, NONE)                                                \

@@ -319,7 +319,12 @@ static int output_terminal(unsigned int terminals)
 
 _Noreturn void relay_main(const struct hb_relay *from, int link, const struct hb_plan *plan)
 {
+	struct hb_message ready = {.type = HB_HELLO};
+
 	if (enter(from, link, plan) < 0)
+		ready = (struct hb_message){.type = HB_FAILED, .value = errno};
+	/* The supervisor sees, by the end of the link, that it was not told. */
+	if (message_send(link, &ready) < 0 || ready.type == HB_FAILED)
 		_exit(1);
 	if (from->streams.relay[0] >= 0)
 		connect_channel(IN, 0, from->streams.relay[0], -1);

@@ -68,11 +68,16 @@ static int make_once(struct hb_cgroup *cgroup)
 	    still_there(cgroup->place, cgroup->name, cgroup->folder))
 		return 1;
 
-	int raced = errno == ENOENT || errno == EWOULDBLOCK || errno == ENODEV;
+	int error = errno;
 
 	(void)closing(0, cgroup->folder);
 	cgroup->folder = -1;
-	return raced ? 0 : -1;
+	if (error == ENOENT || error == EWOULDBLOCK || error == ENODEV)
+		return 0;
+	/* The name stays ours: whoever reclaims it meanwhile was faster, and that is as good. */
+	(void)unlinkat(cgroup->place, cgroup->name, AT_REMOVEDIR);
+	errno = error;
+	return -1;
 }
 
 /* Where children of the place do not have the controller of `file` yet, it is switched on. */

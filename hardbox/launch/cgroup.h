@@ -1,4 +1,4 @@
-/* A cgroup for one sandbox.  Used by: limits.c, supervisor.c, init.c, floor.c. */
+/* A cgroup for one sandbox.  Used by: limits.c, watch.c, supervisor.c, init.c, floor.c. */
 #ifndef HB_CGROUP_H
 #define HB_CGROUP_H
 
@@ -25,7 +25,8 @@ struct hb_cgroup {
 int cgroup_make(const struct hb_step *step, struct hb_cgroup *cgroup);
 /* Set one limit of a CGROUP_LIMIT step. 0, or -1 and errno. */
 int cgroup_limit(const struct hb_cgroup *cgroup, const struct hb_step *step);
-/* A descriptor that poll(2) reports POLLIN or POLLPRI on when memory runs out, or -1 and errno. */
+/* A descriptor on which poll(2) reports that memory runs out, or -1 and errno: POLLIN with version 1;
+ * POLLPRI alone with version 2, whose files are always POLLIN. */
 int cgroup_events(const struct hb_cgroup *cgroup);
 /* Take note of such a report, so that the descriptor is silent until the next one. */
 void cgroup_events_seen(const struct hb_cgroup *cgroup, int events);

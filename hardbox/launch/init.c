@@ -222,7 +222,6 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 			fail(&init, i + 1);
 	}
 
-
 	pid_t job = fork();
 
 	if (job < 0)

@@ -1,6 +1,7 @@
 /* One launch, as its supervisor sees it.
  *
- * Used by: supervisor.c, watch.c, notify.c, relay.c, tell.c, readback.c, outcome.c. */
+ * Used by: supervisor.c, watch.c, notify.c, observe.c, tasks.c, limits.c, relay.c, tell.c, readback.c,
+ * outcome.c. */
 #ifndef HB_LAUNCH_H
 #define HB_LAUNCH_H
 
@@ -16,6 +17,7 @@
 struct launch {
 	const struct hb_plan *plan;
 	int status_fd; /* to the caller; -1: there is none, or it has gone */
+	int called;    /* there is a caller who tells people, or was: nothing is told on stderr */
 	int control;   /* to init */
 	int job;       /* to the job, until it has exec'd; then -1 */
 	int signals;

@@ -89,11 +89,13 @@ static enum hb_sought sought(enum kind kind, const char *path)
 	return kind == EXEC || (kind == LOOK && bin) ? HB_SOUGHT_PROGRAM : HB_SOUGHT_NOTHING;
 }
 
-/* Copy up to `size` bytes of a thread's memory, page by page: what follows a text may be missing. */
+/* Copy up to `size` bytes of a thread's memory, page by page: what follows a text may be missing.
+ * Gives how many; 0 and errno for a text whose end was not reached, errno 0 if there was no room. */
 static size_t read_memory(uint32_t pid, uint64_t from, char *bytes, size_t size, int text)
 {
 	size_t used = 0;
 
+	errno = 0; /* a text that has no end is no error of a call's */
 	while (used < size) {
 		size_t room = PAGE - (size_t)((from + used) % PAGE);
 		struct iovec local = {bytes + used, room < size - used ? room : size - used};
@@ -345,6 +347,8 @@ int observe(const struct launch *launch, const struct seccomp_notif *call, struc
 		return 0;
 	if (row->more != NONE && row->kind != ADDRESS && row->kind != BIND)
 		seen->flags = (uint32_t)call->data.args[row->more];
+	else if (row->kind == OPEN)
+		seen->flags = O_WRONLY | O_CREAT | O_TRUNC; /* creat(2) */
 	if (row->kind == OWNER || row->kind == IDS)
 		seen->port = (uint32_t)call->data.args[row->more + 1];
 	if (row->kind == FORK)

@@ -133,7 +133,7 @@ int report_failure(const struct launch *launch)
 	int known = launch->failed_step > 0 && launch->failed_step <= launch->plan->count;
 	const struct hb_step *step = known ? &launch->plan->steps[launch->failed_step - 1] : NULL;
 
-	if (launch->status_fd >= 0) {
+	if (launch->called) {
 		uint32_t head[2] = {launch->failed_step, (uint32_t)launch->failed};
 
 		(void)record_write(launch->status_fd, HB_RECORD_FAILED, head, sizeof(head), NULL, 0);
@@ -145,7 +145,7 @@ int report_failure(const struct launch *launch)
 	if (known && step->kind == HB_STDIO && launch->failed == EPROTONOSUPPORT)
 		(void)fputs(SOCKET_REFUSED, stderr);
 	else if (known && step->kind == HB_STDIO && (launch->failed == EISDIR || launch->failed == ENOTSUP))
-		(void)fprintf(stderr, launch->failed == EISDIR ? DIRECTORY_REFUSED : STREAM_REFUSED);
+		(void)fputs(launch->failed == EISDIR ? DIRECTORY_REFUSED : STREAM_REFUSED, stderr);
 	else
 		say_failed(launch, known ? step : NULL);
 	return HB_EXIT_REFUSED;
@@ -261,7 +261,7 @@ int report_end(const struct launch *launch, const char *command, const struct ru
 	};
 
 	(void)record_write(launch->status_fd, HB_RECORD_ENDED, &head, sizeof(head), NULL, 0);
-	if (launch->status_fd < 0)
+	if (!launch->called)
 		say_end(launch, command, head.wall, head.user + head.system);
 	if (launch->no_exec != 0)
 		return missing(launch) ? HB_EXIT_NOT_FOUND : HB_EXIT_CANNOT_EXECUTE;

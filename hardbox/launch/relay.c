@@ -22,6 +22,21 @@ int relay_wanted(const struct hb_relay *wanted)
 	return wanted->streams.terminals != 0 || wanted->streams.relayed != 0;
 }
 
+/* Until the relay has said that it can copy, nothing runs. */
+static int relay_ready(int link)
+{
+	struct hb_message message;
+	int got = message_receive(link, &message);
+
+	if (got == 1 && message.type == HB_HELLO)
+		return 0;
+	if (got == 1)
+		errno = message.value;
+	else if (got == 0)
+		errno = EINTR; /* killed from outside */
+	return -1;
+}
+
 int relay_start(struct hb_relay *from, const struct hb_plan *plan)
 {
 	sigset_t output;
@@ -49,10 +64,14 @@ int relay_start(struct hb_relay *from, const struct hb_plan *plan)
 	if (from->pid == 0)
 		relay_main(from, link[1], plan);
 	if (from->pid < 0) {
+		int error = errno;
+
 		from->pid = 0;
 		terminal_restore(&from->terminal);
 		(void)closing(0, link[0]);
-		return closing(-1, link[1]);
+		(void)closing(0, link[1]);
+		errno = error;
+		return -1;
 	}
 	from->link = link[0];
 	(void)close(link[1]);
@@ -62,7 +81,7 @@ int relay_start(struct hb_relay *from, const struct hb_plan *plan)
 	for (int fd = 0; fd < 3; fd++)
 		if (from->streams.relay[fd] >= 0)
 			(void)close(from->streams.relay[fd]);
-	return 0;
+	return relay_ready(from->link);
 }
 
 int relay_message(struct hb_relay *from)

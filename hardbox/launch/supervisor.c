@@ -28,7 +28,7 @@
 
 #define NO_CGROUP {.place = -1, .folder = -1, .tasks = -1}
 
-/* The same while init is prepared. What init said last counts for more than that it is gone. */
+/* blame(), while init is prepared. What init said last counts for more than that it is gone. */
 static int blame_init(struct launch *launch, uint32_t step, int error)
 {
 	struct pollfd event = {.fd = launch->control, .events = POLLIN};
@@ -167,6 +167,7 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 {
 	struct launch launch = {.plan = plan,
 				.status_fd = status_fd,
+				.called = status_fd >= 0,
 				.control = -1,
 				.job = -1,
 				.signals = -1,

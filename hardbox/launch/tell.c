@@ -6,6 +6,7 @@
 #include "tell.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stddef.h>
@@ -72,8 +73,10 @@ static _Noreturn void become_hardbox(char *path, int rows, char *name, char *dig
 			 filter, NULL};
 	sigset_t none;
 
-	/* As hardbox would be started by a shell: nothing ignored, nothing held back. */
-	if (dup2(rows, ROWS_FD) == ROWS_FD && sys_close_range(ROWS_FD + 1, ~0u) == 0 &&
+	/* dup2(2) to its own number would leave it to be closed by the exec. As hardbox would be started
+	 * by a shell: nothing ignored, nothing held back. */
+	if ((rows == ROWS_FD ? fcntl(rows, F_SETFD, 0) == 0 : dup2(rows, ROWS_FD) == ROWS_FD) &&
+	    sys_close_range(ROWS_FD + 1, ~0u) == 0 &&
 	    signal(SIGPIPE, SIG_DFL) != SIG_ERR && signal(SIGXFSZ, SIG_DFL) != SIG_ERR &&
 	    sigemptyset(&none) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0)
 		(void)execv(path, words);
@@ -90,7 +93,7 @@ void denials_explain(const struct launch *launch)
 	unsigned char sum[32];
 	int status = 0;
 
-	if (table->count == 0 || launch->status_fd >= 0 || policy == NULL || filter == NULL)
+	if (table->count == 0 || launch->called || policy == NULL || filter == NULL)
 		return;
 
 	int rows = memfd_create("hardbox-denied", MFD_CLOEXEC);

@@ -1,4 +1,4 @@
-/* Messages over SOCK_SEQPACKET pairs and records on a pipe.  Run by: supervisor, init, job. */
+/* Messages over SOCK_SEQPACKET pairs and records on a pipe.  Run by: supervisor, init, job, relay. */
 #include "wire.h"
 
 #include <errno.h>

@@ -11,6 +11,8 @@
  *   (job's socket closes: the exec has happened)
  *   supervisor -> init   SIGNAL      forward this signal
  *   init -> supervisor   ENDED       the job's wait status
+ *   relay -> supervisor  HELLO       able to copy; before the job may go
+ *   relay -> supervisor  FAILED      it is not: errno
  *   relay -> supervisor  OVERFLOW    there is more output than the limit
  *
  * Status records to the caller (descriptor --status-fd): type:u32 length:u32 payload.
@@ -36,9 +38,9 @@ enum hb_record_type {
 	HB_RECORD_READ = 2,   /* name NUL bytes: a file of /proc as it was */
 	HB_RECORD_STARTED = 3, /* u64 ns since the supervisor began */
 	HB_RECORD_NO_EXEC = 4, /* i32 errno */
+	HB_RECORD_ENDED = 5,   /* i32 wait status, u32 cause, u64 wall ns, user us, system us, max RSS KiB */
 	HB_RECORD_DENIED = 6,  /* struct hb_denials as far as it is filled (notify.h) */
 	HB_RECORD_OBSERVED = 7, /* struct hb_observations as far as it is filled (observe.h) */
-	HB_RECORD_ENDED = 5,   /* i32 wait status, u32 cause, u64 wall ns, user us, system us, max RSS KiB */
 	HB_RECORD_SAMPLE = 8,  /* u64 ns since the supervisor began, memory, CPU us, tasks, bytes read, written */
 	HB_RECORD_LIMITS = 9,  /* u32 cgroup version (0: watched), u32 0, u64 looks, hits, peak, times at the
 				  limit, us waited for memory, 16 bytes name of the largest process,
@@ -54,6 +56,7 @@ enum hb_cause {
 	HB_CAUSE_CALLER = 2,  /* the caller went away */
 	HB_CAUSE_LOST = 3,    /* init died without a word */
 	HB_CAUSE_MEMORY = 4,  /* the job as a whole took more memory than it may */
+	/* 5 and 6 are free: limits on tasks and CPU time end processes, not the job. */
 	HB_CAUSE_OUTPUT = 7,  /* more output than the limit */
 };
 

@@ -114,6 +114,18 @@ def canaries(trees: Mapping[str, str], prefix: tuple[str, ...] = ()) -> Canaries
     return Canaries(folders, token, process)
 
 
+def open_terminal() -> tuple[int, int]:
+    """Open a pseudo-terminal that is not number 0, as the job's own is: by its number it is known."""
+    first = os.openpty()
+    if os.path.basename(os.ttyname(first[1])) != "0":
+        return first
+    try:
+        return os.openpty()  # number 0 is held meanwhile
+    finally:
+        for end in first:
+            os.close(end)
+
+
 def populate(watched: Canaries, probes: str) -> None:
     """Add sockets, IPC objects, a key and a terminal whose session is another process's."""
     name = f"hardbox-{os.urandom(6).hex()}"
@@ -136,7 +148,7 @@ def populate(watched: Canaries, probes: str) -> None:
             listener.listen(64)
         watched.sockets[label] = listener
     os.chmod(os.path.join(watched.folders["tmp"], "socket"), 0o777)  # noqa: S103 (no permission protects it)
-    watched.terminal = os.openpty()
+    watched.terminal = open_terminal()
     raw = termios.tcgetattr(watched.terminal[1])
     raw[3] &= ~(termios.ICANON | termios.ECHO)
     termios.tcsetattr(watched.terminal[1], termios.TCSANOW, raw)

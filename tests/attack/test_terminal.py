@@ -6,7 +6,9 @@ Run by: pytest. The control is the same program without a sandbox, on a terminal
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import termios
@@ -18,7 +20,7 @@ from support import faults, terminals
 from attack import batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pexpect
     from support.callers import Caller
@@ -40,12 +42,16 @@ def size(fd):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 5, 6, 0, 0))
 def group(fd):
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    child = os.fork()
-    if child == 0:
-        os.setpgid(0, 0)
-        os.tcsetpgrp(fd, os.getpid())
-        time.sleep(600)
-    time.sleep(0.2)
+    tried, trying = os.pipe()
+    if os.fork() == 0:
+        try:
+            os.setpgid(0, 0)
+            os.tcsetpgrp(fd, os.getpid())
+        finally:
+            os.close(trying)
+            time.sleep(600)
+    os.close(trying)
+    os.read(tried, 1)
 ways = [0, 1, 2]
 for name in ("/dev/tty", "/proc/self/fd/0", "/dev/stdout", "/dev/pts/0", sys.argv[2]):
     try:
@@ -70,19 +76,34 @@ LOOKS: dict[str, Callable[[pexpect.spawn], object]] = {
 }
 
 
+@contextlib.contextmanager
+def _started(caller: Caller, *words: str) -> Iterator[pexpect.spawn]:
+    """Start a program on a terminal; in the end nothing of it is left, however the test ends."""
+    others = faults.children()
+    child = terminals.start(caller, *words)
+    try:
+        yield child
+    finally:
+        below = faults.descendants(child.pid)
+        child.close(force=True)
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        faults.eventually(lambda: not any(map(faults.alive, below)), "all that was started has ended")
+        faults.orphans(others)  # reaps what this worker may have adopted
+
+
 def _attack(caller: Caller, what: str, attacker: str, *before: str) -> str:
     """Give what an act has changed of the caller's terminal, "" if nothing."""
     # The shell before it is the terminal's leader.
     script = 'act=$1; shift; "$@" "$act" "$(tty)"; echo'
-    child = terminals.start(caller, "sh", "-c", script, "sh", what, *before, "/usr/bin/python3", attacker)
-    try:
+    words = ("sh", "-c", script, "sh", what, *before, "/usr/bin/python3", attacker)
+    with _started(caller, *words) as child:
         child.expect_exact("begin")
         first = LOOKS[what](child)
         child.sendline("go")
         child.expect_exact("done")
         second = LOOKS[what](child)
-    finally:
-        child.close(force=True)
     return "" if first == second else f"{first} became {second}"
 
 
@@ -104,13 +125,10 @@ def test_nobody_of_the_sandbox_holds_the_callers_terminal(
     """Not on a descriptor, not as what controls a session: of the job, or of its init."""
     attacker = faults.own(caller, f"{place}/attacker.py", ATTACKER)
     words = [program.hardbox, "run", "--read", attacker, "--", "/usr/bin/python3", attacker, "size", "none"]
-    child = terminals.start(caller, *words)
-    try:
+    with _started(caller, *words) as child:
         child.expect_exact("begin")
         name = terminals.name(child)
         found = {pid: _holds(pid, name) for pid in faults.descendants(child.pid) | {child.pid}}
-    finally:
-        child.close(force=True)
     inside = {pid: held for pid, (boxed, held) in found.items() if boxed and held}
     outside = [held for boxed, held in found.values() if not boxed and held]
     settle("L7-holds", str(inside or ""), f"outside: {outside[0]}" if outside else "")

@@ -69,16 +69,26 @@ elif kind in ("memfd", "memfd-mapped"):
 elif kind in ("shm", "shm-mapped"):
     libc = ctypes.CDLL(None, use_errno=True)
     libc.shmat.restype = ctypes.c_void_p
-    for _ in range(mib // 16):
+    numbers = []
+    failed = ""
+    while len(numbers) < mib // 16 and not failed:
         number = libc.shmget(0, ctypes.c_size_t(16 * MIB), 0o1600)
         if number < 0:
-            sys.exit("shmget: " + os.strerror(ctypes.get_errno()))
+            failed = "shmget: " + os.strerror(ctypes.get_errno())
+            break
+        numbers.append(number)
         at = libc.shmat(number, None, 0)
+        if at is None or at == ctypes.c_void_p(-1).value:
+            failed = "shmat: " + os.strerror(ctypes.get_errno())
+            break
         ctypes.memset(at, 1, 16 * MIB)
         if kind == "shm":
             libc.shmdt(ctypes.c_void_p(at))
-    if kind == "shm":
-        kept.append("cleaned by the end of the ipc namespace")
+    # Outside nobody else would: no namespace of its own ends with it.
+    for number in numbers:
+        libc.shmctl(number, 0, None)  # IPC_RMID
+    if failed:
+        sys.exit(failed)
 elif kind == "scratch":
     for number in range(mib // 16):
         folder = ("/tmp", "/home/box")[number % 2]

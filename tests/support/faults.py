@@ -7,7 +7,6 @@ job that did run are the same as ever.
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import json
 import os
 import re
@@ -228,7 +227,10 @@ def mounts_below(path: str) -> list[str]:
 
 
 def cgroups_left() -> set[str]:
-    """Give the cgroups of sandboxes that nobody holds any more: whoever made one is dead."""
+    """Give the cgroups of sandboxes that nobody holds any more: whoever made one is dead.
+
+    Or has not come as far as to hold it: see no_cgroups_left().
+    """
     found = set()
     for folder, names, _ in os.walk("/sys/fs/cgroup"):
         for name in names:
@@ -237,18 +239,21 @@ def cgroups_left() -> set[str]:
     return found
 
 
+def no_cgroups_left(before: set[str]) -> None:
+    """Assert that a test has left none; other workers' come and go meanwhile."""
+    eventually(lambda: not cgroups_left() - before, "all cgroups are removed")
+
+
 def _unheld(path: str) -> bool:
+    """Say whether nobody has it locked. To try would keep its maker, or whoever removes it, from it."""
     try:
-        folder = os.open(path, os.O_RDONLY)
+        found = os.stat(path)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(folder)
-    return os.path.exists(path)
+    name = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    with open("/proc/locks", encoding="ascii") as locks:
+        held = any(name in line.split() for line in locks)
+    return not held and os.path.exists(path)
 
 
 def words(argv: Sequence[str]) -> str:

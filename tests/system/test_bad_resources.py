@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pexpect
 import pytest
-from support import faults
+from support import faults, terminals
 
 if TYPE_CHECKING:
     import subprocess
@@ -99,14 +100,52 @@ def test_a_damaged_cache_is_no_obstacle(hardbox: Hardbox, caller: Caller, place:
     assert out.split() == ["Seccomp:", "2"]
 
 
-@pytest.mark.parametrize("files", range(3, 10))
+# As the door has it (FILES_NEEDED): what root needs with a terminal and a cgroup of version 1.
+FILES_NEEDED = 19
+
+
+@pytest.mark.parametrize("files", range(3, FILES_NEEDED))
 def test_too_few_descriptors(caller: Caller, program: Installed, files: int) -> None:
     faults.refusal(limited(caller, program.hardbox, f"-n {files}", "run", "--", "echo", "fine"), "HB611")
 
 
-@pytest.mark.parametrize("files", range(12, 17))
+@pytest.mark.parametrize("files", range(FILES_NEEDED, FILES_NEEDED + 3))
 def test_few_descriptors_are_enough(caller: Caller, program: Installed, files: int) -> None:
-    faults.ran(limited(caller, program.hardbox, f"-n {files}", "run", "--", "echo", "fine"), "fine\n")
+    for env in ({"HARDBOX_NO_CACHE": "1"}, {}):
+        script = f'ulimit -n {files} || exit 98; exec "$@"'
+        words = ("bash", "-c", script, "bash", program.hardbox, "run", "--", "echo", "fine")
+        faults.ran(caller.run(*words, env=env), "fine\n")
+        child = terminals.start(caller, *words, environment=env)
+        child.expect_exact("fine\r\n")
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 0
+
+
+CGROUP_PLAN = """
+import sys
+from hardbox import api
+plan = api.prepare(api.load_profile("strict"), ["true"]).plan
+open(sys.argv[1], "wb").write(plan.encode())
+"""
+
+
+def test_a_launcher_that_lacks_descriptors_leaves_no_cgroup(
+    caller: Caller, program: Installed, place: str
+) -> None:
+    """With each number it gets one step further: the folder is made, opened, locked."""
+    faults.ran(caller.run(program.python, "-c", CGROUP_PLAN, f"{place}/p.plan"))
+    before = faults.cgroups_left()
+    ends = []
+    for files in range(4, 20):
+        done = limited(caller, program.launch, f"-n {files}", f"{place}/p.plan", "--", "echo", "fine")
+        ends.append(done.returncode)
+        if done.returncode == 0:
+            faults.ran(done, "fine\n")
+        else:
+            faults.launcher_refusal(done)
+            faults.no_cgroups_left(before)
+    assert set(ends) == {0, 125}
 
 
 @pytest.mark.parametrize("files", [*range(3, 10), *range(12, 17)])

@@ -92,6 +92,24 @@ def test_writing_to_a_tree_that_is_shown_for_reading(hardbox: Hardbox, caller: C
     assert explained(hardbox, place, "--write", tree, "--", "touch", f"{tree}/x")[0] == 0
 
 
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="creat(2) is not everywhere, nor has one number")
+def test_creat_of_what_exists_asks_the_file_not_its_directory(
+    hardbox: Hardbox, caller: Caller, place: str
+) -> None:
+    tree = faults.own_dir(caller, f"{place}/tree")
+    faults.own(caller, f"{tree}/x", "old")
+    os.chmod(tree, 0o555)
+    code = "import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(85, sys.argv[1].encode(), 0o644) < 0)"
+    command = ("/usr/bin/python3", "-c", code)
+    status, found = explained(hardbox, place, "--write", tree, "--", *command, f"{tree}/x")
+    assert (status, os.stat(f"{tree}/x").st_size) == (0, 0)
+    assert not [row for row in found if f"{tree}/x" in row["what"]]
+    # The control: what does not exist is told.
+    status, found = explained(hardbox, place, "--write", tree, "--", *command, f"{tree}/y")
+    assert status == 1
+    the_one(found, f"writing of {tree}/y (EACCES)")
+
+
 def test_executing_what_was_written(hardbox: Hardbox, place: str) -> None:
     command = ("sh", "-c", "cp /bin/true /tmp/code && /tmp/code")
     status, found = explained(hardbox, place, "--", *command)

@@ -209,6 +209,7 @@ def test_cpu_bandwidth(hardbox: Hardbox, caller: Caller, place: str) -> None:
     if caller.uid != 0 and not means(hardbox, place).startswith("cgroup"):
         faults.refusal(hardbox("run", *words, "--", *attempt), "HB563", says='limits.cpu_bandwidth = "0.25"')
         return
+    before = faults.cgroups_left()
     done = hardbox("run", "--report", f"{place}/report.json", *words, "--", *attempt)
     if "cpu controller" in done.stderr:
         faults.refusal(done, "HB563")
@@ -225,7 +226,7 @@ def test_cpu_bandwidth(hardbox: Hardbox, caller: Caller, place: str) -> None:
     assert isinstance(hits, int)
     # On a machine that gives it less, it never gets as far as its limit.
     assert hits > 0 or held < 0.25
-    assert not faults.cgroups_left()
+    faults.no_cgroups_left(before)
 
 
 def test_without_the_key_there_is_no_bandwidth_limit(hardbox: Hardbox, place: str) -> None:
@@ -262,6 +263,7 @@ def test_a_killed_launcher_leaves_no_cgroup_for_bandwidth(
     words = ("run", "--set", "limits.cpu_bandwidth=0.5", "--report", f"{place}/r.json", "--")
     if caller.uid != 0 or hardbox(*words, "true").returncode == 125:
         pytest.skip("no cgroup for CPU bandwidth may be made here")
+    children, before = faults.children(), faults.cgroups_left()
     child = faults.spawn(caller, program.hardbox, *words, "sh", "-c", "echo ready; sleep 600")
     assert faults.read_line(child) == "ready"
     (launcher,) = faults.children(child.pid)
@@ -272,9 +274,9 @@ def test_a_killed_launcher_leaves_no_cgroup_for_bandwidth(
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     faults.finish(child)
-    faults.eventually(lambda: not faults.orphans(set()), "all has ended")
+    faults.eventually(lambda: not faults.orphans(children), "all has ended")
     faults.ran(hardbox(*words, "true"))
-    assert not faults.cgroups_left()
+    faults.no_cgroups_left(before)
 
 
 FORKS = """

@@ -122,6 +122,27 @@ def test_a_killed_launcher_takes_the_whole_tree_with_it(
     faults.finish(child)
 
 
+@pytest.mark.parametrize("words", [("--quiet",), ("--report", "/dev/null"), ()])
+def test_a_killed_front_has_the_launcher_say_nothing(
+    caller: Caller, program: Installed, hardbox: Hardbox, place: str, words: tuple[str, ...]
+) -> None:
+    """The control is a launcher without a front, whose init is killed: that one tells a person."""
+    job = ("--", "sh", "-c", "unshare -U true; echo ready; sleep 600")
+    faults.ran(hardbox("compile", "-o", f"{place}/p.plan", "--", "true"))
+    child = faults.spawn(caller, program.launch, f"{place}/p.plan", *job)
+    assert faults.read_line(child) == "ready"
+    os.kill(faults.children(child.pid).pop(), signal.SIGKILL)
+    assert "hardbox: the sandbox was killed from outside\n" in faults.finish(child).stderr
+
+    child = faults.spawn(caller, program.hardbox, "run", *words, *job, env={"HARDBOX_NO_CACHE": "1"})
+    assert faults.read_line(child) == "ready"
+    assert faults.children(child.pid), "the front waits for its launcher"
+    child.kill()
+    done = faults.finish(child)  # at the end of its stderr, which the launcher has too
+    assert "hardbox" not in done.stderr, done
+    assert "denied" not in done.stderr, done
+
+
 def test_a_stopped_hardbox_still_goes_when_killed(caller: Caller, program: Installed) -> None:
     child = faults.spawn(caller, program.hardbox, "run", "--", "sh", "-c", "echo ready; sleep 600")
     assert faults.read_line(child) == "ready"

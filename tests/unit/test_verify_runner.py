@@ -5,6 +5,7 @@ Run by: pytest.
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hardbox.errors import SetupFailed
-from hardbox.verify import runner
+from hardbox.verify import runner, world
 from hardbox.verify.check import FILTERED, Check
 from hardbox.verify.corpus import CHECKS
 from hardbox.verify.grants import SECRET_NAMES, own_address, secrets
@@ -95,3 +96,13 @@ def test_secrets_are_beside_every_profile() -> None:
 
 def test_own_address_needs_no_network() -> None:
     assert own_address().count(".") == 3
+
+
+def test_the_terminal_that_is_watched_is_not_number_0() -> None:
+    """As the job's own is. Where nobody has a terminal, the first one would be."""
+    ends = world.open_terminal()
+    try:
+        assert os.path.basename(os.ttyname(ends[1])) != "0"
+    finally:
+        for end in ends:
+            os.close(end)

@@ -50,7 +50,7 @@ def _weak_mounts(text: str, _facts: Facts) -> str:
 
 
 def _foreign_terminals(text: str, _facts: Facts) -> str:
-    # The job's own is number 0. The host has two at least, which verify itself has made.
+    # The job's own is number 0. The host has another at least, which verify holds (world.open_terminal).
     numbers = {name for name in text.split() if name.isdigit()} - {"0"}
     return f"terminals {sorted(numbers)}" if numbers else ""
 
