@@ -46,7 +46,7 @@ static const char *mode = "look";
 static enum role who;
 static const char *whom = "";
 static unsigned long at, call, first, received;
-static int any_first, number, done;
+static int any_first, number, done, had_init;
 static FILE *log_file;
 
 static _Noreturn void trouble(const char *what)
@@ -174,10 +174,14 @@ static void born(const struct process *parent)
 		trouble("PTRACE_GETEVENTMSG");
 	}
 	child = find((pid_t)pid);
-	if (parent->role == LAUNCHER)
-		child->role = first_of(INIT) == 0 ? INIT : HELPER;
-	else
+	/* Init is the first child, and the only one: at the end, when init is gone, the launcher starts
+	 * `hardbox denied`, whose children are no job. */
+	if (parent->role == LAUNCHER) {
+		child->role = had_init ? HELPER : INIT;
+		had_init = 1;
+	} else {
 		child->role = parent->role == INIT ? JOB : OTHER;
+	}
 	if (child->waiting) {
 		child->waiting = 0;
 		let_go(child->pid, 0);

@@ -169,7 +169,7 @@ def build_tool(folder: str) -> str:
 
 def walls(text: str) -> str:
     """Leave out what differs between two good runs."""
-    return re.sub(" +", " ", _VARIES.sub("N", text))
+    return re.sub(" +", " ", _VARIES.sub("N", faults.unexplained(text)))
 
 
 def make_ground(caller: Caller, program: Installed, tool: str, place: str) -> Ground:
