@@ -311,6 +311,7 @@ def result(
     elif signal is not None:
         outcome = "limit" if limit else "signaled"
     total = next((read_total(record.payload) for record in records if record.kind == _LIMITS), None)
+    streams = _streams(records)
     return Result(
         argv=argv,
         outcome=outcome,
@@ -329,11 +330,11 @@ def result(
         landlock=second_wall(plan),
         loosened=policy.loosen,
         optional=absent(policy, plan),
-        limits=limits(policy, plan, total, limit),
+        limits=limits(policy, plan, total, limit, _copied(streams["output"])),
         samples=read_samples([record.payload for record in records if record.kind == _SAMPLE])
         if sampled
         else None,
-        **_streams(records),
+        **streams,
     )
 
 
@@ -344,6 +345,10 @@ def _streams(records: tuple[Record, ...]) -> _Streams:
             copied = Output(out, err) if (terminals | relayed) & _STDOUT_OR_STDERR or terminals else None
             return {"terminal": bool(terminals), "output": copied}
     return {"terminal": False, "output": None}
+
+
+def _copied(output: Output | None) -> int | None:
+    return None if output is None else output.stdout + output.stderr
 
 
 def second_wall(plan: LaunchPlan) -> tuple[str, ...]:
