@@ -6,6 +6,7 @@ Run by: the Python front; what `hardbox run` and `hardbox plan` call too.
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -284,9 +285,30 @@ def _warn(problems: Sequence[str]) -> None:
         warnings.warn(f"HB652: the audit log has no line about this run: {problem}", stacklevel=3)
 
 
-def execute(prepared: Prepared, streams: Streams, *, samples: bool = False) -> Result:
-    """Launch a prepared plan and wait; signals are not forwarded (engines/forwarding.py)."""
-    return finish(prepared, Launch(prepared.plan, dict(os.environ), streams, samples=samples))
+def execute(
+    prepared: Prepared, streams: Streams, *, samples: bool = False, parts: Sequence[Drain | Feed] = ()
+) -> Result:
+    """Launch a prepared plan and wait; signals are not forwarded (engines/forwarding.py).
+
+    parts: what feeds and drains its streams, to be started. An exception meanwhile ends the job.
+    """
+    launch = None
+    # An interrupt between the launch and the wait for it would leave a job that nobody ends.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        try:
+            launch = Launch(prepared.plan, dict(os.environ), streams, samples=samples)
+        finally:
+            # Only the job holds the other ends from here on: when it is gone, so are they.
+            for part in parts:
+                os.close(part.end)
+                part.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return finish(prepared, launch)
+    finally:
+        if launch is not None:
+            launch.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def finish(prepared: Prepared, launch: Launch, watch: Watch | None = None) -> Result:
@@ -357,14 +379,7 @@ def _run_piped(
     streams = Streams(feed.end if feed else 0, *(drain.end for drain in drains))
     parts = (*((feed,) if feed else ()), *drains)
     try:
-        try:
-            launch = Launch(prepared.plan, dict(os.environ), streams, samples=samples)
-        finally:
-            # Only the job holds the other ends from here on: when it is gone, so are they.
-            for part in parts:
-                os.close(part.end)
-                part.start()
-        done = finish(prepared, launch)
+        done = execute(prepared, streams, samples=samples, parts=parts)
     finally:
         # Also where nothing was run: each closes its own end, last of all.
         for part in parts:

@@ -144,21 +144,24 @@ class Launch:
         try:
             while chunk := self._heard(watch) if watch else os.read(self._status, _PIPE_ROOM):
                 chunks.append(chunk)
-        except BaseException:
-            # The launcher sees that nobody listens any more, and ends everything.
-            os.close(self._status)
-            self._reap()
-            raise
-        os.close(self._status)
-        status = self._reap()
+        finally:
+            # After an exception the launcher sees that nobody listens any more, and ends everything.
+            status = self.close()
         try:
             records = parse_records(b"".join(chunks), whole=not os.WIFSIGNALED(status))
         except ValueError as error:
             raise SetupFailed("HB612", f"hardbox-launch spoke nonsense: {error}") from error
         return os.waitstatus_to_exitcode(status), records
 
-    def _reap(self) -> int:
-        """Wait until the launcher has ended; gives its wait status."""
+    def close(self) -> int:
+        """Hear the launcher no more, which ends the job, and wait for its end; gives its wait status.
+
+        Once this was done, again is nothing.
+        """
+        if self._status < 0:
+            return 0
+        os.close(self._status)
+        self._status = -1
         try:
             # Not reaped before the flag says so: a signal must never reach a reused pid.
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)

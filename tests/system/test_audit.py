@@ -233,13 +233,18 @@ def test_a_log_that_can_only_be_added_to(hardbox: Hardbox, caller: Caller, place
 
 
 API: str = """
-import hardbox, json, os, signal, sys, threading
+import hardbox, json, os, signal, sys, threading, time
 before = sorted(os.listdir("/proc/self/fd"))
 said = ""
 if sys.argv[3] == "interrupt":
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    def interrupt():
+        while not os.path.exists(sys.argv[2] + "/begun"):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=interrupt, daemon=True).start()
+    script = "touch /w/begun; exec sleep " + sys.argv[4]
     try:
-        hardbox.run(["sleep", "300"], profile=sys.argv[1], capture=True)
+        hardbox.run(["sh", "-c", script], profile=sys.argv[1], capture=True, write=[sys.argv[2] + ":/w"])
     except KeyboardInterrupt:
         said = "KeyboardInterrupt"
 else:
@@ -266,10 +271,11 @@ def test_no_run_from_python_without_its_line(
 ) -> None:
     named = profile(caller, place, f"{place}/log")
     out = faults.own_dir(caller, f"{place}/out")
-    done = caller.run(program.python, "-c", API, named, out, how)
+    job = f"300.{os.getpid()}"  # a name of its own
+    done = caller.run(program.python, "-c", API, named, out, how, job)
     said, closed = json.loads(faults.ran(done))
     assert says in said
     assert closed, "descriptors are left"
     (found,) = lines(f"{place}/log")
     assert found["outcome"] in outcomes
-    assert caller.run("pgrep", "-fx", "sleep 300").stdout == ""
+    assert caller.run("pgrep", "-fx", f"sleep {job}").stdout == ""
