@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from hardbox import filters, grants, host, profile, record_file, refusals, report
 from hardbox import plan as planning
 from hardbox.audit import Trail
 from hardbox.engines.failures import set_up_failed
-from hardbox.engines.namespaces import FORWARDED, Launch, Streams
+from hardbox.engines.namespaces import Launch, Streams
 from hardbox.engines.pumps import Drain, Feed
 from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.plan import steps, trees
@@ -229,7 +229,8 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
                  `stderr` are written, with the same bound.
     samples:     look at what the command uses every 50 ms, later less often (Result.samples).
     explain:     look at more calls, slowly, for Result.denials to say which failed (docs/denials.md).
-    A line goes to the profile's audit.file; if it cannot be written after the run, that is a warning.
+    A line goes to the profile's audit.file, also where an exception such as KeyboardInterrupt ends the job;
+    if it cannot be written after the run, that is a warning.
     Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run; and OSError
     if there was no room for the output of a command that was run.
     """
@@ -238,18 +239,25 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     try:
         trail.open(policy)
         prepared = prepare(policy, argv, workdir=workdir, explain=explain)
-        done = _run_prepared(prepared, input, capture=capture, output_dir=output_dir, samples=samples)
+        done, problem = _run_prepared(
+            prepared, input, capture=capture, output_dir=output_dir, samples=samples
+        )
     except HardboxError as error:
         _warn(trail.refused(error))
         raise
+    except BaseException:
+        _warn(trail.lost())
+        raise
     _warn(trail.ended(done))
+    if problem is not None:
+        raise problem
     return done
 
 
 def _run_prepared(
     prepared: Prepared, given: bytes | None, *, capture: bool, output_dir: str | None, samples: bool
-) -> Result:
-    """Launch with the streams that `run` was asked for."""
+) -> tuple[Result, OSError | None]:
+    """Launch with the streams that `run` was asked for; gives what went wrong with the output, too."""
     if capture and output_dir is not None:
         raise Usage(
             "HB002",
@@ -258,7 +266,7 @@ def _run_prepared(
             instead="one of them",
         )
     if given is None and not capture and output_dir is None:
-        return execute(prepared, Streams(), samples=samples)
+        return execute(prepared, Streams(), samples=samples), None
     most = prepared.policy.limits.file_size
     drains: tuple[Drain, ...] = (Drain(most), Drain(most)) if capture else ()
     if output_dir is not None:
@@ -275,9 +283,30 @@ def _warn(problems: Sequence[str]) -> None:
         warnings.warn(f"HB652: the audit log has no line about this run: {problem}", stacklevel=3)
 
 
-def execute(prepared: Prepared, streams: Streams, *, samples: bool = False) -> Result:
-    """Launch a prepared plan and wait; signals are not forwarded (see `Forwarding`)."""
-    return finish(prepared, Launch(prepared.plan, dict(os.environ), streams, samples=samples))
+def execute(
+    prepared: Prepared, streams: Streams, *, samples: bool = False, parts: Sequence[Drain | Feed] = ()
+) -> Result:
+    """Launch a prepared plan and wait; signals are not forwarded (engines/forwarding.py).
+
+    parts: what feeds and drains its streams, to be started. An exception meanwhile ends the job.
+    """
+    launch = None
+    # An interrupt between the launch and the wait for it would leave a job that nobody ends.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        try:
+            launch = Launch(prepared.plan, dict(os.environ), streams, samples=samples)
+        finally:
+            # Only the job holds the other ends from here on: when it is gone, so are they.
+            for part in parts:
+                os.close(part.end)
+                part.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return finish(prepared, launch)
+    finally:
+        if launch is not None:
+            launch.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def finish(prepared: Prepared, launch: Launch, watch: Watch | None = None) -> Result:
@@ -292,8 +321,6 @@ def finish(prepared: Prepared, launch: Launch, watch: Watch | None = None) -> Re
             *(prepared.policy, prepared.plan, argv, records, report.start_seconds(records)),
             sampled=launch.sampled,
         )
-        refused, seen = report.denied(records), report.observed(records)
-        return _with_denials(result, prepared.policy, refused, seen) if refused or seen else result
     except ValueError as error:
         raise SetupFailed(
             "HB612",
@@ -301,23 +328,29 @@ def finish(prepared: Prepared, launch: Launch, watch: Watch | None = None) -> Re
             why="hardbox-launch was killed, or is not the one of this installation",
             instead="run it again; if it happens again: hardbox doctor",
         ) from error
+    refused, seen = report.denied(records), report.observed(records)
+    return _with_denials(result, prepared.policy, refused, seen) if refused or seen else result
 
 
 def _with_denials(result: Result, policy: Policy, refused: bytes, seen: bytes) -> Result:
-    """Add what was refused, and what was asked for in vain. Raises ValueError if a table is none."""
+    """Add what was refused, and what was asked for in vain; a table that is none tells nothing."""
+    from contextlib import suppress  # noqa: PLC0415 (as below)
+
     from hardbox import denials  # noqa: PLC0415 (only where something was refused)
 
     told: tuple[denials.Denial, ...] = ()
     dropped = 0
-    if refused:
-        found = denials.parse(refused)
-        told, dropped = denials.explain(found, denials.inputs_of(policy)), found.dropped
-    if seen:
-        facts = host.read_facts()
-        more, lost = denials.observed(
-            seen, policy, facts.machine, lambda path: _unshowable(policy, facts, path)
-        )
-        told, dropped = (*told, *more), dropped + lost
+    with suppress(ValueError):
+        if refused:
+            found = denials.parse(refused)
+            told, dropped = denials.explain(found, denials.inputs_of(policy)), found.dropped
+    with suppress(ValueError):
+        if seen:
+            facts = host.read_facts()
+            more, lost = denials.observed(
+                seen, policy, facts.machine, lambda path: _unshowable(policy, facts, path)
+            )
+            told, dropped = (*told, *more), dropped + lost
     return replace(result, denials=told, denials_dropped=dropped)
 
 
@@ -333,38 +366,9 @@ def _unshowable(policy: Policy, facts: HostFacts, path: str) -> str:
         return error.what
 
 
-class Forwarding:
-    """Forwards the caller's signals to one launch; main thread only.
-
-    From the `with` on they are held back, so that none is lost or ends the caller before
-    there is a launch to forward them to.
-    """
-
-    def __enter__(self) -> Self:
-        """Hold signals back."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
-        self._before: dict[signal.Signals, object] = {}
-        return self
-
-    def to(self, launch: Launch) -> None:
-        """Forward from here on."""
-
-        def forward(number: int, _frame: object) -> None:
-            launch.signal(number)
-
-        self._before = {number: signal.signal(number, forward) for number in FORWARDED}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
-
-    def __exit__(self, *_: object) -> None:
-        """Give the caller its own handlers back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
-
-
 def _run_piped(
     prepared: Prepared, given: bytes | None, drains: tuple[Drain, ...], *, samples: bool
-) -> Result:
+) -> tuple[Result, OSError | None]:
     """Feed stdin and take output through pipes, each with a thread of its own.
 
     No memory files: a job could execute what it wrote into one (filesystem.exec = "shown").
@@ -373,28 +377,21 @@ def _run_piped(
     streams = Streams(feed.end if feed else 0, *(drain.end for drain in drains))
     parts = (*((feed,) if feed else ()), *drains)
     try:
-        try:
-            launch = Launch(prepared.plan, dict(os.environ), streams, samples=samples)
-        finally:
-            # Only the job holds the other ends from here on: when it is gone, so are they.
-            for part in parts:
-                os.close(part.end)
-                part.start()
-        done = finish(prepared, launch)
+        done = execute(prepared, streams, samples=samples, parts=parts)
     finally:
         # Also where nothing was run: each closes its own end, last of all.
         for part in parts:
             part.join()
     if any(drain.into_file for drain in drains):
-        return _written(done, drains)
-    return replace(done, stdout=drains[0].content, stderr=drains[1].content) if drains else done
+        return replace(done, output=report.Output(*(drain.taken for drain in drains))), _problem(drains)
+    return replace(done, stdout=drains[0].content, stderr=drains[1].content) if drains else done, None
 
 
-def _written(done: Result, drains: tuple[Drain, ...]) -> Result:
-    """Say how much stands in the files. Raises OSError if that is not all: the command has run."""
+def _problem(drains: tuple[Drain, ...]) -> OSError | None:
+    """Say what does not stand in the files; the command has run."""
     for drain in drains:
         if drain.problem is not None:
             problem = drain.problem
             message = f"the output is not complete, but the command was run: {problem.strerror}"
-            raise OSError(problem.errno, message)
-    return replace(done, output=report.Output(drains[0].taken, drains[1].taken))
+            return OSError(problem.errno, message)
+    return None

@@ -12,10 +12,11 @@ from __future__ import annotations
 import os
 import stat
 import time
+from signal import SIGKILL
 from typing import TYPE_CHECKING, Final
 
 from hardbox import report
-from hardbox.errors import SetupFailed, plain
+from hardbox.errors import EXIT_SIGNAL_BASE, SetupFailed, plain
 from hardbox.record_file import open_for_writing, tree_around
 
 if TYPE_CHECKING:
@@ -85,17 +86,23 @@ class Trail:
 
     def refused(self, error: HardboxError) -> tuple[str, ...]:
         """Add the line of a request of which nothing was run; gives what went wrong."""
+        found = report.refusal(error, ())
+        return self._early({name: found[name] for name in ("outcome", "exit_code")} | {"code": error.code})
+
+    def lost(self) -> tuple[str, ...]:
+        """Add the line of a request that an exception has ended, whatever was run; gives what went wrong.
+
+        After `ended` or `refused` there is nothing to add.
+        """
+        return self._early({"outcome": "lost", "exit_code": EXIT_SIGNAL_BASE + SIGKILL})
+
+    def _early(self, what: dict[str, object]) -> tuple[str, ...]:
         if self._policy is None and self._flag:
             try:
                 self._add(self._flag, "--audit", self._asked)
             except SetupFailed as problem:
                 return (problem.what,)
-        found = report.refusal(error, ())
-        return self._write(
-            {name: found[name] for name in ("outcome", "exit_code")}
-            | dict.fromkeys(("signal", "limit", "seconds", "plan", "denials"))
-            | {"code": error.code}
-        )
+        return self._write(what | dict.fromkeys(("signal", "limit", "seconds", "plan", "denials")))
 
     def _add(self, path: str, origin: str, trees: Iterable[str]) -> None:
         try:

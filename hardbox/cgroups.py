@@ -26,6 +26,8 @@ class Place:
     cpu:      folder in which CPU bandwidth can be limited: with version 2 the same, with version 1 one of
               its own hierarchy; "" if there is none, or nobody has looked (find_cpu).
     delegate_cpu: version 2: the cpu controller has to be given to the folder's children first.
+    bound:    version 2: the least memory.max, in bytes, of the folders between our own cgroup and the place,
+              None if none of them has a limit. They do not lie around what is made in the place.
     """
 
     version: int
@@ -34,6 +36,7 @@ class Place:
     swap: bool = False
     cpu: str = ""
     delegate_cpu: bool = False
+    bound: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,31 @@ def find(own: str, mounts: str, root: str = "", uid: int = 0) -> Place | None:
     hierarchies = _mounted(mounts)
     for hierarchy in hierarchies:
         if hierarchy.kind == "cgroup2" and (place := _second(hierarchy, own, root, uid)):
-            return place
+            most = [_words(root + path) for path in bounds_files(place.folder, own, mounts)]
+            # "max", and no such file, are no limit.
+            return replace(
+                place, bound=min((int(word[0]) for word in most if word and word[0].isdigit()), default=None)
+            )
     for hierarchy in hierarchies:
         if hierarchy.kind == "cgroup" and _MEMORY in hierarchy.controllers:
             return _first(hierarchy, own, root)
     return None
+
+
+def bounds_files(place: str, own: str, mounts: str) -> tuple[str, ...]:
+    """Name the files that hold the limits on memory of our own cgroup and those up to a place of version 2.
+
+    place: its folder; own, mounts: see `find`. Empty where the place is our own cgroup.
+    """
+    for hierarchy in _mounted(mounts):
+        folder = _own_folder(hierarchy, own) if hierarchy.kind == "cgroup2" else ""
+        if folder and (folder + "/").startswith(place.rstrip("/") + "/"):
+            between = []
+            while folder not in (place.rstrip("/"), "/"):
+                between.append(f"{folder}/memory.max")
+                folder = os.path.dirname(folder)
+            return tuple(between)
+    return ()
 
 
 def find_cpu(place: Place, own: str, mounts: str, root: str = "", uid: int = 0) -> Place:
@@ -141,7 +164,9 @@ def _second(hierarchy: _Hierarchy, own: str, root: str, uid: int) -> Place | Non
     A cgroup with processes cannot give its children controllers (the kernel's "no internal process"
     rule), so that is our own only at the very top; in a delegated tree, such as the slices that systemd
     gives a user, it is one further up. All of the way has to be ours to write: the kernel asks for
-    cgroup.procs of the common ancestor when a process is moved.
+    cgroup.procs of the common ancestor when a process is moved. What lies between our own cgroup and that
+    folder bounds us and not the job: `find` reads its limits on memory (Place.bound); others are not carried
+    over (docs/limits.md).
     """
     own_folder = _own_folder(hierarchy, own)
     if not own_folder:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 _CAPABILITY_SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _FILTER_MODE: Final = "2"
+_COLUMNS: Final = 3
+_MOST_DIGITS: Final = 20
+_HEX: Final = "0123456789abcdef"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def read(payloads: Sequence[bytes]) -> Enforced:
     seen: dict[str, str] = {}
     for payload in payloads:
         name, _, content = payload.partition(b"\0")
-        seen[name.decode()] = content.decode("utf-8", "replace")
+        seen[name.decode("utf-8", "replace")] = content.decode("utf-8", "replace")
     rows = (line.partition(":") for line in seen.get("status", "").splitlines())
     status = {name: value.strip() for name, _, value in rows}
     return Enforced(
@@ -81,13 +84,19 @@ def read(payloads: Sequence[bytes]) -> Enforced:
         uid_map=_rows(seen.get("uid_map", "")),
         gid_map=_rows(seen.get("gid_map", "")),
         capabilities=MappingProxyType(
-            {name: int(status[name], 16) for name in _CAPABILITY_SETS if name in status}
+            {name: int(status[name], 16) for name in _CAPABILITY_SETS if _number(status.get(name, ""), _HEX)}
         ),
         no_new_privs=status.get("NoNewPrivs") == "1",
         seccomp=status.get("Seccomp") == _FILTER_MODE,
-        seccomp_filters=int(status.get("Seccomp_filters", "0")),
+        seccomp_filters=int(number) if _number(number := status.get("Seccomp_filters", "0")) else 0,
     )
 
 
 def _rows(text: str) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(int(word) for word in line.split()) for line in text.splitlines())
+    rows = [line.split() for line in text.splitlines()]
+    return tuple(tuple(map(int, row)) for row in rows if len(row) == _COLUMNS and all(map(_number, row)))
+
+
+def _number(text: str, digits: str = "0123456789") -> bool:
+    """Say whether it is a number as the kernel writes one."""
+    return 0 < len(text) <= _MOST_DIGITS and all(letter in digits for letter in text)

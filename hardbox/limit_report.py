@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox.plan.steps import IF_THERE, Cgroup, CgroupLimit, Watch
 from hardbox.policy import UNLIMITED
+from hardbox.profile.units import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,8 @@ class Limit:
     value:  in the key's own unit: bytes, milliseconds, seconds, a number or thousandths of a CPU.
     means:  "cgroup v1", "cgroup v2", "watched every 10 to 100 ms", "rlimit", "clock", "affinity", "tmpfs",
             "relay"; "none": nothing holds it, as the profile accepts.
-    hits:   how often it was hit; None where the kernel does not say.
+    hits:   how often it was hit; None where that is not known: a limit whose signal a job may survive
+            (cpu_time, file_size) is 1 if it ended the job.
     peak:   the most that was used, in the same unit; None where that is not known.
     detail: what else is known, "" if nothing.
     """
@@ -161,39 +163,59 @@ def of_each_process(signal: int | None, cpu: float, policy: Policy) -> str | Non
     return None
 
 
-def limits(policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | None) -> tuple[Limit, ...]:
+def limits(
+    policy: Policy, plan: LaunchPlan, total: Total | None, hit: str | None, copied: int | None = None
+) -> tuple[Limit, ...]:
     """Give every limit of a run and by which means it held.
 
-    hit: the name of the one that ended the job, None if none did.
+    hit:    the name of the one that ended the job, None if none did.
+    copied: bytes of stdout and stderr, None if they were not counted.
     """
     held = policy.limits
     means = means_of_memory(plan)
-    memory = Limit(
-        "limits.memory",
-        held.memory,
-        means or "rlimit",
-        total.hits if total else None,
-        (total.peak or None) if total else None,
-        total.detail() if total else "of each process only, as the profile accepts" if not means else "",
-    )
     return (
-        memory,
+        _memory(held.memory, plan, means, total),
         _swap(held.swap, plan, means),
         _tasks(held.tasks, total),
         Limit("limits.cpu", held.cpu, "affinity"),
         *_bandwidth(held.cpu_bandwidth, means, total),
-        Limit("limits.cpu_time", held.cpu_time, "rlimit", int(hit == "cpu_time"), detail="of each process"),
+        Limit("limits.cpu_time", held.cpu_time, "rlimit", _ended(hit, "cpu_time"), detail="of each process"),
         Limit("limits.wall", held.wall, "clock", int(hit == "wall")),
-        Limit("limits.file_size", held.file_size, "rlimit", int(hit == "file_size"), detail="of each file"),
+        Limit("limits.file_size", held.file_size, "rlimit", _ended(hit, "file_size"), detail="of each file"),
+        *_output(held.output, hit, copied),
         Limit("limits.open_files", held.open_files, "rlimit", detail="of each process"),
         Limit("limits.locked", held.locked, "rlimit", detail="of each process"),
-        *_output(held.output, hit),
         *_scratch_files(policy),
         *(
             Limit(f"filesystem.scratch {path}", size, "tmpfs")
             for path, size in sorted(policy.filesystem.scratch.items())
         ),
     )
+
+
+def _memory(size: int, plan: LaunchPlan, means: str, total: Total | None) -> Limit:
+    """Give what the plan holds the job to: less than the profile says where a cgroup around us has less."""
+    files = ("memory.max", "memory.limit_in_bytes")
+    steps = (step.value for step in plan.steps if isinstance(step, CgroupLimit) and step.file in files)
+    value = next(steps, size)
+    detail = total.detail() if total else "of each process only, as the profile accepts" if not means else ""
+    if value < size:
+        less = f"the cgroup of hardbox itself has no more; the profile gives {size_text(size)}"
+        detail = f"{detail}; {less}" if detail else less
+    hits, peak = (total.hits, total.peak or None) if total else (None, None)
+    return Limit("limits.memory", value, means or "rlimit", hits, peak, detail)
+
+
+def _ended(hit: str | None, name: str) -> int | None:
+    """Count a limit whose signal a job may survive, unseen: once if it ended the job, else nobody knows."""
+    return 1 if hit == name else None
+
+
+def _output(most: int, hit: str | None, copied: int | None) -> tuple[Limit, ...]:
+    if most == UNLIMITED:
+        return ()
+    detail = "of stdout and stderr together"
+    return (Limit("limits.output", most, "relay", int(hit == "output"), copied, detail),)
 
 
 def _tasks(most: int, total: Total | None) -> Limit:
@@ -219,12 +241,6 @@ def _swap(size: int, plan: LaunchPlan, means: str) -> Limit:
     if any(isinstance(step, CgroupLimit) and step.flags & IF_THERE for step in plan.steps):
         detail = "this host has no swap space"
     return Limit("limits.swap", size, means or "none", detail=detail)
-
-
-def _output(most: int, hit: str | None) -> tuple[Limit, ...]:
-    if most == UNLIMITED:
-        return ()
-    return (Limit("limits.output", most, "relay", int(hit == "output"), detail="stdout and stderr together"),)
 
 
 def _scratch_files(policy: Policy) -> tuple[Limit, ...]:

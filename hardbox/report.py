@@ -61,6 +61,9 @@ _SIZES: Final = {
     _LIMITS: TOTAL_SIZE,
     _STREAMS: 24,
 }
+# Records that only tell of what happened: a bad one costs what it tells.
+_TELLING: Final = frozenset((_DENIED, _OBSERVED, _SAMPLE, _LIMITS, _STREAMS))
+_BAD: Final = 0
 _CAUSE_WALL, _CAUSE_CALLER, _CAUSE_LOST, _CAUSE_MEMORY = 1, 2, 3, 4
 _CAUSE_OUTPUT: Final = 7
 _LIMIT_CAUSES: Final = {_CAUSE_WALL: "wall", _CAUSE_OUTPUT: "output"}
@@ -197,6 +200,9 @@ def refusal(error: HardboxError, argv: Sequence[str]) -> dict[str, object]:
 def parse_records(data: bytes, *, whole: bool = True) -> tuple[Record, ...]:
     """Split the launcher's bytes into records. Raises ValueError if they are cut short.
 
+    Once the command may have run there is no such error: what comes behind a bad record is left out, so
+    that nobody takes it for a launch that failed. One that only tells of what happened, and is too short,
+    becomes a record of kind 0.
     whole: False for a launcher that was killed: the record that it was at is left out.
     """
     records: list[Record] = []
@@ -204,14 +210,24 @@ def parse_records(data: bytes, *, whole: bool = True) -> tuple[Record, ...]:
     while at < len(data):
         kind, length = struct.unpack_from("<II", data[at : at + 8].ljust(8, b"\xff"))
         payload = data[at + 8 : at + 8 + length]
-        if len(payload) != length or length < _SIZES.get(kind, 0):
-            if not whole and at + 8 + length > len(data):
+        cut = len(payload) != length
+        short = length < _SIZES.get(kind, 0)
+        if cut or (short and kind not in _TELLING):
+            if may_have_run(records) or (not whole and cut):
                 break
             message = "a status record is cut short"
             raise ValueError(message)
-        records.append(Record(kind, payload))
+        records.append(Record(_BAD if short else kind, payload))
         at += 8 + length
     return tuple(records)
+
+
+def may_have_run(records: Sequence[Record]) -> bool:
+    """Say whether the command may have run: "pid" is written just before the job is told to go."""
+    return any(
+        record.kind == _STARTED or (record.kind == _READ and record.payload.startswith(b"pid\0"))
+        for record in records
+    )
 
 
 def sample(record: Record) -> Sample | None:
@@ -220,8 +236,10 @@ def sample(record: Record) -> Sample | None:
 
 
 def failure(records: tuple[Record, ...]) -> Failure | None:
-    """Give the failed step, if set-up failed."""
+    """Give the failed step, if set-up failed; nothing fails any more behind the exec."""
     for record in records:
+        if record.kind == _STARTED:
+            return None
         if record.kind == _FAILED:
             return Failure(*struct.unpack_from("<Ii", record.payload))
     return None
@@ -266,8 +284,7 @@ def result(
     sampled: samples were asked for.
     """
     ended = [record for record in records if record.kind == _ENDED]
-    # "pid" is written just before the job is told to go: from there on it may have run.
-    if not ended and not any(r.kind == _STARTED or r.payload.startswith(b"pid\0") for r in records):
+    if not ended and not may_have_run(records):
         message = "the launcher ended without a word"
         raise ValueError(message)
     # Killed from outside after the command had started: what it used is not known.
@@ -294,6 +311,7 @@ def result(
     elif signal is not None:
         outcome = "limit" if limit else "signaled"
     total = next((read_total(record.payload) for record in records if record.kind == _LIMITS), None)
+    streams = _streams(records)
     return Result(
         argv=argv,
         outcome=outcome,
@@ -312,11 +330,11 @@ def result(
         landlock=second_wall(plan),
         loosened=policy.loosen,
         optional=absent(policy, plan),
-        limits=limits(policy, plan, total, limit),
+        limits=limits(policy, plan, total, limit, _copied(streams["output"])),
         samples=read_samples([record.payload for record in records if record.kind == _SAMPLE])
         if sampled
         else None,
-        **_streams(records),
+        **streams,
     )
 
 
@@ -327,6 +345,10 @@ def _streams(records: tuple[Record, ...]) -> _Streams:
             copied = Output(out, err) if (terminals | relayed) & _STDOUT_OR_STDERR or terminals else None
             return {"terminal": bool(terminals), "output": copied}
     return {"terminal": False, "output": None}
+
+
+def _copied(output: Output | None) -> int | None:
+    return None if output is None else output.stdout + output.stderr
 
 
 def second_wall(plan: LaunchPlan) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ import os
 import struct
 from typing import TYPE_CHECKING, Final
 
-from hardbox import cache, data, filters, host
+from hardbox import cache, cgroups, data, filters, host
+from hardbox.plan.steps import Cgroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,7 +51,8 @@ def keep(
     if not key or not _plain(policy):
         return
     try:
-        rows = [_row(path, began) for path in dict.fromkeys(_rests_on(paths, programs))]
+        rested = (*_rests_on(paths, programs), *_bounds(plan))
+        rows = [_row(path, began) for path in dict.fromkeys(rested)]
     except _ChangedError:
         return
     path = cache.store(f"{key}.plan", plan.encode())
@@ -85,6 +87,19 @@ def _rests_on(paths: Mapping[str, PathFact], programs: tuple[str, ...]) -> Itera
         yield path
         if found.real != path:
             yield found.real
+
+
+def _bounds(plan: LaunchPlan) -> Iterator[str]:
+    """Name what bounds our own cgroup and not the plan's: another scope of the same name may have less."""
+    for step in plan.steps:
+        if isinstance(step, Cgroup) and step.version != 1:
+            own, mounts = (_text(f"/proc/self/{name}") for name in ("cgroup", "mountinfo"))
+            yield from cgroups.bounds_files(step.parent, own, mounts)
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 def _row(path: str, began: int = 0) -> bytes:

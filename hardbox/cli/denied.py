@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     """Explain the rows on descriptor 3: `denied PROFILE DIGEST FILTER`, as the plan names them."""
     if len(argv) != _WORDS:
         return 1
-    name, _digest, made = argv
+    name, digest, made = argv
     try:
         with os.fdopen(_ROWS, "rb") as file:
             table = denials.parse(file.read(_MOST_BYTES))
@@ -40,7 +40,8 @@ def main(argv: list[str]) -> int:
     shown = os.path.basename(name).removesuffix(".toml")
     say(denials.lines(told, table.dropped, shown))
     rows = [denial.to_json() for denial in told]
-    last.keep({"schema": last.SCHEMA, "profile": shown, "denials": rows, "denials_dropped": table.dropped})
+    ran = {"name": shown, "sha256": digest}
+    last.keep({"schema": last.SCHEMA, "profile": ran, "denials": rows, "denials_dropped": table.dropped})
     return 0
 
 

@@ -1,7 +1,7 @@
 """How a run ended, where its exit status alone does not say it, and what helps.
 
-Run by: cli/run.py. launch/outcome.c says the same in the same words where there is no Python
-(tests/system/test_sealed.py compares them); what concerns host paths, which only a request that
+Run by: cli/run.py. The words are those of ends.py, and launch/outcome.c says the same where there is no
+Python; what concerns host paths, which only a request that
 is never sealed names, is said here alone.
 """
 
@@ -11,6 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from hardbox import ends
 from hardbox.errors import EXIT_CANNOT_EXECUTE
 from hardbox.places import within
 from hardbox.profile.units import size_text
@@ -40,11 +41,11 @@ def lines(result: Result, policy: Policy, *, quiet: bool) -> Iterator[str]:
     elif quiet:
         return
     elif result.outcome == "limit":
-        yield from _limit_of(result)
+        yield _limit_of(result)
     elif result.outcome == "lost":
-        yield "the sandbox was killed from outside"
+        yield ends.LOST
     elif result.signal == _SIGSYS:
-        yield "ended by SIGSYS: a call of another architecture (i386, x32), or a filter of its own"
+        yield ends.SIGSYS
     elif result.exit_code == EXIT_CANNOT_EXECUTE and policy.filesystem.write:
         yield from _written(policy)
 
@@ -104,25 +105,16 @@ def _written(policy: Policy) -> Iterator[str]:
         )
 
 
-def _limit_of(result: Result) -> Iterator[str]:
+def _limit_of(result: Result) -> str:
     """Say which limit ended the job."""
-    if result.limit == "wall":
-        yield f"ended by its wall time limit after {result.seconds:.1f} s"
-    elif result.limit == "output":
-        yield f"ended by its output limit after {result.seconds:.1f} s"
-    elif result.limit == "memory":
-        yield _memory(result)
-    elif result.limit == "file_size":
-        yield "ended by SIGXFSZ: a file grew beyond limits.file_size"
-    elif result.limit == "cpu_time":
-        yield "ended by a signal, after the CPU time that limits.cpu_time gives a process"
-
-
-def _memory(result: Result) -> str:
-    limit = next(limit for limit in result.limits if limit.key == "limits.memory")
-    means = "watched" if limit.means.startswith("watched") else limit.means
-    most = f"; {limit.detail.partition('; ')[0]}" if limit.detail.startswith("most: ") else ""
-    return f"ended by its memory limit of {size_text(limit.value)} ({means}{most})"
+    size = means = ""
+    if result.limit == "memory":
+        limit = next(limit for limit in result.limits if limit.key == "limits.memory")
+        means = "watched" if limit.means.startswith("watched") else limit.means
+        most = limit.detail.partition("; ")[0]
+        means += f"; {most}" if most.startswith("most: ") else ""
+        size = size_text(limit.value)
+    return ends.LIMITS[result.limit or ""].format(seconds=result.seconds, size=size, means=means)
 
 
 def _mode(path: str) -> int | None:

@@ -9,10 +9,11 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from hardbox import cache
-from hardbox.cli import last
+from hardbox.cli import last, output
+from hardbox.cli.report import shown
 from hardbox.codes import CODES, EXIT_STATUS, FAMILIES
 from hardbox.denials import Denial, lines
-from hardbox.errors import EXIT_SIGNAL_BASE, Usage, printable
+from hardbox.errors import EXIT_SIGNAL_BASE, Usage
 from hardbox.rules import BY_CODE, RULES
 from hardbox.view import run as view
 from hardbox.words import nearest
@@ -40,8 +41,6 @@ _MORE: Final = {
     "126": "chmod +x FILE; what a job may write can be executed under --profile build only",
     "127": "--read PATH shows the program, or what its first line names",
 }
-# Parts of an error in a report, as on stderr.
-_PARTS: Final = ("what", "value", "origin", "why", "rule", "instead")
 
 
 def main(argv: list[str]) -> int:
@@ -56,7 +55,8 @@ def main(argv: list[str]) -> int:
             value=" ".join(argv),
             instead="hardbox explain HB103",
         )
-    print("\n".join(printable(line) for line in _lines(argv[0])))
+    for line in _lines(argv[0]):
+        print(output.shown(line))
     return 0
 
 
@@ -104,7 +104,7 @@ def _exit_status(word: str) -> Iterator[str]:
     meaning = EXIT_STATUS.get(word, "the command's own status")
     yield f"exit status {word}: {meaning}"
     if number > EXIT_SIGNAL_BASE and (name := view.signal_name(number - EXIT_SIGNAL_BASE)):
-        yield f"  or       {name} ended the command{view.SIGNAL_LIMITS.get(name, '')}"
+        yield f"  or       {view.signal_words(name)}"
     if word in _MORE:
         yield f"  instead  {_MORE[word]}"
 
@@ -153,20 +153,20 @@ def _last() -> Iterator[str]:
             "HB020",
             "no run is kept",
             value=path,
-            why="kept are runs with a refusal, a limit that ended them, or --report",
+            why="kept are runs with a refusal or --report; those that a limit ended too, unless they needed"
+            " no Python because the same had been decided before",
             instead="hardbox run -- COMMAND, and again",
         )
     return _report(path)
 
 
 def _report(path: str) -> Iterator[str]:
+    """Say what `hardbox report` says; of a run that left no report, what was refused."""
     try:
         report = view.load(path, (view.REPORT, last.SCHEMA))
+        return _denied(report) if report["schema"] == last.SCHEMA else shown(view.read(report))
     except view.NoReportError as error:
         raise _unusable(path, str(error)) from error
-    if report["schema"] == last.SCHEMA:
-        return _denied(report)
-    return _explained(report)
 
 
 def _denied(report: dict[str, object]) -> Iterator[str]:
@@ -183,50 +183,3 @@ def _denied(report: dict[str, object]) -> Iterator[str]:
             str(name),
             most=len(rows),
         )
-
-
-def _explained(report: dict[str, object]) -> Iterator[str]:
-    argv = report.get("argv")
-    command = " ".join(str(word) for word in argv) if isinstance(argv, list) else "?"
-    yield f"command  {command}"
-    yield f"outcome  {view.outcome(report)}"
-    yield f"status   {report.get('exit_code')}: {_status(report)}"
-    error = report.get("error")
-    if isinstance(error, dict):
-        yield from (f"{name:<8} {error[name]}" for name in ("code", *_PARTS) if error.get(name))
-        return
-    profile = report.get("profile")
-    if isinstance(profile, dict):
-        yield f"profile  {profile.get('name')} (sha256 {str(profile.get('sha256'))[:16]})"
-    for word in ("loosened", "optional"):
-        table = report.get(word)
-        if isinstance(table, dict):
-            yield from (f"{word} {key}: {reason}" for key, reason in table.items())
-    yield from _denied(report)
-    yield from _usage(report)
-    walls = report.get("landlock")
-    covered = ", ".join(map(str, walls)) if isinstance(walls, list) else ""
-    yield f"landlock {covered or 'none: this kernel lacks it'}"
-    enforced = report.get("enforced")
-    yield "enforced, as read back from the running job:"
-    for wall in view.walls(enforced if isinstance(enforced, dict) else {}):
-        yield f"  {'yes' if wall.held else 'NO':<4} {wall.name}: {wall.detail}"
-
-
-def _status(report: dict[str, object]) -> str:
-    outcome = report.get("outcome")
-    if outcome in ("refused", "set-up-failed"):
-        return EXIT_STATUS["125"]
-    if outcome == "limit" and report.get("signal") is None:
-        return EXIT_STATUS["124"]
-    if outcome == "not-executable":
-        return EXIT_STATUS["126"]
-    if outcome == "not-found":
-        return EXIT_STATUS["127"]
-    return EXIT_STATUS["128+N"] if report.get("signal") is not None else "the command's own status"
-
-
-def _usage(report: dict[str, object]) -> Iterator[str]:
-    seconds, rss = report.get("seconds"), report.get("max_rss_bytes")
-    if isinstance(seconds, int | float) and isinstance(rss, int):
-        yield f"used     {seconds:.2f} s, at most {rss / (1 << 20):.0f} MiB in one process"

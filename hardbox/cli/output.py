@@ -1,14 +1,23 @@
-"""The file of -o or --html: whole or not at all, and never in place of a device, a symlink or a directory.
+"""What a verb gives out: the file of -o or --html, and lines on a terminal.
 
-Run by: cli/compile.py, cli/report.py, cli/seccomp.py.
+The file is whole or not at all, and never in place of a device, a symlink or a directory.
+
+Run by: cli/compile.py, cli/explain.py, cli/report.py, cli/seccomp.py.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 
-from hardbox.errors import SetupFailed
+from hardbox.errors import SetupFailed, printable
+
+
+def shown(line: str) -> str:
+    """Make a line printable, and fit for a terminal without Unicode."""
+    encoding = sys.stdout.encoding or "ascii"
+    return printable(line).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def write(path: str, content: bytes, noun: str, *, mode: int, replace: bool, origin: str = "-o") -> None:

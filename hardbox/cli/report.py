@@ -6,11 +6,14 @@ Run by: cli/main.py. Reads one file of `hardbox run --report`; starts nothing.
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hardbox.cli import output
-from hardbox.errors import SetupFailed, Usage, printable
+from hardbox.errors import SetupFailed, Usage
 from hardbox.view import run as view
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _HELP: Final = """\
 usage: hardbox report FILE [--html OUT]
@@ -44,18 +47,16 @@ def main(argv: list[str]) -> int:
         content = render(run).encode("utf-8", "replace")
         output.write(html, content, "page", mode=0o644, replace=True, origin="--html")
         return 0
-    from hardbox.view.terminal import lines  # noqa: PLC0415 (not with --html)
-
-    drawn = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    for line in lines(run, drawn=drawn):
-        print(_shown(line))
+    for line in shown(run):
+        print(output.shown(line))
     return 0
 
 
-def _shown(line: str) -> str:
-    """Make a line printable, and fit for a terminal without Unicode."""
-    encoding = sys.stdout.encoding or "ascii"
-    return printable(line).encode(encoding, "backslashreplace").decode(encoding)
+def shown(run: view.Run) -> Iterator[str]:
+    """Give the lines for this terminal, not yet printable."""
+    from hardbox.view.terminal import lines  # noqa: PLC0415 (not with --html)
+
+    return lines(run, drawn=(sys.stdout.encoding or "").lower().replace("-", "") == "utf8")
 
 
 def _parse(argv: list[str]) -> tuple[str, str]:

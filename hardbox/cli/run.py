@@ -14,6 +14,7 @@ from hardbox.audit import Trail
 from hardbox.cli import ended, weaker
 from hardbox.cli.options import parse, usage_text
 from hardbox.cli.report_file import ReportFile
+from hardbox.engines.forwarding import Forwarding
 from hardbox.engines.namespaces import Launch, Streams, programs
 from hardbox.errors import HardboxError, SetupFailed, printable
 from hardbox.plan.walls import capability_mask
@@ -51,6 +52,10 @@ def main(argv: list[str], seal: str = "", began: int = 0) -> int:
         if out is not None and (problem := out.write(report.refusal(error, request.command))):
             _say(f"failed [HB604]: the report {request.report} cannot be written: {problem}")
         raise
+    except BaseException:
+        for problem in trail.lost():
+            _say(f"failed [HB652]: the audit log has no line about this run: {problem}")
+        raise
 
 
 def _run(request: Request, out: ReportFile | None, trail: Trail, seal: str, began: int) -> int:
@@ -64,7 +69,7 @@ def _run(request: Request, out: ReportFile | None, trail: Trail, seal: str, bega
         out.open([bind.source for bind in policy.filesystem.write])
     weaker.say(prepared)
     progress = _progress(request, policy) if request.progress else None
-    with api.Forwarding() as forward:
+    with Forwarding() as forward:
         launch = Launch(
             prepared.plan, dict(os.environ), Streams(), samples=out is not None or progress is not None
         )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hardbox.filters.model import Filter
     from hardbox.policy import Policy
 
-__all__ = ["Denial", "Inputs", "Row", "Table", "explain", "inputs_of", "lines", "observed", "parse"]
+__all__ = ["Denial", "Inputs", "Row", "Table", "explain", "inputs_of", "lines", "observed", "parse", "shown"]
 
 _MOST_SHOWN: Final = 10
 
@@ -94,17 +94,23 @@ def _explained(row: Row, model: Filter, inputs: Inputs, *, same: bool) -> Denial
     )
 
 
+def shown(denial: Denial) -> list[str]:
+    """Give the lines of one denial for people; of a report's row, any text may be empty."""
+    process = f" by {denial.process}" if denial.process else ""
+    times = f" \N{MULTIPLICATION SIGN}{denial.count}" if denial.count > 1 else ""
+    sure = "" if denial.sure in ("", CERTAIN) else f" ({denial.sure})"
+    about = ": ".join(part for part in (f"{denial.where}{sure}".strip(), denial.why) if part)
+    risk = f"; risk {denial.risk}" if denial.risk else ""
+    found = [f"  {denial.what}{times}{process}   {about}".rstrip()]
+    return [*found, f"      to allow: {denial.allow}{risk}"] if denial.allow else found
+
+
 def lines(denials: tuple[Denial, ...], dropped: int, profile: str, *, most: int = _MOST_SHOWN) -> list[str]:
     """Give the block for people, without "hardbox: " in front of its first line."""
     things = "1 thing was" if len(denials) == 1 else f"{len(denials)} things were"
     block = [f"{things} denied by profile {profile}"]
     for denial in denials[:most]:
-        process = f" by {denial.process}" if denial.process else ""
-        times = f" \N{MULTIPLICATION SIGN}{denial.count}" if denial.count > 1 else ""
-        sure = "" if denial.sure == CERTAIN else f" ({denial.sure})"
-        block.append(f"  {denial.what}{times}{process}   {denial.where}{sure}: {denial.why}")
-        risk = f"; risk {denial.risk}" if denial.risk else ""
-        block.append(f"      to allow: {denial.allow}{risk}")
+        block += shown(denial)
     if len(denials) > most:
         block.append(f"  ... and {len(denials) - most} more: hardbox explain last")
     if dropped:

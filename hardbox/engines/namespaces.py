@@ -138,24 +138,39 @@ class Launch:
 
         watch: is called with the records that have come since, at
                least every half second.
+        An exception meanwhile, such as KeyboardInterrupt, ends the job. Raises SetupFailed HB612.
         """
         chunks: list[bytes] = []
-        while chunk := self._heard(watch) if watch else os.read(self._status, _PIPE_ROOM):
-            chunks.append(chunk)
+        try:
+            while chunk := self._heard(watch) if watch else os.read(self._status, _PIPE_ROOM):
+                chunks.append(chunk)
+        finally:
+            # After an exception the launcher sees that nobody listens any more, and ends everything.
+            status = self.close()
+        try:
+            records = parse_records(b"".join(chunks), whole=not os.WIFSIGNALED(status))
+        except ValueError as error:
+            raise SetupFailed("HB612", f"hardbox-launch spoke nonsense: {error}") from error
+        return os.waitstatus_to_exitcode(status), records
+
+    def close(self) -> int:
+        """Hear the launcher no more, which ends the job, and wait for its end; gives its wait status.
+
+        Once this was done, again is nothing.
+        """
+        if self._status < 0:
+            return 0
         os.close(self._status)
+        self._status = -1
         try:
             # Not reaped before the flag says so: a signal must never reach a reused pid.
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
             self._reaped = True
-            _, status = os.waitpid(self.pid, 0)
+            return os.waitpid(self.pid, 0)[1]
         except ChildProcessError:
             # A caller that ignores SIGCHLD has no children to wait for; the records tell.
-            self._reaped, status = True, 0
-        try:
-            records = parse_records(b"".join(chunks), whole=not os.WIFSIGNALED(status))
-            return os.waitstatus_to_exitcode(status), records
-        except ValueError as error:
-            raise SetupFailed("HB612", f"hardbox-launch spoke nonsense: {error}") from error
+            self._reaped = True
+            return 0
 
     def _heard(self, watch: Watch) -> bytes:
         """Give the next bytes of the launcher; meanwhile, let somebody watch."""

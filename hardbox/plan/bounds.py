@@ -84,6 +84,8 @@ def total_memory_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
     if place is not None:
         # Where the host has no swap space there is none to be given, nor to be held.
         flag = 0 if facts.swap else s.IF_THERE
+        if place.bound is not None:
+            memory = min(memory, place.bound)
         if place.version == 1:
             return (
                 s.Cgroup(place.folder, 1, 0),

@@ -15,7 +15,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _MOST: Final = 1e18
 _TEN: Final = 10
 _HUNDRED: Final = 100
-_BYTES: Final = ("memory", "swap", "file_size", "output", "scratch", "changes", "locked")
+_BYTES: Final = ("memory", "swap", "file_size", "output", "locked")
 
 
 def number(value: object) -> float | None:
@@ -58,7 +58,7 @@ def things(count: int) -> str:
 def of_key(key: str, value: float) -> str:
     """Give the value of a limit, in the unit that its key has (policy.Limits)."""
     name = key.removeprefix("limits.")
-    if name.partition(".")[0] in _BYTES or key.startswith("filesystem."):
+    if name in _BYTES or key.startswith("filesystem."):
         return size(value)
     if name == "cpu_bandwidth":
         return f"{short(value / 1000)} CPUs"

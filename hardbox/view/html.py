@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hardbox.denials import Denial
-    from hardbox.view.run import Limit, Run
+    from hardbox.view.run import LimitRow, Run
 
 _SHOWN: Final = 160
 # Of a name in the line below the verdict.
@@ -130,11 +130,11 @@ def _limits(run: Run) -> str:
     return f"<table>{head}{''.join(map(_limit, run.limits))}</table>"
 
 
-def _unmet(limit: Limit) -> str:
+def _unmet(limit: LimitRow) -> str:
     return "not known" if limit.hits is None else "no"
 
 
-def _limit(limit: Limit) -> str:
+def _limit(limit: LimitRow) -> str:
     bar = ""
     if limit.peak is not None and limit.value:
         share = min(max(100 * limit.peak / limit.value, 0), 100)

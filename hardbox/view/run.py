@@ -7,10 +7,14 @@ taken to be what the schema says.
 from __future__ import annotations
 
 import json
+import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hardbox import ends
 from hardbox.denials import Denial
+from hardbox.limit_report import Sample
 from hardbox.report import SCHEMA
 from hardbox.view import amounts
 
@@ -23,13 +27,6 @@ MOST_BYTES: Final = 16 << 20
 MOST_ROWS: Final = 500
 _MOST_SAMPLES: Final = 5000
 _NAMESPACES: Final = ("user", "mnt", "pid", "net", "ipc", "uts")
-# What a signal says about a limit.
-SIGNAL_LIMITS: Final = {
-    "SIGXFSZ": ": a file grew beyond limits.file_size",
-    "SIGSYS": ": a call of another architecture (i386, x32), or a filter of its own",
-    "SIGXCPU": ": a process used more CPU time than limits.cpu_time",
-    "SIGKILL": ": by itself, for lack of memory on the host, or after limits.cpu_time of CPU time",
-}
 # Keys that came after the first reports, and what a reader misses without them.
 _LATER: Final = {
     "limits": "by which means each limit held, and what was used of it",
@@ -53,7 +50,7 @@ class Wall(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class LimitRow:
     """One limit: what it is, by which means it held, what was used of it, how often it was met."""
 
     key: str
@@ -77,21 +74,6 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """What the sandbox used at one moment.
-
-    t: seconds since the start; memory: bytes; cpu: seconds so far; read, written: bytes so far.
-    """
-
-    t: float
-    memory: float
-    cpu: float
-    tasks: float
-    read: float
-    written: float
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """One report.
 
@@ -110,7 +92,7 @@ class Run:
     error: dict[str, str]
     facts: dict[str, str]
     walls: tuple[Wall, ...]
-    limits: tuple[Limit, ...]
+    limits: tuple[LimitRow, ...]
     denials: tuple[Denial, ...]
     denials_dropped: int
     samples: tuple[Sample, ...]
@@ -123,7 +105,7 @@ class Run:
 
         return shlex.join(self.argv)
 
-    def limit(self, key: str) -> Limit | None:
+    def limit(self, key: str) -> LimitRow | None:
         """Give one limit."""
         return next((limit for limit in self.limits if limit.key == key), None)
 
@@ -131,8 +113,7 @@ class Run:
 def load(path: str, schemas: tuple[str, ...] = (SCHEMA,)) -> dict[str, object]:
     """Read a file of one of the schemas. Raises NoReportError."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
+        data = _content(path)
     except (OSError, ValueError) as error:
         raise NoReportError(getattr(error, "strerror", None) or str(error)) from error
     if len(data) > MOST_BYTES:
@@ -147,6 +128,20 @@ def load(path: str, schemas: tuple[str, ...] = (SCHEMA,)) -> dict[str, object]:
         message = f'its "schema" is not "{SCHEMA}"'
         raise NoReportError(message)
     return report
+
+
+def _content(path: str) -> bytes:
+    """Give what a regular file holds: a FIFO would be waited for, a device may have no end.
+
+    Raises OSError or ValueError.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        message = "it is no regular file"
+        raise ValueError(message)
+    with open(file, "rb") as stream:
+        return stream.read(MOST_BYTES + 1)
 
 
 def read(report: dict[str, object]) -> Run:
@@ -169,7 +164,7 @@ def read(report: dict[str, object]) -> Run:
         if isinstance(error, dict)
         else {},
         facts=dict(_facts(report)),
-        walls=(*walls(seen), *_second(report)) if isinstance(seen, dict) else (),
+        walls=(*walls(_table(seen)), *_second(report)) if ran else (),
         limits=tuple(_limits(report)),
         denials=tuple(_denials(report)),
         denials_dropped=int(dropped or 0),
@@ -192,7 +187,7 @@ def outcome(report: dict[str, object]) -> str:
         "limit": f'the limit "{report.get("limit")}" ended the command',
         "not-found": "the command does not exist inside the sandbox; nothing was run",
         "not-executable": "the command cannot be executed inside the sandbox; nothing was run",
-        "lost": "the sandbox was killed from outside",
+        "lost": ends.LOST,
         "refused": "hardbox refused; nothing was run",
         "set-up-failed": "setting up the sandbox failed; nothing was run",
     }.get(word, f"{word}, which this version does not know")
@@ -208,10 +203,14 @@ def signal_name(number: int) -> str:
         return ""
 
 
+def signal_words(name: str) -> str:
+    """Give a signal's name, and what it says about limits."""
+    return f"{name}: {ends.SIGNALS[name]}" if name in ends.SIGNALS else name
+
+
 def _signaled(number: object) -> str:
     name = signal_name(number) if isinstance(number, int) else ""
-    more = f" ({name}{SIGNAL_LIMITS.get(name, '')})" if name else ""
-    return f"signal {number} ended the command{more}"
+    return f"signal {number} ended the command" + (f" ({signal_words(name)})" if name else "")
 
 
 def walls(seen: dict[str, object]) -> Iterator[Wall]:
@@ -293,9 +292,9 @@ def _rows(value: object) -> Iterator[dict[str, object]]:
     return (row for row in rows[:MOST_ROWS] if isinstance(row, dict))
 
 
-def _limits(report: dict[str, object]) -> Iterator[Limit]:
+def _limits(report: dict[str, object]) -> Iterator[LimitRow]:
     for row in _rows(report.get("limits")):
-        yield Limit(
+        yield LimitRow(
             key=str(row.get("key", "")),
             value=amounts.number(row.get("value")),
             means=str(row.get("means", "")),
@@ -317,4 +316,5 @@ def _samples(report: dict[str, object]) -> Iterator[Sample]:
         found = [amounts.number(row.get(name)) for name in ("t", "memory", "cpu", "tasks", "read", "written")]
         t, *rest = (max(value, 0.0) if value is not None else None for value in found)
         if t is not None:
-            yield Sample(t, *(value or 0.0 for value in rest))
+            memory, cpu, tasks, read_, written = (value or 0.0 for value in rest)
+            yield Sample(t, int(memory), cpu, int(tasks), int(read_), int(written))

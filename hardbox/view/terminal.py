@@ -8,13 +8,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from hardbox.denials import shown
 from hardbox.view import amounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from hardbox.denials import Denial
-    from hardbox.view.run import Run, Sample
+    from hardbox.limit_report import Sample
+    from hardbox.view.run import Run
 
 _SHOWN: Final = 400
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -67,19 +68,9 @@ def _denials(run: Run) -> Iterator[str]:
     yield ""
     yield f"denied: {amounts.things(len(run.denials))}"
     for denial in run.denials:
-        yield from _denial(denial)
+        yield from shown(denial)
     if run.denials_dropped:
         yield f"  and {run.denials_dropped} more, which were counted only"
-
-
-def _denial(denial: Denial) -> Iterator[str]:
-    by = f", by {denial.process}" if denial.process else ""
-    sure = f" ({denial.sure})" if denial.sure else ""
-    yield f"  {denial.what} ×{denial.count}  {denial.kind}{by}{sure}"  # noqa: RUF001 (times)
-    if denial.where or denial.why:
-        yield f"      {': '.join(part for part in (denial.where, denial.why) if part)}"
-    if denial.allow:
-        yield f"      to allow: {denial.allow}" + (f"; risk: {denial.risk}" if denial.risk else "")
 
 
 def _limits(run: Run) -> Iterator[str]:

@@ -174,13 +174,14 @@ static void born(const struct process *parent)
 		trouble("PTRACE_GETEVENTMSG");
 	}
 	child = find((pid_t)pid);
-	/* Its first child; a later one, when init has ended, explains what was refused. */
+	/* Init is the first child, and the only one: at the end, when init is gone, the launcher starts
+	 * `hardbox denied`, whose children are no job. */
 	if (parent->role == LAUNCHER) {
 		child->role = had_init ? HELPER : INIT;
 		had_init = 1;
-	}
-	if (parent->role != LAUNCHER)
+	} else {
 		child->role = parent->role == INIT ? JOB : OTHER;
+	}
 	if (child->waiting) {
 		child->waiting = 0;
 		let_go(child->pid, 0);

@@ -45,12 +45,7 @@ unshare -U true; echo x >/usr/x; echo x >/etc/passwd; cat /proc/kcore; ulimit -n
 # What differs between two good runs: leases, times, sizes, device numbers.
 _VARIES: Final = re.compile(r"\b(\d\d:\d\d|[A-Z][a-z]{2} +\d+|size=\w+|\d+)\b")
 # What is said afterwards of what was refused; a launcher that cannot hear of it does without.
-_TOLD: Final = re.compile(
-    r"hardbox: \d+ (?:kinds of system calls were refused\n|"
-    r"thing(?:s were| was) denied by profile .*\n(?:  .*\n)*)"
-)
 # Refused all the same: where the launcher has given its listener up, the kernel answers in its place.
-_REFUSED: Final = re.compile(r"failed: (?:Operation not permitted|Function not implemented)")
 _FLOCK: Final = "hhiqqi4x"
 _MOST_LEASES: Final = 1 << 20
 
@@ -176,8 +171,7 @@ def build_tool(folder: str) -> str:
 
 def walls(text: str) -> str:
     """Leave out what differs between two good runs."""
-    said = _REFUSED.sub("failed: refused", _TOLD.sub("", text))
-    return re.sub(" +", " ", _VARIES.sub("N", said))
+    return re.sub(" +", " ", _VARIES.sub("N", faults.unexplained(text)))
 
 
 def make_ground(caller: Caller, program: Installed, tool: str, place: str) -> Ground:

@@ -36,7 +36,22 @@ LAUNCHER_FORM: Final = re.compile(
     r"(?:  (?:why    |instead) [^\n]+\n)*"
     r"  nothing was run\n"
 )
+# What is said of refused calls, and where it cannot be said; a fault may cost either.
+EXPLAINED: Final = re.compile(
+    r"hardbox: \d+ things? (?:was|were) denied by profile [^\n]*\n(?:  [^\n]*\n)*"
+    r"|hardbox: \d+ kinds of system calls were refused\n"
+)
 CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+
+
+def unexplained(text: str) -> str:
+    """Leave out what is told of refused calls, and by which of its errors a call was refused.
+
+    The kernel answers ENOSYS in place of a listener that the supervisor has given up: refused all the same.
+    """
+    lines = EXPLAINED.sub("", text).splitlines(keepends=True)
+    old, new = "Function not implemented", "Operation not permitted"
+    return "".join(line.replace(old, new) if line.startswith("unshare:") else line for line in lines)
 
 
 def refusal(

@@ -230,3 +230,52 @@ def test_a_log_that_can_only_be_added_to(hardbox: Hardbox, caller: Caller, place
         assert len(lines(log)) == 2
     finally:
         subprocess.run(["chattr", "-a", log], check=True)
+
+
+API: str = """
+import hardbox, json, os, signal, sys, threading, time
+before = sorted(os.listdir("/proc/self/fd"))
+said = ""
+if sys.argv[3] == "interrupt":
+    def interrupt():
+        while not os.path.exists(sys.argv[2] + "/begun"):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=interrupt, daemon=True).start()
+    script = "touch /w/begun; exec sleep " + sys.argv[4]
+    try:
+        hardbox.run(["sh", "-c", script], profile=sys.argv[1], capture=True, write=[sys.argv[2] + ":/w"])
+    except KeyboardInterrupt:
+        said = "KeyboardInterrupt"
+else:
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        hardbox.run(["head", "-c", "3M", "/dev/zero"], profile=sys.argv[1], output_dir=sys.argv[2])
+    except OSError as error:
+        said = str(error)
+print(json.dumps([said, before == sorted(os.listdir("/proc/self/fd"))]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "says", "outcomes"),
+    [
+        ("interrupt", "KeyboardInterrupt", ("lost",)),
+        ("full", "the command was run", ("exited", "signaled")),
+    ],
+)
+def test_no_run_from_python_without_its_line(
+    caller: Caller, program: Installed, place: str, how: str, says: str, outcomes: tuple[str, ...]
+) -> None:
+    named = profile(caller, place, f"{place}/log")
+    out = faults.own_dir(caller, f"{place}/out")
+    job = f"300.{os.getpid()}"  # a name of its own
+    done = caller.run(program.python, "-c", API, named, out, how, job)
+    said, closed = json.loads(faults.ran(done))
+    assert says in said
+    assert closed, "descriptors are left"
+    (found,) = lines(f"{place}/log")
+    assert found["outcome"] in outcomes
+    assert caller.run("pgrep", "-fx", f"sleep {job}").stdout == ""

@@ -197,7 +197,7 @@ def test_the_last_run_is_kept_for_its_owner(
     assert done.stdout.startswith("125\n")
     assert "keyctl by python3   seccomp/strict.toml group keyrings" in done.stdout
     assert done.stdout.endswith(f"600:{caller.uid}\n")
-    assert ("outcome  the command ended by itself" in done.stdout) == bool(words)
+    assert ("  the command ended by itself; exit status" in done.stdout) == bool(words)
 
 
 def test_a_plan_whose_profile_has_changed_is_explained_as_likely(

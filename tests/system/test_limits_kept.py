@@ -11,8 +11,8 @@ import pytest
 from support import faults
 
 if TYPE_CHECKING:
-    from support.callers import Caller
     from conftest import Hardbox
+    from support.callers import Caller
 
 PYTHON: Final = "/usr/bin/python3"
 ROOMY: Final = ("--memory", "2G", "--loosen", "limits.memory=a control that has room enough")

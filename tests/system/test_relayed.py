@@ -200,13 +200,22 @@ def test_too_much_output_ends_the_job(
     assert "ended by its output limit" in done.stderr
 
 
+def _output_row(place: str) -> dict[str, object]:
+    limits = faults.read_json(f"{place}/r")["limits"]
+    assert isinstance(limits, list)
+    (row,) = (row for row in limits if row["key"] == "limits.output")
+    return {name: row[name] for name in ("value", "means", "hits", "peak")}
+
+
 def test_output_is_counted_together_and_may_end_just_at_the_limit(hardbox: Hardbox, place: str) -> None:
     words = ("run", "--set", "limits.output=1000", "--report", f"{place}/r", "--", "sh", "-c")
     done = hardbox(*words, "yes | head -c 600; yes | head -c 400 >&2")
     assert (done.returncode, len(done.stdout), len(done.stderr)) == (0, 600, 400)
     assert faults.read_json(f"{place}/r")["output"] == {"stdout": 600, "stderr": 400}
+    assert _output_row(place) == {"value": 1000, "means": "relay", "hits": 0, "peak": 1000}
     done = hardbox(*words, "yes | head -c 600; yes | head -c 401 >&2; exit 0")
     assert done.returncode == 124
+    assert _output_row(place) == {"value": 1000, "means": "relay", "hits": 1, "peak": 1000}
     assert len(done.stdout) == 600
     assert done.stderr.startswith("y\n" * 200 + "hardbox: ")
 

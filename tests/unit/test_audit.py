@@ -141,6 +141,19 @@ def test_a_refusal_before_the_policy_is_known_has_its_line(tmp_path: Path) -> No
     assert (found["outcome"], found["code"], found["profile"]) == ("refused", "HB001", None)
 
 
+def test_a_run_that_an_exception_ends_has_its_line_and_one_only(tmp_path: Path) -> None:
+    trail = audit.Trail(("x",), str(tmp_path / "a"))
+    trail.open(POLICY)
+    before = len(os.listdir("/proc/self/fd"))
+    assert trail.lost() == ()
+    assert len(os.listdir("/proc/self/fd")) == before - 1
+    assert trail.lost() == trail.ended(RESULT) == ()
+    (found,) = lines(tmp_path / "a")
+    assert (found["outcome"], found["exit_code"], found["plan"]) == ("lost", 137, None)
+    assert audit.Trail(("x",), str(tmp_path / "b")).lost() == ()
+    assert lines(tmp_path / "b")[0]["profile"] is None
+
+
 def test_a_file_that_the_job_may_change_is_refused_and_not_made(tmp_path: Path) -> None:
     policy = plans.policy(write=(str(tmp_path),))
     trail = audit.Trail(("x",), str(tmp_path / "a"))

@@ -36,6 +36,12 @@ def test_version_2_comes_with_swap_and_group_kill() -> None:
     assert total_memory_steps(POLICY, delegated)[0] == s.Cgroup("/x", 2, s.DELEGATE)
 
 
+@pytest.mark.parametrize(("bound", "given"), [(None, BYTES), (BYTES + 1, BYTES), (4096, 4096), (0, 0)])
+def test_the_limit_of_our_own_cgroup_is_the_jobs_too(bound: int | None, given: int) -> None:
+    facts = replace(HOST, cgroup=Place(2, "/x", swap=True, bound=bound))
+    assert s.CgroupLimit("memory.max", given, 0) in total_memory_steps(POLICY, facts)
+
+
 def test_version_1_limits_memory_and_swap_together() -> None:
     facts = replace(HOST, cgroup=Place(1, "/x", swap=True), swap=True)
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support import plans
 
-from hardbox import cgroups
+from hardbox import cgroups, seals
 from hardbox.cgroups import Place
+from hardbox.plan.steps import Cgroup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,3 +205,41 @@ def test_a_container_does_not_give_itself_the_cpu_controller(tmp_path: Path) -> 
     make(tmp_path, "/sys/fs/cgroup", cgroup__controllers="cpu memory\n")
 
     assert cgroups.find_cpu(place, "0::/\n", V2.format(root="/"), str(tmp_path), 0) == place
+
+
+@pytest.mark.parametrize(
+    ("scope", "inner", "bound"),
+    [("max\n", "max\n", None), ("1000\n", "max\n", 1000), ("3000\n", "2000\n", 2000), ("0\n", "", 0)],
+)
+def test_a_limit_of_our_own_scope_is_carried_over(
+    tmp_path: Path, scope: str, inner: str, bound: int | None
+) -> None:
+    """What is made in the slice does not lie below the scope; the slice's own limit lies around both."""
+    slice_ = f"/sys/fs/cgroup{SLICE}"
+    make(tmp_path, slice_, cgroup__procs="", cgroup__subtree_control="memory\n", memory__max="1\n")
+    make(tmp_path, f"{slice_}/a.scope", cgroup__procs="", cgroup__subtree_control="\n", memory__max=scope)
+    make(tmp_path, f"{slice_}/a.scope/b", cgroup__procs="1\n", cgroup__subtree_control="\n")
+    if inner:
+        make(tmp_path, f"{slice_}/a.scope/b", memory__max=inner)
+
+    found = second(tmp_path, f"{SLICE}/a.scope/b")
+    assert found == Place(2, slice_, bound=bound)
+    files = cgroups.bounds_files(slice_, f"0::{SLICE}/a.scope/b\n", V2.format(root="/"))
+    assert files == (f"{slice_}/a.scope/b/memory.max", f"{slice_}/a.scope/memory.max")
+
+
+@pytest.mark.parametrize("own", ["/", "/a", "/../x", "/ab"])
+def test_our_own_cgroup_and_strange_ones_bound_nothing(own: str) -> None:
+    assert cgroups.bounds_files("/sys/fs/cgroup/a", f"0::{own}\n", V2.format(root="/")) == ()
+    assert cgroups.bounds_files("/sys/fs/cgroup/a", "4:memory:/a/b\n", V1.format(root="/")) == ()
+
+
+def test_a_kept_decision_rests_on_the_limits_around_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plans.samples()["root-cgroup-2"]
+    (step,) = (step for step in plan.steps if isinstance(step, Cgroup))
+    parent = step.parent.removeprefix("/sys/fs/cgroup")
+    texts = {"/proc/self/cgroup": f"0::{parent}/a/b\n", "/proc/self/mountinfo": V2.format(root="/")}
+    monkeypatch.setattr(seals, "_text", texts.__getitem__)
+    found = tuple(seals._bounds(plan))  # noqa: SLF001 (what is kept is behind files of this host)
+    assert found == (f"{step.parent}/a/b/memory.max", f"{step.parent}/a/memory.max")
+    assert tuple(seals._bounds(plans.samples()["root"])) == ()  # noqa: SLF001

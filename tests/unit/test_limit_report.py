@@ -13,6 +13,7 @@ from support import plans
 from hardbox import limit_report
 from hardbox.limit_report import MOST_SAMPLES, limits, of_each_process, read_samples, read_total
 from hardbox.plan import bounds
+from hardbox.plan.steps import CgroupLimit
 
 POLICY = plans.policy()
 SAMPLES = plans.samples()
@@ -87,6 +88,36 @@ def test_bandwidth_counts_the_periods_that_were_full(plan: str, means: str) -> N
     row = rows["limits.cpu_bandwidth"]
     assert (row.value, row.means, row.hits, row.peak) == (1500, means, 5, None)
     assert "limits.cpu_bandwidth" not in {row.key for row in limits(POLICY, SAMPLES["root"], None, None)}
+
+
+def test_output_is_counted_where_it_is_limited() -> None:
+    wanted, plan = plans.policy(output=1 << 20), SAMPLES["user-output"]
+    for hit, copied, hits in ((None, 7, 0), ("output", 1 << 20, 1), ("wall", None, 0)):
+        rows = {row.key: row for row in limits(wanted, plan, None, hit, copied)}
+        row = rows["limits.output"]
+        assert (row.value, row.means, row.hits, row.peak) == (1 << 20, "relay", hits, copied)
+    assert "limits.output" not in {row.key for row in limits(POLICY, SAMPLES["user"], None, None, 7)}
+
+
+def test_a_lower_limit_around_us_is_the_value() -> None:
+    plan = SAMPLES["root-cgroup-2"]
+    steps = tuple(
+        CgroupLimit(step.file, 4096, step.flags)
+        if isinstance(step, CgroupLimit) and step.file == "memory.max"
+        else step
+        for step in plan.steps
+    )
+    row = limits(POLICY, replace(plan, steps=steps), None, None)[0]
+    assert (row.value, row.means) == (4096, "cgroup v2")
+    assert "has no more; the profile gives 512M" in row.detail
+    assert limits(POLICY, plan, None, None)[0].value == POLICY.limits.memory
+
+
+@pytest.mark.parametrize("key", ["cpu_time", "file_size"])
+def test_what_a_job_may_survive_is_not_called_never_hit(key: str) -> None:
+    for hit, hits in ((None, None), ("wall", None), (key, 1)):
+        rows = {row.key: row for row in limits(POLICY, SAMPLES["user"], None, hit)}
+        assert rows[f"limits.{key}"].hits == hits
 
 
 def test_a_total_that_nothing_holds_says_so() -> None:
