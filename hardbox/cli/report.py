@@ -5,6 +5,7 @@ Run by: cli/main.py. Reads one file of `hardbox run --report`; starts nothing.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,13 @@ def main(argv: list[str]) -> int:
         print(_HELP, end="")
         return 0
     path, html = _parse(argv)
+    if html and os.path.exists(html) and os.path.exists(path) and os.path.samefile(html, path):
+        raise Usage(
+            "HB002",
+            "the page would replace the report that it is made from",
+            value=f"--html {html}",
+            instead=f"hardbox report {path} --html {path}.html",
+        )
     try:
         run = view.read(view.load(path))
     except view.NoReportError as error:

@@ -20,6 +20,8 @@ from hardbox.errors import HardboxError, SetupFailed, printable
 from hardbox.plan.walls import capability_mask
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hardbox.cli.options import Request
     from hardbox.cli.progress import Progress
     from hardbox.policy import Policy
@@ -81,25 +83,40 @@ def _run(request: Request, out: ReportFile | None, trail: Trail, seal: str, bega
         finally:
             if progress:
                 progress.close()
-    for problem in trail.ended(result):
-        # As below: the exit status stays the command's.
-        _say(f"failed [HB652]: the audit log has no line about this run: {problem}; the command was run")
+    # As below: the exit status stays the command's.
+    problems = [
+        f"failed [HB652]: the audit log has no line about this run: {problem}; the command was run"
+        for problem in trail.ended(result)
+    ]
     if out is not None and (problem := out.write(result.to_json())):
         # Too late to refuse: the command has run, and its exit status is its own.
-        _say(f"failed [HB607]: the report {request.report} is not complete: {problem}; the command was run")
-    _say_unconfirmed(result, prepared)
-    for line in ended.lines(result, policy, quiet=request.quiet):
-        _say(line)
+        problems.append(
+            f"failed [HB607]: the report {request.report} is not complete: {problem}; the command was run"
+        )
     if result.denials or result.denials_dropped or out is not None or result.outcome == "limit":
         from hardbox.cli import last  # noqa: PLC0415 (most runs have nothing to tell)
 
         last.keep(result.to_json())
+    try:
+        _tell(request, prepared, result, problems)
+    except OSError:
+        # Nobody can read it; what is still in the buffer would fail once more, with a status of Python's.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    return result.exit_code
+
+
+def _tell(request: Request, prepared: api.Prepared, result: Result, problems: Iterable[str]) -> None:
+    """Say on stderr what the exit status does not. Raises OSError."""
+    for problem in problems:
+        _say(problem)
+    _say_unconfirmed(result, prepared)
+    for line in ended.lines(result, prepared.policy, quiet=request.quiet):
+        _say(line)
     if result.denials and not request.quiet:
-        from hardbox import denials  # noqa: PLC0415 (as above)
+        from hardbox import denials  # noqa: PLC0415 (most runs have nothing to tell)
         from hardbox.cli import denied  # noqa: PLC0415 (as above)
 
         denied.say(denials.lines(result.denials, result.denials_dropped, result.profile))
-    return result.exit_code
 
 
 def _progress(request: Request, policy: Policy) -> Progress | None:
@@ -136,4 +153,4 @@ def _say_unconfirmed(result: Result, prepared: api.Prepared) -> None:
 
 
 def _say(text: str) -> None:
-    print(printable(f"hardbox: {text}"), file=sys.stderr)
+    print(printable(f"hardbox: {text}"), file=sys.stderr, flush=True)

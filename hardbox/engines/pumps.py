@@ -10,6 +10,8 @@ import os
 import threading
 from typing import Final
 
+from hardbox.errors import Usage
+
 _ROOM: Final = 1 << 16
 
 
@@ -27,7 +29,16 @@ class Feed(_Pump):
     """Writes bytes to the job's stdin."""
 
     def __init__(self, content: bytes) -> None:
-        """Make the pipe."""
+        """Make the pipe. Raises Usage HB002."""
+        given: object = content
+        if not isinstance(given, bytes | bytearray | memoryview):
+            raise Usage(
+                "HB002",
+                "input= takes bytes",
+                value=f"input={given!r}"[:120],
+                why="which encoding of a text the command expects cannot be known",
+                instead='input="...".encode()',
+            )
         reader, writer = os.pipe()
         super().__init__(writer, reader)
         self._content = content

@@ -49,6 +49,8 @@ struct relay {
 	int master;
 	int slave; /* held so that the job's terminal does not end while nobody has it open */
 	int typing; /* the caller's terminal is ours to read */
+	int late;   /* it never was, and the job's has the modes of whoever reads it: these */
+	struct termios first;
 	int ending;
 	struct channel channels[CHANNELS];
 };
@@ -109,6 +111,9 @@ static void follow(int again)
 	if (!relay.typing)
 		relay.terminal.raw = 0;
 	if (relay.typing && !was) {
+		if (relay.late)
+			terminal_adopt(&relay.terminal, relay.slave, &relay.first);
+		relay.late = 0;
 		terminal_raw(&relay.terminal);
 		terminal_size(&relay.terminal, relay.master);
 	}
@@ -339,6 +344,8 @@ _Noreturn void relay_main(const struct hb_relay *from, int link, const struct hb
 			connect_channel(TERMINAL_IN, 0, relay.master, -1);
 		connect_channel(TERMINAL_OUT, relay.master, output_terminal(terminals), 0);
 		relay.typing = relay.terminal.raw;
+		relay.late = relay.terminal.interactive && !relay.typing &&
+			     tcgetattr(relay.slave, &relay.first) == 0;
 		follow(0);
 	}
 	copy();

@@ -63,6 +63,18 @@ void terminal_raw(struct hb_terminal *terminal)
 		terminal->set = now;
 }
 
+void terminal_adopt(struct hb_terminal *terminal, int slave, const struct termios *first)
+{
+	struct termios now;
+	struct termios jobs;
+
+	if (tcgetattr(terminal->fd, &now) < 0)
+		return; /* hung up */
+	if (tcgetattr(slave, &jobs) == 0 && same(&jobs, first))
+		(void)tcsetattr(slave, TCSANOW, &now); /* the job sees the ones it has */
+	terminal->before = now;
+}
+
 void terminal_restore(struct hb_terminal *terminal)
 {
 	struct termios now;

@@ -26,6 +26,9 @@ int terminal_foreground(const struct hb_terminal *terminal);
 void terminal_raw(struct hb_terminal *terminal);
 /* The modes as they were, unless somebody else has set it up for himself meanwhile. */
 void terminal_restore(struct hb_terminal *terminal);
+/* Begun in the background, we have seen the modes that a shell reads its own lines with: take those
+ * of now, and give them to the job's terminal if that still has its `first` ones. */
+void terminal_adopt(struct hb_terminal *terminal, int slave, const struct termios *first);
 /* Give the job's terminal, whose master this is, the size of the caller's. */
 void terminal_size(const struct hb_terminal *terminal, int master);
 
