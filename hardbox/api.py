@@ -18,14 +18,13 @@ from hardbox.engines.namespaces import Launch, Streams
 from hardbox.engines.pumps import Drain, Feed
 from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.plan import steps, trees
-from hardbox.policy import UNLIMITED, Bind
+from hardbox.policy import UNLIMITED
 from hardbox.profile import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hardbox.engines.namespaces import Watch
-    from hardbox.host import HostFacts
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
     from hardbox.refusals import PathFact
@@ -80,6 +79,10 @@ def prepare(
     # One look: what the rules judge is what the plan binds.
     paths = trees.look_all(policy)
     refusals.check(policy, facts, paths)
+    if explain:
+        from hardbox.denials.showable import check_trees  # noqa: PLC0415 (only with --explain)
+
+        check_trees(paths)
     refuse = ("memfd",) if policy.filesystem.exec == "shown" else ()
     compiled = filters.compile_filter(
         policy.seccomp,
@@ -346,24 +349,14 @@ def _with_denials(result: Result, policy: Policy, refused: bytes, seen: bytes) -
             told, dropped = denials.explain(found, denials.inputs_of(policy)), found.dropped
     with suppress(ValueError):
         if seen:
+            from hardbox.denials.showable import unshowable  # noqa: PLC0415 (only with --explain)
+
             facts = host.read_facts()
             more, lost = denials.observed(
-                seen, policy, facts.machine, lambda path: _unshowable(policy, facts, path)
+                seen, policy, facts.machine, lambda path: unshowable(policy, facts, path, trees.look_all)
             )
             told, dropped = (*told, *more), dropped + lost
     return replace(result, denials=told, denials_dropped=dropped)
-
-
-def _unshowable(policy: Policy, facts: HostFacts, path: str) -> str:
-    """Say why `--read PATH` would be refused, "" if it would not be."""
-    files = policy.filesystem
-    wider = replace(policy, filesystem=replace(files, read=(*files.read, Bind(path, path))))
-    try:
-        broken = refusals.broken(wider, facts, trees.look_all(wider))
-        mine = [one for one in broken if path in one.value]
-        return mine[0].what if mine else ""
-    except HardboxError as error:
-        return error.what
 
 
 def _run_piped(

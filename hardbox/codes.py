@@ -235,6 +235,11 @@ _OTHERS: Final = (
         "the filter does not allow sendmsg, by which the supervisor is given its listener",
         "allow it, or --set seccomp.denials=silent",
     ),
+    Code(
+        "HB632",
+        "--explain does not work with trees that do not lie on this machine's own disks",
+        "run it without --explain, or with a copy of the tree on a local disk",
+    ),
     Code("HB650", "the audit log cannot be written", "a file that you may write, with room on its disk"),
     Code("HB651", "the audit log stands where the job may write", "a file outside of what --write shows"),
     Code(

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from hardbox.denials.denial import POSSIBLE, Denial
+from hardbox.denials.paste import pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,7 +40,8 @@ def nowhere(row: Seen, call: str, hidden: Collection[str]) -> Denial | None:
         return None
     what = f"reading of {name} (ENOENT)" if call.startswith("open") else f"execution of {name} (ENOENT)"
     why = f"it was in none of the places that were looked in, of which {folder} was the last"
-    allow = f"install the package that has {name}, or show the directory that it is in: --read DIR"
+    named = pasteable(name) or "it"
+    allow = f"install the package that has {named}, or show the directory that it is in: --read DIR"
     return Denial("file", what, row.count, row.comm, WHERE, why, allow, "", POSSIBLE)
 
 

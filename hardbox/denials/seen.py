@@ -14,9 +14,10 @@ import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from hardbox.denials import room
+from hardbox.denials import lookup, room
 from hardbox.denials.denial import LIKELY, POSSIBLE, Denial
 from hardbox.denials.nowhere import WHERE, nowhere
+from hardbox.denials.paste import pasteable, read_option
 from hardbox.places import within
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _HEAD: Final = struct.Struct("<QI4x")
 _ROW: Final = struct.Struct("<8IQ16s256s")
-OUTSIDE, READ_ONLY, NOEXEC, CUT, UNREADABLE, NOWHERE, FULL = 1, 2, 4, 8, 16, 32, 64
+OUTSIDE, READ_ONLY, NOEXEC, CUT, UNREADABLE, NOWHERE, FULL, UNLOOKED = 1, 2, 4, 8, 16, 32, 64, 128
 _INTERNET: Final = (2, 10)
 _KEEP: Final = 0xFFFF_FFFF
 _DNS: Final = 53
@@ -43,6 +44,7 @@ _HABITS: Final = frozenset(
 _NAMES: Final = ("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups")
 _OWNERS: Final = ("chown", "lchown", "fchownat", "fchown")
 _LIBRARY: Final = re.compile(r"/[^/]+\.so(\.[^/]*)?\Z")
+_SHOWN: Final = "filesystem.show and --read"
 _TREE: Final = ("/etc", "/usr", "/bin", "/lib", "/lib64", "/sbin", "/opt", "/var")
 
 
@@ -83,6 +85,25 @@ def parse(data: bytes) -> tuple[tuple[Seen, ...], int]:
     return tuple(rows), dropped
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What is asked of the host: names, and whether `--read PATH` would be refused."""
+
+    lookup: lookup.Lookup
+    may_show: Callable[[str], str]
+
+    def has_unlooked(self, row: Seen) -> bool:
+        """Whether what the launcher did not look at is there."""
+        return bool(row.bits & UNLOOKED) and self.lookup.look(row.text).state == lookup.THERE
+
+    def problem(self, path: str) -> str:
+        """Say why a path would not be shown, "" if it would be."""
+        end = self.lookup.look(path, follow=True)
+        if end.state != lookup.THERE:
+            return end.why or "it leads to what is not there"
+        return self.lookup.ask(path, self.may_show)
+
+
 def judge(
     rows: tuple[Seen, ...], policy: Policy, name_of: Callable[[int], str], may_show: Callable[[str], str]
 ) -> tuple[Denial, ...]:
@@ -92,11 +113,15 @@ def judge(
     may_show: why `--read PATH` would be refused, "" if it would not.
     """
     found: dict[tuple[str, str], Denial] = {}
-    hidden = {os.path.basename(row.text) for row in rows if row.bits & OUTSIDE}
+    host = Host(lookup.Lookup(), may_show)
+    rows = tuple(
+        replace(row, text=lookup.plain(row.text)) if row.text.startswith("/") else row for row in rows
+    )
+    hidden = {os.path.basename(row.text) for row in rows if row.bits & OUTSIDE or host.has_unlooked(row)}
     for row in rows:
         call = "" if row.bits & FULL else name_of(row.number)
         lost = bool(row.bits & NOWHERE)
-        denial = nowhere(row, call, hidden) if lost else _judged(row, policy, call, may_show)
+        denial = nowhere(row, call, hidden) if lost else _judged(row, policy, call, host)
         if denial is not None:
             found.setdefault((denial.what, denial.why), denial)
     return tuple(sorted(found.values(), key=_rank))
@@ -109,7 +134,7 @@ def _rank(denial: Denial) -> int:
     return 1 if denial.sure != POSSIBLE else 2 if denial.where == WHERE else 3
 
 
-def _judged(row: Seen, policy: Policy, call: str, may_show: Callable[[str], str]) -> Denial | None:
+def _judged(row: Seen, policy: Policy, call: str, host: Host) -> Denial | None:
     if row.bits & UNREADABLE:
         return None
     if row.bits & FULL or call in room.FORKS:
@@ -121,7 +146,7 @@ def _judged(row: Seen, policy: Policy, call: str, may_show: Callable[[str], str]
         return _denial(row, "signal", f"signal to process {row.text}", "the pid namespace", why, "", "")
     if row.first in _INTERNET and call in ("connect", "sendto", "bind"):
         return _network(row, policy, call)
-    return _file(row, policy, call, may_show)
+    return _file(row, policy, call, host)
 
 
 def _denial(row: Seen, kind: str, what: str, where: str, why: str, allow: str, risk: str) -> Denial:
@@ -166,12 +191,15 @@ def _network(row: Seen, policy: Policy, call: str) -> Denial | None:
     return _denial(row, "network", what, where, "the job has no way to any other machine", allow, "")
 
 
-def _file(row: Seen, policy: Policy, call: str, may_show: Callable[[str], str]) -> Denial | None:
+def _file(row: Seen, policy: Policy, call: str, host: Host) -> Denial | None:
     word = errno.errorcode.get(row.errno, str(row.errno))
     what = f"{_verb(row, call)} {row.text} ({word})"
     # Told only if the caller sees it now: the launcher's look was the caller's too, but a while ago.
     if row.errno in (errno.ENOENT, errno.ENOTDIR):
-        return _not_shown(row, what, policy, may_show) if _seen_outside(row.text) else None
+        outside = host.lookup.look(row.text)
+        if outside.state == lookup.UNLOOKED:
+            return _not_looked_at(row, what, outside.why)
+        return _not_shown(row, what, policy, host) if outside.state == lookup.THERE else None
     if row.errno == errno.EROFS:
         return _read_only(row, what, policy)
     if row.errno == errno.EACCES and row.bits & NOEXEC and call.startswith("exec"):
@@ -199,41 +227,52 @@ def _verb(row: Seen, call: str) -> str:
     return "look at" if looks else f"{call} of"
 
 
-def _seen_outside(path: str) -> bool:
-    return os.path.lexists(path)
+def _not_looked_at(row: Seen, what: str, reason: str) -> Denial:
+    why = f"it is not shown; whether the host has it was not looked at: {reason}"
+    allow = f"{read_option(row.text)}, if it is there"
+    told = _denial(row, "file", what, _SHOWN, why, allow, "medium: the job can read all of it")
+    return replace(told, sure=POSSIBLE)
 
 
-def _not_shown(row: Seen, what: str, policy: Policy, may_show: Callable[[str], str]) -> Denial:
-    where = "filesystem.show and --read"
+def _not_shown(row: Seen, what: str, policy: Policy, host: Host) -> Denial:
     why = "it is there on the host, and not shown"
-    real = os.path.realpath(row.text)
-    if real != row.text and any(within(row.text, tree) for tree in policy.filesystem.show):
+    end = host.lookup.look(row.text, follow=True)
+    if end.state == lookup.UNLOOKED:
+        return _not_looked_at(row, what, end.why)
+    real = end.real or row.text
+    if host.lookup.leads_elsewhere(row.text) and any(
+        within(row.text, tree) for tree in policy.filesystem.show
+    ):
         # The name is shown, and what its symlink leads to is not: Debian's links into /etc.
-        link = f"it leads to {real}, which is not shown"
-        told = _denial(row, "file", what, where, link, f"--read {real}", "low: it is part of the system")
+        link = f"it leads to {real}, which is not shown" if end.real else "it leads to what is not there"
+        allow = read_option(real) if end.real else "nothing: the symlink leads nowhere on the host too"
+        told = _denial(row, "file", what, _SHOWN, link, allow, "low: it is part of the system")
         return replace(told, sure=POSSIBLE)
     if policy.filesystem.grants == "none":
         return _denial(row, "file", what, "filesystem.grants", why, "a profile of your own that shows it", "")
-    problem = may_show(row.text)
-    if problem:
-        return _denial(row, "file", what, where, why, f"nothing: {problem}", "")
+    problem = host.problem(row.text)
+    if problem and problem != lookup.TOO_MANY:
+        return _denial(row, "file", what, _SHOWN, why, f"nothing: {problem}", "")
     # A library is seldom alone: the directory has those that it needs itself.
     folder = os.path.dirname(row.text)
-    shown = folder if _LIBRARY.search(row.text) and not may_show(folder) else row.text
+    shown = folder if _LIBRARY.search(row.text) and not host.problem(folder) else row.text
+    allow = read_option(shown)
+    if host.lookup.look(shown, follow=True).folder:
+        allow += ", if it holds no socket, pipe or key"
+    if problem:
+        allow += f", if the rules allow it ({problem})"
     risk = "low: it is part of the system" if any(within(row.text, tree) for tree in _TREE) else ""
-    return _denial(
-        row, "file", what, where, why, f"--read {shown}", risk or "medium: the job can read all of it"
-    )
+    return _denial(row, "file", what, _SHOWN, why, allow, risk or "medium: the job can read all of it")
 
 
 def _read_only(row: Seen, what: str, policy: Policy) -> Denial:
     binds = [bind for bind in policy.filesystem.read if within(row.text, bind.dest)]
     why = "it is shown read-only"
     if binds:
-        allow = f"--write {binds[0].source}" + (
-            "" if binds[0].dest == binds[0].source else f":{binds[0].dest}"
-        )
-        allow += " in place of --read"
+        places = [pasteable(place) for place in dict.fromkeys((binds[0].source, binds[0].dest))]
+        allow = f"--write {':'.join(places)} in place of --read"
+        if not all(places):
+            allow = "--write of it in place of --read"
         return _denial(row, "file", what, "--read", why, allow, "medium: the job can change all of it")
     allow = (
         "--set filesystem.mode=ephemeral --set filesystem.changes=256M --loosen 'filesystem.mode=REASON'"

@@ -29,6 +29,7 @@
 #include "calls.h"
 #include "io.h"
 #include "missing.h"
+#include "special.h"
 #include "sys.h"
 #include "tasks.h"
 
@@ -248,7 +249,7 @@ static int observe_path(const struct seccomp_notif *call, const struct call_row 
 	int found;
 
 	/* What is called self there is another one for us; magic links lead out of every root. */
-	if (strncmp(path, "/proc/", 6) == 0 || strncmp(path, "/dev/", 5) == 0)
+	if (is_special(path))
 		return 0;
 	set_text(seen, path);
 	if (row->kind == PLACE) {
@@ -263,6 +264,10 @@ static int observe_path(const struct seccomp_notif *call, const struct call_row 
 	if (found < 0) {
 		seen->error = (uint32_t)errno;
 		return errno != ELOOP;
+	}
+	if (is_proc(found)) {
+		(void)close(found);
+		return 0;
 	}
 	note(found, seen);
 	seen->error = row->kind == OWNER ? EPERM : judge(call, row->kind, seen);
@@ -342,6 +347,7 @@ int observe(const struct launch *launch, const struct seccomp_notif *call, struc
 	char path[2 * PATH_MAX];
 	int worth = 0;
 
+	path[0] = '\0';
 	*seen = (struct hb_seen){.number = (uint32_t)call->data.nr, .count = 1};
 	if (row == NULL || (row->kind != FORK && open_root(call) < 0))
 		return 0;

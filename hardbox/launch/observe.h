@@ -13,6 +13,7 @@
 
 #define HB_SEEN_MAX 256u
 #define HB_SEEN_ADDED 48u /* beside them: what is concluded at the end */
+#define HB_SEEN_UNLOOKED_MAX 64u /* of HB_SEEN_MAX: most of them are nowhere */
 #define HB_SEEN_TEXT 256u
 
 /* Bits of struct hb_seen. */
@@ -22,6 +23,7 @@
 #define HB_SEEN_CUT 8u	      /* the text is longer */
 #define HB_SEEN_UNREADABLE 16u /* the job's memory cannot be read: what it named is not known */
 #define HB_SEEN_NOWHERE 32u /* looked for in several places, and in none; `text` is the last one */
+#define HB_SEEN_UNLOOKED 128u /* outside it lies on another mount than the root, which was not asked */
 #define HB_SEEN_FULL 64u /* no call: the place `text` was full; `flags` and `mode`: scratch.h */
 
 /* One kind of observation; as it goes to the caller (hardbox/denials/seen.py). */

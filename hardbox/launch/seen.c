@@ -3,36 +3,76 @@
  * Run by: the supervisor, with --explain only. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
+#include <linux/openat2.h>
 
 #include "missing.h"
 #include "observe.h"
+#include "outside.h"
+#include "sys.h"
 
 static struct hb_observations table;
+static uint32_t unlooked;
 
 const struct hb_observations *observations(void)
 {
 	return &table;
 }
 
-/* Whether the caller sees something of that name on the host. */
-static int outside(const char *path)
+/* Whether a name that is not there inside lies in a tree that is shown: then the host has it neither. What
+ * is made for the job alone, memory and the root itself, says nothing of the host. */
+static int in_shown_tree(const char *path)
 {
-	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	char above[HB_SEEN_TEXT];
+	struct statfs mount;
+	char *slash;
+	int found = -1;
+
+	(void)snprintf(above, sizeof(above), "%s", path);
+	while (found < 0 && (slash = strrchr(above, '/')) != NULL && slash != above) {
+		*slash = '\0';
+		found = sys_openat2(observe_root(), above, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	}
+	if (found < 0)
+		return 0;
+	if (fstatfs(found, &mount) < 0)
+		mount.f_type = TMPFS_MAGIC;
+	(void)close(found);
+	return mount.f_type != TMPFS_MAGIC;
+}
+
+/* Find out whether the caller sees something of that name on the host; 1 if the row is to be kept. */
+static int look_outside(struct hb_seen *seen)
+{
+	int absent = seen->error == ENOENT || seen->error == ENOTDIR;
+	enum hb_outside host = HB_OUTSIDE_ABSENT;
+
+	if (seen->text[0] != '/')
+		return 1;
+	if ((seen->bits & HB_SEEN_CUT) != 0)
+		return !absent;
+	host = outside(seen->text);
+	if (host == HB_OUTSIDE_THERE)
+		seen->bits |= HB_SEEN_OUTSIDE;
+	if (host == HB_OUTSIDE_THERE || !absent)
+		return 1;
+	missing_note(seen, observe_sought(seen));
+	/* Programs look for most files in vain everywhere: that is no matter of the sandbox. */
+	if (host == HB_OUTSIDE_ABSENT || in_shown_tree(seen->text))
+		return 0;
+	seen->bits |= HB_SEEN_UNLOOKED;
+	return 1;
 }
 
 void observe_keep(struct hb_seen *seen)
 {
-	if (seen->text[0] == '/' && (seen->bits & HB_SEEN_CUT) == 0 && outside(seen->text))
-		seen->bits |= HB_SEEN_OUTSIDE;
-	/* Programs look for most files in vain everywhere: that is no matter of the sandbox. */
-	if (seen->text[0] == '/' && (seen->bits & HB_SEEN_OUTSIDE) == 0 &&
-	    (seen->error == ENOENT || seen->error == ENOTDIR)) {
-		if ((seen->bits & HB_SEEN_CUT) == 0)
-			missing_note(seen, observe_sought(seen));
+	if (!look_outside(seen))
 		return;
-	}
 	for (uint32_t i = 0; i < table.count; i++) {
 		struct hb_seen *row = &table.row[i];
 
@@ -43,7 +83,8 @@ void observe_keep(struct hb_seen *seen)
 			return;
 		}
 	}
-	if (table.count >= HB_SEEN_MAX) {
+	if (table.count >= HB_SEEN_MAX ||
+	    ((seen->bits & HB_SEEN_UNLOOKED) != 0 && unlooked++ >= HB_SEEN_UNLOOKED_MAX)) {
 		table.dropped++;
 		return;
 	}

@@ -19,6 +19,7 @@ from support import faults
 if TYPE_CHECKING:
     from conftest import Hardbox
     from support.callers import Caller
+    from support.installed import Installed
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 EXPLAIN: Final = ("run", "--explain", "--report")
@@ -245,6 +246,50 @@ def test_the_table_of_observations_is_bounded(hardbox: Hardbox, caller: Caller, 
         told = json.load(file)
     assert len(told["denials"]) <= 256
     assert told["denials_dropped"] > 0
+
+
+def test_a_tree_that_the_job_named_is_not_listed(caller: Caller, program: Installed, place: str) -> None:
+    """The control: with --read the same tree is listed, for what must not be shown."""
+    tree = faults.own_dir(caller, f"{place}/tree")
+    for number in range(3):
+        faults.own_dir(caller, f"{tree}/{number}")
+    trace = f"{place}/trace"
+
+    def listed(*words: str) -> int:
+        done = caller.run(
+            *("strace", "-f", "-qq", "-y", "-e", "trace=getdents64", "-o", trace),
+            *(program.hardbox, "run", "--report", f"{place}/r.json", *words),
+        )
+        assert done.returncode == 0, done.stderr
+        with open(trace, encoding="utf-8", errors="replace") as file:
+            lines = file.read().count(f"<{tree}/")
+        os.unlink(trace)
+        return lines
+
+    names = " ".join(f"{'/' * number}{tree}/{{0,1,2}}" for number in range(1, 4))
+    assert listed("--read", tree, "--", "true") > 0
+    assert listed("--explain", "--", "bash", "-c", f"stat {names}; true") == 0
+    with open(f"{place}/r.json", encoding="utf-8") as file:
+        told = [row for row in json.load(file)["denials"] if tree in row["what"]]
+    assert len(told) == 3
+    assert all(row["allow"].endswith(", if it holds no socket, pipe or key") for row in told)
+
+
+@pytest.mark.parametrize("path", ["//proc/self/environ", "/./proc//1/mem", "/usr/../proc/1/x", "//dev/x"])
+def test_proc_and_dev_are_not_looked_at_however_they_are_spelt(
+    caller: Caller, program: Installed, place: str, path: str
+) -> None:
+    """Nothing is told, and the supervisor does not resolve the name; of others it does (the control)."""
+    trace = f"{place}/trace"
+    words = ("strace", "-f", "-qq", "-s", "200", "-e", "trace=openat2", "-o", trace)
+    done = caller.run(
+        *(*words, program.hardbox, "run", "--explain", "--", "cat", path, "/usr/no-such-file"), cwd=place
+    )
+    assert done.returncode == 1
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    assert '"/usr/no-such-file"' in text
+    assert f'"{path}"' not in text
 
 
 FULL: Final = "for i in 1 2 3 4 5; do head -c 20000000 /dev/zero >/tmp/x$i || exit 3; done"

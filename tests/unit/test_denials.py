@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import errno
 import re
+import shlex
 import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support import plans
 from unit.filter_oracle import numbers
 
 from hardbox import denials, filters
-from hardbox.denials import calls, causes, changes, risks, room, rows, seen
+from hardbox.denials import calls, causes, changes, lookup, risks, room, rows, seen
 from hardbox.denials.denial import Denial
 from hardbox.filters import floor
 from hardbox.filters import model as models
 from hardbox.filters.observed import OBSERVED
 from hardbox.filters.quiet import QUIET
 from hardbox.plan import root as plan_root
+from hardbox.refusals.disk import Disk
+
+if TYPE_CHECKING:
+    from hardbox.policy import Policy
 
 LAUNCH = Path(__file__).parents[2] / "hardbox" / "launch"
 STRICT = denials.Inputs("strict", no_memfd=True)
@@ -66,7 +72,7 @@ def test_rows_are_laid_out_as_in_c() -> None:
 
 def test_bits_are_the_same() -> None:
     found = dict(re.findall(r"#define HB_SEEN_(\w+) (\d+)u", (LAUNCH / "observe.h").read_text()))
-    for name in ("OUTSIDE", "READ_ONLY", "NOEXEC", "CUT", "UNREADABLE", "NOWHERE", "FULL"):
+    for name in ("OUTSIDE", "READ_ONLY", "NOEXEC", "CUT", "UNREADABLE", "NOWHERE", "FULL", "UNLOOKED"):
         assert int(found[name]) == getattr(seen, name)
     found = dict(re.findall(r"#define HB_FULL_(\w+) (\d+)u", (LAUNCH / "scratch.h").read_text()))
     assert {name: int(bit) for name, bit in found.items()} == {
@@ -246,11 +252,17 @@ def observation(
     )
 
 
+def granting() -> Policy:
+    """Give a policy to which --read may be added."""
+    policy = plans.policy()
+    return replace(policy, filesystem=replace(policy.filesystem, grants="read"))
+
+
 def judged(*data: bytes) -> tuple[Denial, ...]:
     names = {number: name for name, number in numbers("x86_64").items()}
     found, _ = seen.parse(table(*data))
     return seen.judge(
-        found, plans.policy(), names.__getitem__, lambda path: "it is a key" if "key" in path else ""
+        found, granting(), names.__getitem__, lambda path: "it is a key" if "key" in path else ""
     )
 
 
@@ -341,3 +353,85 @@ def test_what_a_shell_and_a_loader_missed_is_told() -> None:
         (one,) = judged(observation(call, errno.ENOENT, path, bits=seen.NOWHERE))
         assert one.what == f"{what} (ENOENT)"
         assert one.sure == "possible"
+
+
+def seen_missing(path: Path | str, bits: int = seen.OUTSIDE) -> bytes:
+    return observation("openat", errno.ENOENT, str(path), bits=bits)
+
+
+def test_what_a_job_named_cannot_be_pasted_as_a_command(tmp_path: Path) -> None:
+    odd = tmp_path / "a b;$(reboot)`x`'&"
+    odd.write_text("")
+    (one,) = judged(seen_missing(odd))
+    assert shlex.split(one.allow) == ["--read", str(odd)]
+    for name in ("a:b", "a\nb", "a\x1b[2K", "a\u202eb"):
+        path = tmp_path / name
+        path.write_text("")
+        (one,) = judged(seen_missing(path))
+        assert str(tmp_path) not in one.allow
+        assert one.allow.startswith("--read of a directory above it")
+    (one,) = judged(observation("openat", errno.ENOENT, "/lib/$(reboot).so.1", bits=seen.NOWHERE))
+    assert "has '$(reboot).so.1'," in one.allow
+
+
+def test_each_path_is_judged_once_however_it_is_spelt_and_few_are(tmp_path: Path) -> None:
+    asked: list[str] = []
+    names = {number: name for name, number in numbers("x86_64").items()}
+
+    def may_show(path: str) -> str:
+        asked.append(path)
+        return ""
+
+    def run(*paths: str) -> tuple[Denial, ...]:
+        rows_, _ = seen.parse(table(*(seen_missing(path) for path in paths)))
+        return seen.judge(rows_, granting(), names.__getitem__, may_show)
+
+    folder = f"/{str(tmp_path).lstrip('/')}"
+    (one,) = run(folder, f"/{folder}", f"/.{folder}", f"{folder}/", f"{folder}/.", f"{folder}//")
+    assert asked == [folder]
+    assert one.allow == f"--read {folder}, if it holds no socket, pipe or key"
+    asked.clear()
+    for number in range(100):
+        (tmp_path / f"{number}").write_text("")
+    found = run(*(f"{folder}/{number}" for number in range(100)))
+    assert len(asked) <= 32
+    assert len(found) == 100
+    assert "too many to judge" in found[-1].allow
+
+
+def test_only_local_file_systems_are_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "net" / "server").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "net")
+    mounts = (("/", "ext4"), (f"{tmp_path}/net", "autofs"), (f"{tmp_path}/net", "ext4"))
+    for path in ("net", "net/server/x", "link/server", "link/../net/x", "./net//x"):
+        found = lookup.Lookup(mounts).look(f"{tmp_path}/{path}")
+        assert (found.state, found.why) == (lookup.UNLOOKED, "it lies on a file system of type autofs"), path
+    there = lookup.Lookup(mounts)
+    assert there.look(f"{tmp_path}/link").state == lookup.THERE
+    assert there.look(f"{tmp_path}/link", follow=True).state == lookup.UNLOOKED
+    assert there.look(f"{tmp_path}/none/../net").state == lookup.ABSENT
+    assert there.look("/proc/self").state in (lookup.ABSENT, lookup.THERE)
+    assert lookup.Lookup((*mounts, ("/proc", "proc"))).look("/proc/self").state == lookup.ABSENT
+
+
+def test_what_was_not_looked_at_is_told_as_possible(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Disk, "mounts", lambda _: (("/", "ext4"), (str(tmp_path), "nfs4")))
+    asked: list[str] = []
+
+    def may_show(path: str) -> str:
+        asked.append(path)
+        return ""
+
+    rows_, _ = seen.parse(table(seen_missing(tmp_path / "x", seen.UNLOOKED), seen_missing("/no/such", 128)))
+    (one,) = seen.judge(rows_, granting(), lambda _: "openat", may_show)
+    assert "was not looked at: it lies on a file system of type nfs4" in one.why
+    assert one.sure == "possible"
+    assert asked == []
+
+
+def test_trees_that_are_not_local_are_found() -> None:
+    mounts = (("/", "ext4"), ("/srv/net", "nfs4"), ("/auto", "autofs"))
+    look = lookup.Lookup(mounts)
+    assert lookup.first_foreign(["/usr", "/srv/net/a"], look) == ("/srv/net/a", "nfs4")
+    assert lookup.first_foreign(["/srv"], look) == ("/srv", "nfs4")
+    assert lookup.first_foreign(["/usr", "/srv/network"], look) == ("", "")
