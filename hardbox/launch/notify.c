@@ -38,6 +38,10 @@
 #define FIRST_ARGUMENT_WORD 4u
 
 static struct hb_denials table;
+/* What was taken up while the listener rests, and is answered afterwards. A call that is taken up is
+ * called away by no signal; so of one thread at a time none is while we rest. */
+static struct seccomp_notif held;
+static int holding;
 
 const struct hb_denials *denials(void)
 {
@@ -57,14 +61,7 @@ static void give_up(struct launch *launch)
 	/* The kernel answers with ENOSYS from here on. */
 	(void)close(launch->listener);
 	launch->listener = -1;
-}
-
-int listener_poll(struct launch *launch)
-{
-	if (launch->rest != 0 && now_ns() < launch->rest)
-		return -1;
-	launch->rest = 0;
-	return launch->listener;
+	holding = 0;
 }
 
 static uint64_t cpu_ns(void)
@@ -168,13 +165,47 @@ static void look_on(struct launch *launch, const struct seccomp_notif *call)
 	take_rest(launch, 1 + (cpu_ns() - began) / LOOK_NS);
 }
 
-void on_listener(struct launch *launch, short events)
+static void answer_call(struct launch *launch, const struct seccomp_notif *call)
 {
 	const struct hb_step *filter = plan_find(launch->plan, HB_SECCOMP);
-	struct seccomp_notif call = {0};
 	struct seccomp_notif_resp reply = {0};
 	struct hb_answer answer = {0};
 	uint32_t error = EPERM;
+
+	if (filter == NULL ||
+	    bpf_run(filter->field[0].bytes, filter->field[0].length, &call->data, &answer) < 0)
+		answer = (struct hb_answer){0};
+	if (answer.action == SECCOMP_RET_USER_NOTIF && filter->field[1].number == HB_SECCOMP_WATCH) {
+		look_on(launch, call);
+		return;
+	}
+	if ((answer.action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF &&
+	    (answer.action & SECCOMP_RET_DATA) != 0)
+		error = answer.action & SECCOMP_RET_DATA;
+	reply.id = call->id;
+	reply.error = -(int32_t)error;
+	count(launch->listener, call, &answer, error);
+	/* ENOENT: killed, or called away by a signal, while we thought. */
+	if (ioctl(launch->listener, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
+		give_up(launch);
+	take_rest(launch, REFUSAL);
+}
+
+int listener_poll(struct launch *launch)
+{
+	if (launch->rest != 0 && now_ns() < launch->rest)
+		return holding ? -1 : launch->listener;
+	launch->rest = 0;
+	if (holding) {
+		holding = 0;
+		answer_call(launch, &held);
+	}
+	return launch->listener;
+}
+
+void on_listener(struct launch *launch, short events)
+{
+	struct seccomp_notif call = {0};
 
 	if ((events & POLLIN) == 0) {
 		give_up(launch);
@@ -186,21 +217,10 @@ void on_listener(struct launch *launch, short events)
 			give_up(launch);
 		return;
 	}
-	if (filter == NULL ||
-	    bpf_run(filter->field[0].bytes, filter->field[0].length, &call.data, &answer) < 0)
-		answer = (struct hb_answer){0};
-	if (answer.action == SECCOMP_RET_USER_NOTIF && filter->field[1].number == HB_SECCOMP_WATCH) {
-		look_on(launch, &call);
-		return;
+	if (launch->rest != 0 && now_ns() < launch->rest) {
+		held = call;
+		holding = 1;
+	} else {
+		answer_call(launch, &call);
 	}
-	if ((answer.action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF &&
-	    (answer.action & SECCOMP_RET_DATA) != 0)
-		error = answer.action & SECCOMP_RET_DATA;
-	reply.id = call.id;
-	reply.error = -(int32_t)error;
-	count(launch->listener, &call, &answer, error);
-	/* ENOENT: killed, or called away by a signal, while we thought. */
-	if (ioctl(launch->listener, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
-		give_up(launch);
-	take_rest(launch, REFUSAL);
 }

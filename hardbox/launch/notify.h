@@ -32,7 +32,8 @@ struct hb_denials {
 
 /* From here on `descriptor` is listened to; a second one is closed. */
 void listener_take(struct launch *launch, int descriptor);
-/* What to poll now: -1 if there is no listener, or it rests. */
+/* What to poll now: -1 if there is no listener, or it rests and has taken a call up. Answers that one when
+ * the rest is over. */
 int listener_poll(struct launch *launch);
 /* Answer one notification; give the listener up when nobody is left who could make one. */
 void on_listener(struct launch *launch, short events);

@@ -35,19 +35,17 @@ if child == 0:
     os._exit(0 if libc.mount(b"auto", net.encode(), b"autofs", 0, options.encode()) == 0 else 1)
 assert os.waitpid(child, 0)[1] == 0, "the automounter's file system could not be mounted"
 with subprocess.Popen(
-    command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+    start_new_session=True,
 ) as running:
     try:
         errors = running.communicate(timeout=float(os.environ["LONGEST"]))[1]
         status = running.returncode
     except subprocess.TimeoutExpired:
-        # Who waits for the automounter goes on when it is gone.
         status, errors = None, ""
         requests = os.read(asked, 4096)
-        os.close(told)
-        os.close(asked)
-        libc.umount2(net.encode(), 2)
-        running.kill()
+        # Only this ends who waits for the automounter.
+        os.killpg(running.pid, 9)
     else:
         requests = os.read(asked, 4096) if select.select([asked], [], [], 0)[0] else b""
 print(json.dumps({"status": status, "errors": errors, "asked": b"evil.example" in requests}))
