@@ -39,7 +39,7 @@ $(BIN)/.venv: tools/find-python tools/needs
 # Installed as users install it: tests run against the installed package, not the checkout.
 $(BIN)/.installed: $(BIN)/.venv $(SOURCES)
 	@echo "Building and installing hardbox"
-	$(PIP) uninstall --yes hardbox
+	[ ! -e $(BIN)/hardbox ] || $(PIP) uninstall --yes hardbox
 	$(PIP) install '.[doctor]'
 	touch $@
 

@@ -15,7 +15,7 @@ from hardbox.places import within
 from hardbox.refusals import Disk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 def open_for_writing(path: str, flags: int = 0) -> int:
@@ -50,7 +50,25 @@ def tree_around(path: str, write: Iterable[str]) -> str:
     # The name may be a symlink: neither it nor what it leads to may be the job's.
     places = [os.path.realpath(os.path.dirname(path) or "."), os.path.realpath(path)]
     trees = [os.path.realpath(source) for source in write]
-    return next((tree for tree in trees if any(within(place, tree) for place in places)), "")
+    # A bind mount shows the same directory at another path.
+    above = {(found.st_dev, found.st_ino) for place in places for found in _above(place)}
+    for tree in trees:
+        found = os.stat(tree) if os.path.exists(tree) else None
+        if any(within(place, tree) for place in places) or (
+            found is not None and (found.st_dev, found.st_ino) in above
+        ):
+            return tree
+    return ""
+
+
+def _above(path: str) -> Iterator[os.stat_result]:
+    """Give what stands at a path and at every directory above it, as far as it is there."""
+    while True:
+        if os.path.exists(path):
+            yield os.stat(path)
+        if path == os.path.dirname(path):
+            return
+        path = os.path.dirname(path)
 
 
 def output_files(folder: str, write: Sequence[str]) -> tuple[int, ...]:

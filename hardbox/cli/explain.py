@@ -36,7 +36,8 @@ _STANDARDS: Final = (
 _DIGITS: Final = 3
 _LAST_STATUS: Final = 255
 _MORE: Final = {
-    "124": "--timeout TIME; more than the profile gives needs --loosen 'limits.wall=REASON'",
+    "124": "--timeout TIME, or --set limits.output=SIZE; more than the profile gives needs --loosen, as"
+    " 'limits.wall=REASON'",
     "125": "the message on stderr says why; hardbox explain HB103",
     "126": "chmod +x FILE; what a job may write can be executed under --profile build only",
     "127": "--read PATH shows the program, or what its first line names",

@@ -37,7 +37,9 @@ def main(argv: list[str], seal: str = "", began: int = 0) -> int:
     if request.help:
         print(
             usage_text(
-                "run", "Runs COMMAND in a sandbox; exit status: the command's own, or 124 time, 125 refused."
+                "run",
+                "Runs COMMAND in a sandbox; exit status: the command's own, or 124 time or output,"
+                " 125 refused, 137 memory (and signal 9).",
             )
         )
         return 0

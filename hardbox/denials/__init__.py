@@ -115,4 +115,6 @@ def lines(denials: tuple[Denial, ...], dropped: int, profile: str, *, most: int 
         block.append(f"  ... and {len(denials) - most} more: hardbox explain last")
     if dropped:
         block.append(f"  ... and {dropped} more calls, of kinds that were not kept")
+    if any("REASON" in denial.allow for denial in denials[:most]):
+        block.append("  REASON: why it may be weaker than the profile, in 10 characters or more")
     return block

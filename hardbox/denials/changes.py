@@ -28,7 +28,16 @@ _CAPABLE: Final = "nothing: beyond the filter the kernel asks for a capability, 
 _NEED_CAPABILITY: Final = frozenset(
     (
         *("reboot", "swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "vhangup", "settimeofday"),
-        *("sethostname", "setdomainname", "clock_settime", "stime", "iopl", "ioperm", "open_by_handle_at"),
+        *(
+            "syslog",
+            "sethostname",
+            "setdomainname",
+            "clock_settime",
+            "stime",
+            "iopl",
+            "ioperm",
+            "open_by_handle_at",
+        ),
         *("init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "lookup_dcookie"),
     )
 )
@@ -52,8 +61,9 @@ def smallest(model: Filter, inputs: Inputs, cause: Cause, call: str, args: Seque
             return text, risk
     if _allowed_by_own(model, inputs, call, args):
         text = (
-            f'a filter file: extends = "{model.name}", [group.own] why = "...", allow = ["{call}"];'
-            " then --set seccomp.filter=./FILE.toml --loosen 'seccomp.filter=REASON'"
+            f'a filter file: printf \'extends = "{model.name}"\\n[group.own]\\nwhy = "REASON"\\n'
+            f'allow = ["{call}"]\\n\' > own.toml; then --set seccomp.filter=./own.toml'
+            " --loosen 'seccomp.filter=REASON'"
         )
         return text, risks.RISKS.get(cause.group, risks.UNKNOWN)
     return _ALONE, risks.RISKS.get(cause.group, risks.UNKNOWN)

@@ -99,7 +99,7 @@ _BARE: Final = frozenset(
 _SAME: Final = {
     "rm": "leave it out: nothing is kept after a run",
     "interactive": "leave it out: the job has the caller's stdin, stdout and stderr",
-    "tty": "leave it out: the job has the caller's terminal",
+    "tty": "leave it out: from a terminal the job has one of its own",
     "unshare-all": "leave it out: all namespaces are always new",
     "die-with-parent": "leave it out: the job always ends with hardbox",
     "new-session": "leave it out: injecting into the terminal is always refused",

@@ -279,3 +279,16 @@ def test_no_run_from_python_without_its_line(
     (found,) = lines(f"{place}/log")
     assert found["outcome"] in outcomes
     assert caller.run("pgrep", "-fx", f"sleep {job}").stdout == ""
+
+
+def test_a_bind_mount_of_the_jobs_tree_is_the_jobs_tree(
+    caller: Caller, program: Installed, place: str
+) -> None:
+    if caller.uid != 0:
+        pytest.skip("only root can make a bind mount that hardbox starts beside")
+    for name in ("w", "again"):
+        os.mkdir(f"{place}/{name}")
+    words = f"{program.hardbox} run --write {place}/w --audit {place}/again/log -- true"
+    script = f"mount --bind {place}/w {place}/again && {words}"
+    faults.refusal(caller.run("unshare", "-m", "sh", "-c", script), "HB651")
+    assert caller.run("sh", "-c", words).returncode == 0, "without the mount it is another directory"

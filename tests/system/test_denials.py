@@ -94,23 +94,22 @@ def denials(path: str) -> list[dict[str, Any]]:
 
 
 def own_filter(place: str, allow: str) -> str:
-    """Write the filter file that the message spells out."""
-    extends, name = re.findall(r'extends = "(\w+)".*allow = \["(\w+)"\]', allow)[0]
-    path = os.path.join(place, "FILE.toml")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(f'extends = "{extends}"\n[group.own]\nwhy = "a test"\nallow = ["{name}"]\n')
+    """Write the filter file as the message says, by pasting it."""
+    command = allow.removeprefix("a filter file: ").partition("; then ")[0]
+    subprocess.run(("sh", "-c", command.replace("REASON", "a test of it")), cwd=place, check=True)
+    path = os.path.join(place, "own.toml")
     os.chmod(path, 0o644)
     return path
 
 
 def applied(caller: Caller, place: str, allow: str) -> list[str]:
     """Give the options that a message names."""
-    path = f"{place}/FILE.toml"
+    path = f"{place}/own.toml"
     if allow.startswith("a filter file"):
         path = own_filter(place, allow)
         os.chown(path, caller.uid, caller.gid)
         allow = allow.partition("; then ")[2]
-    words = allow.partition(", or ")[0].replace("./FILE.toml", path).replace("REASON", "a test of it")
+    words = allow.partition(", or ")[0].replace("./own.toml", path).replace("REASON", "a test of it")
     return shlex.split(words)
 
 
