@@ -41,10 +41,10 @@ def _traces_of_use() -> set[str]:
     return found
 
 
-def _reclaimed(caller: Caller, program: Installed) -> bool:
+def _reclaimed(caller: Caller, program: Installed, before: set[str]) -> bool:
     """Launch once more: what a killed launcher leaves as its cgroup, the next one removes."""
     caller.run(program.hardbox, "run", "--", "true")
-    return not faults.cgroups_left()
+    return not faults.cgroups_left() - before
 
 
 @pytest.fixture
@@ -53,6 +53,7 @@ def ground(caller: Caller, program: Installed, tool: str, place: str) -> Iterato
     faults.adopt_orphans()
     before = faults.children()
     traces = _traces_of_use()
+    cgroups = faults.cgroups_left()
     own = set(os.listdir("/proc/self/fd"))
     made = trace.make_ground(caller, program, tool, place)
     yield made
@@ -63,7 +64,7 @@ def ground(caller: Caller, program: Installed, tool: str, place: str) -> Iterato
     assert not list(made.left())
     assert _traces_of_use() <= traces
     if caller.uid == 0:
-        faults.eventually(lambda: _reclaimed(caller, program), "all cgroups are removed")
+        faults.eventually(lambda: _reclaimed(caller, program, cgroups), "all cgroups are removed")
     assert set(os.listdir("/proc/self/fd")) == own
 
 

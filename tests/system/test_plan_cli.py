@@ -114,7 +114,7 @@ def test_planning_starts_nothing_and_needs_no_privilege(
 
 def test_a_plan_can_be_made_where_no_sandbox_can(caller: Caller, program: Installed) -> None:
     """With no process to spare (RLIMIT_NPROC), which only an ordinary user feels, and few descriptors."""
-    script = 'ulimit -n 16; ulimit -u 1 2>/dev/null; exec "$1" plan -- true'
+    script = 'ulimit -n 19; ulimit -u 1 2>/dev/null; exec "$1" plan -- true'
     assert faults.ran(caller.run("bash", "-c", script, "bash", program.hardbox))
 
 
