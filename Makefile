@@ -93,6 +93,7 @@ vm-test: $(BIN)/.tests ## system and attack tests on a second kernel (QEMU), bes
 bench: $(BIN)/.tests ## measure side by side with peers
 	@tools/needs bench
 	$(BIN)/python3 bench/launch.py
+	$(BIN)/python3 bench/denials.py
 
 dist: $(BIN)/.check ## a wheel and an sdist in dist/
 	@$(PIP) install build
