@@ -1,6 +1,7 @@
 """What telling of refusals costs a job to which nothing is refused: launches, and a build-like load.
 
-Run by: `make bench`; usage: bench/denials.py [ROUNDS], as root or as an ordinary user. Both ways in turn, medians in ms.
+Run by: `make bench`; usage: bench/denials.py [ROUNDS], as root or as an ordinary user. Both ways in
+turn, medians in ms.
 """
 
 from __future__ import annotations

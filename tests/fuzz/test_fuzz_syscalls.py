@@ -29,6 +29,7 @@ LINE: Final = re.compile(r"(\d+) calls in (\d+) batches, (\d+) of them foreign, 
 # Counters and random numbers, which change by themselves.
 ALIVE: Final = re.compile(
     r"random/|-nr$|-state$|ns_last_pid|pty/nr|nr_|netfilter|/conf/|/neigh/|sched_domain|keys/|min_free|lowmem|_mem$"
+    r"|fs/quota/"  # how often anybody has called sync(2), and the like
 )
 TREES: Final = ("/var/tmp", "/dev/shm", "/tmp")
 
