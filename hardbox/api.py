@@ -17,6 +17,7 @@ from hardbox.engines.failures import set_up_failed
 from hardbox.engines.namespaces import Launch, Streams
 from hardbox.engines.pumps import Drain, Feed
 from hardbox.errors import HardboxError, SetupFailed, Usage
+from hardbox.filters.of_policy import compile_for
 from hardbox.plan import steps, trees
 from hardbox.policy import UNLIMITED
 from hardbox.profile import Setting
@@ -83,14 +84,8 @@ def prepare(
         from hardbox.denials.showable import check_trees  # noqa: PLC0415 (only with --explain)
 
         check_trees(paths)
-    refuse = ("memfd",) if policy.filesystem.exec == "shown" else ()
-    compiled = filters.compile_filter(
-        policy.seccomp,
-        refuse=refuse,
-        keep=policy.capabilities.keep,
-        machine=facts.machine,
-        tells=filters.WATCHING if explain else _tells(policy),
-    )
+    tells = filters.WATCHING if explain else _tells(policy)
+    compiled = compile_for(policy, facts.machine, tells=tells)
     command = planning.Command(_words(argv), _inside(workdir), grants.cwd())
     return Prepared(policy, planning.build(policy, facts, paths, compiled, command), paths)
 

@@ -80,9 +80,10 @@ class Trail:
 
     def ended(self, result: Result) -> tuple[str, ...]:
         """Add the line of a run; gives what went wrong."""
-        found = result.to_json()
-        names = ("outcome", "exit_code", "signal", "limit", "seconds", "plan")
-        return self._write({name: found[name] for name in names} | {"denials": _denials(found)})
+        names = ("outcome", "exit_code", "signal", "limit", "seconds")
+        count = sum(denial.count for denial in result.denials) + result.denials_dropped
+        what = {name: getattr(result, name) for name in names}
+        return self._write(what | {"plan": {"sha256": result.plan_sha256}, "denials": count})
 
     def refused(self, error: HardboxError) -> tuple[str, ...]:
         """Add the line of a request of which nothing was run; gives what went wrong."""
@@ -298,13 +299,3 @@ def _bytes(word: str) -> bytes:
         return word.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # no argument of any command: it is refused
         return word.encode("utf-8", "replace")
-
-
-def _denials(found: dict[str, object]) -> int | None:
-    """Count the denials of a report; None where they were not looked for."""
-    rows = found.get("denials")
-    if not isinstance(rows, list):
-        return None
-    dropped = found.get("denials_dropped")
-    counts = [row.get("count") for row in rows if isinstance(row, dict)]
-    return sum(n for n in (*counts, dropped) if isinstance(n, int))

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from hardbox.mountinfo import parse
+
+if TYPE_CHECKING:
+    from hardbox.mountinfo import Mount
 
 _MEMORY: Final = "memory"
 _CPU: Final = "cpu"
-_ESCAPED: Final = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +43,6 @@ class Place:
     bound: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Hierarchy:
-    """One mounted hierarchy: its type, mount point, and which of its folders stands there."""
-
-    kind: str
-    top: str
-    root: str
-    controllers: frozenset[str]
-
-
 def find(own: str, mounts: str, root: str = "", uid: int = 0) -> Place | None:
     """Give the best place of this caller, None if there is none.
 
@@ -60,13 +54,13 @@ def find(own: str, mounts: str, root: str = "", uid: int = 0) -> Place | None:
     hierarchies = _mounted(mounts)
     for hierarchy in hierarchies:
         if hierarchy.kind == "cgroup2" and (place := _second(hierarchy, own, root, uid)):
-            most = [_words(root + path) for path in bounds_files(place.folder, own, mounts)]
+            most = [_words(root + path) for path in _between(hierarchy, place.folder, own)]
             # "max", and no such file, are no limit.
             return replace(
                 place, bound=min((int(word[0]) for word in most if word and word[0].isdigit()), default=None)
             )
     for hierarchy in hierarchies:
-        if hierarchy.kind == "cgroup" and _MEMORY in hierarchy.controllers:
+        if hierarchy.kind == "cgroup" and _MEMORY in hierarchy.options:
             return _first(hierarchy, own, root)
     return None
 
@@ -76,15 +70,20 @@ def bounds_files(place: str, own: str, mounts: str) -> tuple[str, ...]:
 
     place: its folder; own, mounts: see `find`. Empty where the place is our own cgroup.
     """
-    for hierarchy in _mounted(mounts):
-        folder = _own_folder(hierarchy, own) if hierarchy.kind == "cgroup2" else ""
-        if folder and (folder + "/").startswith(place.rstrip("/") + "/"):
-            between = []
-            while folder not in (place.rstrip("/"), "/"):
-                between.append(f"{folder}/memory.max")
-                folder = os.path.dirname(folder)
-            return tuple(between)
-    return ()
+    second = (hierarchy for hierarchy in _mounted(mounts) if hierarchy.kind == "cgroup2")
+    return next((found for hierarchy in second if (found := _between(hierarchy, place, own))), ())
+
+
+def _between(hierarchy: Mount, place: str, own: str) -> tuple[str, ...]:
+    """Name the files of one hierarchy; empty where the place does not lie on our way up."""
+    folder = _own_folder(hierarchy, own)
+    if not folder or not (folder + "/").startswith(place.rstrip("/") + "/"):
+        return ()
+    files = []
+    while folder not in (place.rstrip("/"), "/"):
+        files.append(f"{folder}/memory.max")
+        folder = os.path.dirname(folder)
+    return tuple(files)
 
 
 def find_cpu(place: Place, own: str, mounts: str, root: str = "", uid: int = 0) -> Place:
@@ -94,7 +93,7 @@ def find_cpu(place: Place, own: str, mounts: str, root: str = "", uid: int = 0) 
     """
     if place.version == 1:
         for hierarchy in _mounted(mounts):
-            if hierarchy.kind == "cgroup" and _CPU in hierarchy.controllers:
+            if hierarchy.kind == "cgroup" and _CPU in hierarchy.options:
                 folder = _own_folder(hierarchy, own, _CPU)
                 if not folder or not _writable(root, folder, "cgroup.procs"):
                     return place
@@ -109,25 +108,12 @@ def find_cpu(place: Place, own: str, mounts: str, root: str = "", uid: int = 0) 
     return place
 
 
-def _mounted(mounts: str) -> list[_Hierarchy]:
-    """Read mountinfo (proc(5)): root and mount point are its fields 4 and 5, the rest stands behind " - "."""
-    found = []
-    for line in mounts.splitlines():
-        head, _, tail = line.partition(" - ")
-        before, after = head.split(" "), tail.split(" ")
-        if after[0] in ("cgroup", "cgroup2") and len(before) > 4 and len(after) > 2:  # noqa: PLR2004 (see above)
-            names = frozenset(after[2].split(","))
-            found.append(_Hierarchy(after[0], _plain(before[4]), _plain(before[3]), names))
-    return found
+def _mounted(mounts: str) -> list[Mount]:
+    """Give the mounted hierarchies; with version 1 their options name the controllers."""
+    return [mount for mount in parse(mounts) if mount.kind in ("cgroup", "cgroup2")]
 
 
-def _plain(text: str) -> str:
-    for escape, character in _ESCAPED:
-        text = text.replace(escape, character)
-    return text
-
-
-def _own_folder(hierarchy: _Hierarchy, own: str, controller: str = _MEMORY) -> str:
+def _own_folder(hierarchy: Mount, own: str, controller: str = _MEMORY) -> str:
     """Give the path of our own cgroup below the mount point, "" if it does not lie there."""
     for line in own.splitlines():
         _, _, rest = line.partition(":")
@@ -139,7 +125,7 @@ def _own_folder(hierarchy: _Hierarchy, own: str, controller: str = _MEMORY) -> s
         # "/../x": outside of what our cgroup namespace shows.
         if ".." in path.split("/") or not (path + "/").startswith(top + "/"):
             return ""
-        return (hierarchy.top + path[len(top) :]).rstrip("/")
+        return (hierarchy.point + path[len(top) :]).rstrip("/")
     return ""
 
 
@@ -147,7 +133,7 @@ def _writable(root: str, folder: str, *files: str) -> bool:
     return all(os.access(f"{root}{path}", os.W_OK) for path in (folder, *(f"{folder}/{f}" for f in files)))
 
 
-def _first(hierarchy: _Hierarchy, own: str, root: str) -> Place | None:
+def _first(hierarchy: Mount, own: str, root: str) -> Place | None:
     """Version 1: below our own cgroup, so that whatever bounds us bounds the job too."""
     folder = _own_folder(hierarchy, own)
     if not folder or not _writable(root, folder, "cgroup.procs"):
@@ -158,7 +144,7 @@ def _first(hierarchy: _Hierarchy, own: str, root: str) -> Place | None:
     return Place(1, folder, swap=swap)
 
 
-def _second(hierarchy: _Hierarchy, own: str, root: str, uid: int) -> Place | None:
+def _second(hierarchy: Mount, own: str, root: str, uid: int) -> Place | None:
     """Version 2: the nearest folder, from our own cgroup upwards, whose children have the controller.
 
     A cgroup with processes cannot give its children controllers (the kernel's "no internal process"
@@ -175,12 +161,12 @@ def _second(hierarchy: _Hierarchy, own: str, root: str, uid: int) -> Place | Non
     while _writable(root, folder, "cgroup.procs"):
         if _MEMORY in _words(f"{root}{folder}/cgroup.subtree_control"):
             swap = os.path.exists(f"{root}{own_folder}/memory.swap.max")
-            return Place(2, folder, swap=swap or folder == hierarchy.top)
-        if folder == hierarchy.top:
+            return Place(2, folder, swap=swap or folder == hierarchy.point)
+        if folder == hierarchy.point:
             break
         folder = os.path.dirname(folder)
     # The top of all, which alone has no type, may hold processes and give controllers.
-    top = hierarchy.top
+    top = hierarchy.point
     if uid == 0 and _can_give(_MEMORY, top, root):
         return Place(2, top, delegate=_MEMORY not in _words(f"{root}{top}/cgroup.subtree_control"), swap=True)
     return None

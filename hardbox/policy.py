@@ -28,6 +28,9 @@ SOCKET_MODES: Final = ("refuse", "relay")
 FILE_MODES: Final = ("relay", "pass")
 # Those that this version can run; a message offers no other.
 NETWORK_MODES_HERE: Final = ("none", "loopback")
+# How many files a file system in memory of this size may hold: one for each so many bytes, and some more.
+_BYTES_A_FILE: Final = 4096
+_MORE_FILES: Final = 1024
 # From most to least strict; a filter extends the one before it and only adds.
 FILTER_ORDER: Final = ("strict", "baseline", "build", "inspect")
 # What becomes of refused system calls beside the refusal itself.
@@ -49,6 +52,11 @@ def cpus_text(thousandths: int) -> str:
     """Write a number of CPUs as profiles do: "1.5"."""
     whole, part = divmod(thousandths, 1000)
     return f"{whole}.{part:03}".rstrip("0").rstrip(".")
+
+
+def files_of(size: int) -> int:
+    """Give how many files a file system in memory of `size` bytes may hold."""
+    return size // _BYTES_A_FILE + _MORE_FILES
 
 
 @dataclass(frozen=True, slots=True)

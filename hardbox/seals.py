@@ -98,7 +98,7 @@ def _bounds(plan: LaunchPlan) -> Iterator[str]:
 
 
 def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         return file.read()
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from hardbox import denials, filters, profile
 from hardbox.cli import last
 from hardbox.errors import HardboxError, printable
+from hardbox.filters.of_policy import compile_for
 
 _ROWS: Final = 3
 _MOST_BYTES: Final = 1 << 20
@@ -50,11 +51,7 @@ def _inputs(name: str, made: str, table: denials.Table) -> tuple[denials.Inputs,
     machine = table.rows[0].machine if table.rows else ""
     try:
         policy = profile.load(name)
-        inputs = denials.inputs_of(policy)
-        refuse = ("memfd",) if inputs.no_memfd else ()
-        compiled = filters.compile_filter(
-            policy.seccomp, refuse=refuse, keep=inputs.keep, machine=machine, tells=filters.TELLING
-        )
+        compiled = compile_for(policy, machine, tells=filters.TELLING)
     except HardboxError:  # the profile is gone, or was never a file
         return denials.Inputs("strict", no_memfd=True), False
-    return inputs, compiled.digest == made
+    return denials.inputs_of(policy), compiled.digest == made

@@ -14,6 +14,7 @@ from hardbox.cli.report import shown
 from hardbox.codes import CODES, EXIT_STATUS, FAMILIES
 from hardbox.denials import Denial, lines
 from hardbox.errors import EXIT_SIGNAL_BASE, Usage
+from hardbox.report import SCHEMA
 from hardbox.rules import BY_CODE, RULES
 from hardbox.view import run as view
 from hardbox.words import nearest
@@ -164,7 +165,7 @@ def _last() -> Iterator[str]:
 def _report(path: str) -> Iterator[str]:
     """Say what `hardbox report` says; of a run that left no report, what was refused."""
     try:
-        report = view.load(path, (view.REPORT, last.SCHEMA))
+        report = view.load(path, (SCHEMA, last.SCHEMA))
         return _denied(report) if report["schema"] == last.SCHEMA else shown(view.read(report))
     except view.NoReportError as error:
         raise _unusable(path, str(error)) from error

@@ -11,6 +11,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from hardbox.denials.denial import LIKELY, POSSIBLE, Denial
+from hardbox.policy import files_of
 from hardbox.profile.units import size_text
 from hardbox.toml_text import toml
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 BYTES, FILES = 1, 2
 AT_END: Final = 1
-# How many files a size holds: as in plan/root.py (tests/unit/test_denials.py compares them).
-INODE_BYTES, MORE_INODES = 4096, 1024
 _CLONE_THREAD: Final = 0x10000
 FORKS: Final = ("clone", "fork", "vfork")
 
@@ -35,7 +34,7 @@ def full(row: Seen, policy: Policy) -> Denial | None:
         return None
     key = "filesystem.scratch" if scratch else "filesystem.changes"
     place = f"scratch {row.text}" if scratch else "the layer of changes"
-    if scratch and not row.first & BYTES and policy.limits.scratch_files < size // INODE_BYTES + MORE_INODES:
+    if scratch and not row.first & BYTES and policy.limits.scratch_files < files_of(size):
         return _files(row, policy)
     # Else the number of files goes with the size (plan/root.py).
     what = f"all {size_text(size)} of {place}" if row.first & BYTES else f"all files that {place} may hold"

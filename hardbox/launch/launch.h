@@ -44,6 +44,8 @@ struct launch {
 uint64_t now_ns(void);
 /* A time that is `ms` milliseconds later; one beyond the clock's range is its end. */
 uint64_t later(uint64_t from, uint64_t ms);
+/* Of two moments, of which 0 is none. */
+uint64_t earlier(uint64_t a, uint64_t b);
 /* How long poll(2) may wait for the deadline. */
 int timeout_ms(const struct launch *launch);
 

@@ -102,10 +102,7 @@ int limits_begin(struct launch *launch)
 
 uint64_t limits_due(const struct launch *launch)
 {
-	uint64_t look = launch->limits.look_at;
-	uint64_t sample = launch->limits.sample_at;
-
-	return look == 0 || (sample != 0 && sample < look) ? sample : look;
+	return earlier(launch->limits.look_at, launch->limits.sample_at);
 }
 
 static void hit(struct launch *launch)

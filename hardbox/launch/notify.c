@@ -2,8 +2,8 @@
  *
  * The decision is the filter's: its program, run once more over the registers that the kernel has
  * kept of the call, says which errno. A call is never let through here; where the program has no
- * refusal to give, the answer is EPERM (but for `look_on`). Nothing of the job's memory is read, so nothing that a
- * thread changes meanwhile counts.
+ * refusal to give, the answer is EPERM (but for `look_on`). Nothing of the job's memory is read, so
+ * nothing that a thread changes meanwhile counts.
  *
  * Run by: the supervisor, out of its event loop: one notification in each turn, so that signals, the
  * clock and init are heard however many there are. */
@@ -21,6 +21,7 @@
 #include <linux/seccomp.h>
 
 #include "bpf.h"
+#include "numbers.h"
 #include "observe.h"
 #include "scratch.h"
 
@@ -98,12 +99,10 @@ void comm_of(int listener, const struct seccomp_notif *call, char comm[HB_COMM_M
 {
 	char path[40];
 	char name[HB_COMM_MAX] = {0};
-	int length = snprintf(path, sizeof(path), "/proc/%u/comm", call->pid);
-	int fd = length < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, name, sizeof(name));
+	int got;
 
-	if (fd >= 0)
-		(void)close(fd);
+	(void)snprintf(path, sizeof(path), "/proc/%u/comm", call->pid);
+	got = text_read(AT_FDCWD, path, name, sizeof(name));
 	if (got > 0 && name[got - 1] == '\n')
 		name[got - 1] = '\0';
 	if (got > 0 && ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) == 0)
@@ -156,7 +155,7 @@ static void look_on(struct launch *launch, const struct seccomp_notif *call)
 	int worth = observe(launch, call, &seen);
 
 	/* What was full may be empty after this call. */
-	scratch_look(launch->plan, observe_root());
+	scratch_look(launch->plan);
 
 	if (ioctl(launch->listener, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
 		give_up(launch);

@@ -149,7 +149,7 @@ static int path_of(const struct seccomp_notif *call, const struct call_row *row,
 	return 1;
 }
 
-static int find(const char *path)
+int observe_find(const char *path)
 {
 	return sys_openat2(root, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
@@ -221,7 +221,7 @@ static uint32_t judge_place(const struct seccomp_notif *call, char *path, struct
 	}
 	keep = slash[1];
 	slash[1] = '\0';
-	found = find(path);
+	found = observe_find(path);
 	slash[1] = keep;
 	if (found < 0)
 		return (uint32_t)errno;
@@ -256,7 +256,7 @@ static int observe_path(const struct seccomp_notif *call, const struct call_row 
 		seen->error = judge_place(call, path, seen);
 		return seen->error != 0;
 	}
-	found = find(path);
+	found = observe_find(path);
 	if (found < 0 && errno == ENOENT && row->kind == OPEN && (seen->flags & O_CREAT) != 0) {
 		seen->error = judge_place(call, path, seen);
 		return seen->error != 0;
@@ -324,7 +324,7 @@ static int observe_signal(const struct seccomp_notif *call, struct hb_seen *seen
 
 	if (to <= 0 || snprintf(path, sizeof(path), "/proc/%d", to) < 0)
 		return 0;
-	found = find(path);
+	found = observe_find(path);
 	if (found >= 0) {
 		(void)close(found);
 		return 0;

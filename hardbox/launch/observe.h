@@ -54,6 +54,8 @@ int observe(const struct launch *launch, const struct seccomp_notif *call, struc
 void observe_keep(struct hb_seen *seen);
 /* The job's root, O_PATH; -1 until it is known. */
 int observe_root(void);
+/* Open what a path leads to in there, O_PATH, through no magic link; or -1 and errno. */
+int observe_find(const char *path);
 /* Keep what is concluded at the end, whatever has found no room before. */
 void observe_add(const struct hb_seen *seen);
 const struct hb_observations *observations(void);

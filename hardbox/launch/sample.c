@@ -232,8 +232,6 @@ static int walk(size_t from, enum hb_sample_depth depth, struct hb_sample *sampl
 
 int sample_take(pid_t init, enum hb_sample_depth depth, struct hb_sample *sample)
 {
-	char path[64];
-
 	memset(sample, 0, sizeof(*sample));
 	found_count = 0;
 	again = 0;
@@ -243,11 +241,10 @@ int sample_take(pid_t init, enum hb_sample_depth depth, struct hb_sample *sample
 	int lost = walk(0, depth, sample);
 
 	/* The children of a process that has ended meanwhile are init's now. */
-	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)init, (int)init);
 	for (again = 1; lost == 1 && again <= AGAIN; again++) {
 		size_t from = found_count;
 
-		if (note_children(path) < 0)
+		if (note_all_children(init, 1) < 0)
 			return -1;
 		lost = walk(from, depth, sample);
 	}

@@ -11,10 +11,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
-#include <linux/openat2.h>
-
 #include "observe.h"
-#include "sys.h"
 
 #define PLACES 16u
 
@@ -28,7 +25,7 @@ static struct place places[PLACES];
 static uint32_t count;
 static int opened;
 
-static void open_all(const struct hb_plan *plan, int root)
+static void open_all(const struct hb_plan *plan)
 {
 	for (uint32_t i = 0; i < plan->count && count < PLACES; i++) {
 		const struct hb_step *step = &plan->steps[i];
@@ -36,8 +33,7 @@ static void open_all(const struct hb_plan *plan, int root)
 
 		if (step->kind != HB_TMPFS && step->kind != HB_OVERLAY)
 			continue;
-		fd = sys_openat2(root, step->field[0].string, O_PATH | O_DIRECTORY,
-				 RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+		fd = observe_find(step->field[0].string);
 		if (fd >= 0)
 			places[count++] = (struct place){.path = step->field[0].string, .fd = fd};
 	}
@@ -54,12 +50,12 @@ static uint32_t full(int fd)
 	       (found.f_files > 0 && found.f_ffree == 0 ? HB_FULL_FILES : 0);
 }
 
-void scratch_look(const struct hb_plan *plan, int root)
+void scratch_look(const struct hb_plan *plan)
 {
-	if (root < 0)
+	if (observe_root() < 0)
 		return;
 	if (!opened)
-		open_all(plan, root);
+		open_all(plan);
 	for (uint32_t i = 0; i < count; i++)
 		places[i].full |= full(places[i].fd);
 }

@@ -10,8 +10,8 @@
 /* In `mode`: it was so at the end too. */
 #define HB_FULL_AT_END 1u
 
-/* Look at each place. root: the job's, -1: not known yet. */
-void scratch_look(const struct hb_plan *plan, int root);
+/* Look at each place, once the job's root is known. */
+void scratch_look(const struct hb_plan *plan);
 /* Everything inside has ended: look once more, and keep what was seen. */
 void scratch_end(void);
 

@@ -9,12 +9,10 @@
 #include <unistd.h>
 
 #include <linux/magic.h>
-#include <linux/openat2.h>
 
 #include "missing.h"
 #include "observe.h"
 #include "outside.h"
-#include "sys.h"
 
 static struct hb_observations table;
 static uint32_t unlooked;
@@ -36,7 +34,7 @@ static int in_shown_tree(const char *path)
 	(void)snprintf(above, sizeof(above), "%s", path);
 	while (found < 0 && (slash = strrchr(above, '/')) != NULL && slash != above) {
 		*slash = '\0';
-		found = sys_openat2(observe_root(), above, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+		found = observe_find(above);
 	}
 	if (found < 0)
 		return 0;

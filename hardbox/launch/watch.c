@@ -203,8 +203,7 @@ static void on_relay(struct launch *launch)
 	kill_all(launch);
 }
 
-/* Of two moments, of which 0 is none. */
-static uint64_t earlier(uint64_t a, uint64_t b)
+uint64_t earlier(uint64_t a, uint64_t b)
 {
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }

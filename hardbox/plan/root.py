@@ -13,6 +13,7 @@ from hardbox.errors import ProfileError
 from hardbox.places import within
 from hardbox.plan import steps as s
 from hardbox.plan.trees import TOP_LEVEL
+from hardbox.policy import files_of
 from hardbox.refusals.disk import MISSING, root_prefix
 from hardbox.rules import refuse
 
@@ -29,7 +30,6 @@ ASSEMBLY_POINT: Final = "/proc"
 STAGE: Final = "/.changes"
 EMPTY: Final = "/srv"
 ROOT_SIZE: Final = 4 << 20
-INODE_BYTES: Final = 4096
 DEVICES: Final = (
     ("null", 1, 3),
     ("zero", 1, 5),
@@ -246,7 +246,7 @@ def _overlays(build: _Builder, policy: Policy, paths: Mapping[str, PathFact]) ->
     if not directories:
         return
     size = policy.filesystem.changes
-    build.add(s.MakeDir(STAGE, 0o700), s.Stage(STAGE, size, size // INODE_BYTES + 1024))
+    build.add(s.MakeDir(STAGE, 0o700), s.Stage(STAGE, size, files_of(size)))
     build.add(*(s.Overlay(path, STAGE, s.NOSUID | s.NODEV) for path in directories))
     build.add(s.Unstage(STAGE))
 
@@ -275,7 +275,7 @@ def _scratch(policy: Policy) -> Iterable[_Place]:
     for path, size in policy.filesystem.scratch.items():
         mode = _SHARED_MODE if path in _SHARED_PLACES or not single else 0o755
         # One is the directory itself.
-        inodes = min(size // INODE_BYTES + 1024, policy.limits.scratch_files + 1)
+        inodes = min(files_of(size), policy.limits.scratch_files + 1)
         yield _Place(path, "dir", s.Tmpfs(path, size, inodes, mode, s.NOSUID | s.NODEV | noexec))
 
 

@@ -12,6 +12,7 @@ import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from hardbox import mountinfo
 from hardbox.places import normal, within
 
 if TYPE_CHECKING:
@@ -211,28 +212,14 @@ class Disk:
 
     def mounts(self) -> tuple[tuple[str, str], ...]:
         """Give (mount point, file system type) of every mount, proc(5) mountinfo."""
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-            return tuple(_mount(line) for line in lines)
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+            return tuple((mount.point, mount.kind) for mount in mountinfo.parse(lines.read()))
 
     def swaps(self) -> tuple[str, ...]:
         """Give the swap files and devices in use, proc(5) swaps."""
         try:
             with open("/proc/swaps", encoding="utf-8", errors="surrogateescape") as lines:
-                return tuple(_plain(line.split()[0]) for line in lines if line.startswith("/"))
+                return tuple(mountinfo.unescaped(line.split()[0]) for line in lines if line.startswith("/"))
         except FileNotFoundError:
             # A kernel without CONFIG_SWAP.
             return ()
-
-
-def _mount(line: str) -> tuple[str, str]:
-    before, _, after = line.partition(" - ")
-    return _plain(before.split(" ")[4]), after.split(" ", 1)[0]
-
-
-def _plain(text: str) -> str:
-    """Undo the octal escapes of space, tab, newline and backslash."""
-    if "\\" not in text:
-        return text
-    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        text = text.replace(code, char)
-    return text

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox import api, filters, host
 from hardbox.errors import HardboxError
+from hardbox.filters.of_policy import compile_for
 from hardbox.profile import Setting
 from hardbox.verify import engine, policy_rows, posture, runner, world
 from hardbox.verify.check import ESCAPED, HELD, VACUOUS, Facts, Outcome, judge, live_control
@@ -62,10 +63,7 @@ def prepare(name: str, settings: Sequence[Setting], reasons: Mapping[str, str], 
     command = [f"{runner.INSIDE_PROBES}/{runner.PROBE}", "batch"]
     prepared = api.prepare(policy, command, workdir="/")
     facts = host.read_facts()
-    refuse = ("memfd",) if policy.filesystem.exec == "shown" else ()
-    rules = filters.compile_filter(
-        policy.seccomp, refuse=refuse, keep=policy.capabilities.keep, machine=facts.machine
-    ).rules
+    rules = compile_for(policy, facts.machine).rules
     # Of the profile as its user has it, without the probes.
     digest = api.load_profile(name, settings, reasons).digest
     return Arena(base, prepared, Promise(policy, prepared.plan, rules), facts, digest)

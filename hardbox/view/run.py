@@ -21,7 +21,6 @@ from hardbox.view import amounts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REPORT: Final = SCHEMA
 MOST_BYTES: Final = 16 << 20
 # Rows of a table that people still look at.
 MOST_ROWS: Final = 500

@@ -19,6 +19,7 @@ from support import faults, plans
 
 import hardbox
 from hardbox import audit, enforced, report
+from hardbox.denials.denial import Denial
 from hardbox.errors import SetupFailed, Usage
 from hardbox.policy import Audit
 
@@ -61,10 +62,12 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [checked(line) for line in path.read_bytes().splitlines(keepends=True)]
 
 
-def log(path: Path, argv: Sequence[str] = ("x", "secret"), policy: Policy = POLICY) -> dict[str, Any]:
+def log(
+    path: Path, argv: Sequence[str] = ("x", "secret"), policy: Policy = POLICY, result: report.Result = RESULT
+) -> dict[str, Any]:
     trail = audit.Trail(argv, str(path))
     trail.open(policy)
-    assert trail.ended(RESULT) == ()
+    assert trail.ended(result) == ()
     return lines(path)[-1]
 
 
@@ -91,11 +94,10 @@ def test_arguments_stand_in_the_line_only_if_asked_for(tmp_path: Path) -> None:
     assert found["command"]["argv"] == ["x", "secret"]
 
 
-def test_denials_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = report.Result.to_json
-    rows = {"denials": [{"count": 3}, {"count": 4}], "denials_dropped": 2}
-    monkeypatch.setattr(report.Result, "to_json", lambda self: whole(self) | rows)
-    assert log(tmp_path / "a")["denials"] == 9
+def test_denials_are_counted(tmp_path: Path) -> None:
+    rows = tuple(Denial("syscall", f"{count}", count, *[""] * 6) for count in (3, 4))
+    result = replace(RESULT, denials=rows, denials_dropped=2)
+    assert log(tmp_path / "a", result=result)["denials"] == 9
 
 
 @given(st.lists(st.text() | st.text(alphabet="\udcff\ud800\U0001f600\n\0", max_size=3000), max_size=50))

@@ -21,7 +21,8 @@ from hardbox.filters import floor
 from hardbox.filters import model as models
 from hardbox.filters.observed import OBSERVED
 from hardbox.filters.quiet import QUIET
-from hardbox.plan import root as plan_root
+from hardbox.plan import steps as s
+from hardbox.policy import files_of
 from hardbox.refusals.disk import Disk
 
 if TYPE_CHECKING:
@@ -294,9 +295,13 @@ def test_memory_that_could_not_be_read_says_nothing() -> None:
 
 
 def test_files_are_counted_as_in_the_plan() -> None:
-    text = (LAUNCH.parent / "plan" / "root.py").read_text()
-    assert f"size // INODE_BYTES + {room.MORE_INODES}, policy" in text
-    assert room.INODE_BYTES == plan_root.INODE_BYTES
+    policy = plans.policy()
+    size = policy.filesystem.scratch["/tmp"]
+    found = [
+        step for step in plans.samples()["user"].steps if isinstance(step, s.Tmpfs) and step.dest == "/tmp"
+    ]
+    assert [(step.size, step.inodes) for step in found] == [(size, size // 4096 + 1024)]
+    assert files_of(size) == size // 4096 + 1024
 
 
 def test_a_place_that_was_full_is_told_first() -> None:

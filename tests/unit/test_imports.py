@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = ROOT / "hardbox"
 # From the ground up; docs/architecture.md says the same. A package counts as one.
 LAYERS: Final = (
-    ("errors",),
+    ("errors", "mountinfo"),
     ("cache", "cgroups", "data", "ends", "places", "policy", "rules", "toml_text", "words"),
     ("codes", "files", "habits", "host"),
     ("filters", "probe", "profile", "refusals"),
