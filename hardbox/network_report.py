@@ -6,7 +6,7 @@ Run by: the Python front; pure. hardbox/net/ledger.py writes it, engines/keeper.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from hardbox.errors import plain
 
@@ -82,7 +82,7 @@ def read(mode: str, event: Mapping[str, object] | None) -> NetworkUse:
     rows = event.get("rows")
     if not isinstance(rows, list):
         message = "the keeper of the network named no rows"
-        raise ValueError(message)
+        raise ValueError(message)  # noqa: TRY004 (one kind of error for whatever is wrong with it)
     return NetworkUse(
         mode,
         complete=True,
@@ -99,7 +99,8 @@ def _contact(row: object) -> Contact:
     if not all(isinstance(text, str) for text in texts.values()):
         message = "a row of the keeper's lacks a text"
         raise ValueError(message)
-    return Contact(**cast("dict[str, str]", texts), **{name: _number(row, name) for name in _NUMBERS})
+    numbers = {name: _number(row, name) for name in _NUMBERS}
+    return Contact(**cast("dict[str, Any]", texts | numbers))
 
 
 def _number(table: Mapping[str, object], name: str) -> int:

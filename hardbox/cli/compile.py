@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
             "a compiled plan has nobody who keeps the job's network",
             value=f'network.mode = "{policy.network.mode}"',
             origin=policy.origin("network.mode"),
-            why="hardbox-launch runs alone; without the process that serves its network the job would have none",
+            why="hardbox-launch runs alone: without the process that serves it the job would have no network",
             instead="hardbox run, or --network none",
         )
     prepared = api.prepare(policy, request.command, workdir=request.workdir, elsewhere=True)

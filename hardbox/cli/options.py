@@ -215,8 +215,6 @@ def _take(request: Request, option: Option, value: str) -> None:
         setattr(request, name[2:], value)
     elif name in ("--read", "--write"):
         request.settings.append(grants.grant(option.key, value, name))
-    elif name in ("--allow", "--lockfile"):
-        request.settings.append(Setting(option.key, [value], name, append=True))
     elif name == "--env":
         request.settings.append(_variable(value))
     elif name == "--set":
@@ -226,7 +224,8 @@ def _take(request: Request, option: Option, value: str) -> None:
         key, reason = _pair(name, value)
         request.reasons[key] = reason
     elif option.key:
-        request.settings.append(Setting(option.key, value, name))
+        given = [value] if option.repeats else value
+        request.settings.append(Setting(option.key, given, name, append=option.repeats))
 
 
 def _pair(name: str, text: str) -> tuple[str, str]:

@@ -83,7 +83,6 @@ def _allow(contact: Contact, policy: Policy) -> str:
     word = pasteable_word(f"{place}:{contact.port or 443}")
     if not word:
         return "nothing: such a name cannot be allowed"
-    mode = "" if policy.network.mode in ("allow", "bridge") else "--network allow --loosen 'network.mode=REASON' "
     reason = "" if policy.network.grants == "any" else " --loosen 'network.allow=REASON'"
     port = "" if contact.port else ", or the port that is meant"
-    return f"{mode}--allow {word}{reason}{port}"
+    return f"--allow {word}{reason}{port}"

@@ -44,7 +44,7 @@ class Keeper:
     """The process that keeps one job's network."""
 
     def __init__(self, policy: Policy) -> None:
-        """Start it; `wait_ready` says whether it can do what the policy asks for. Raises SetupFailed HB530."""
+        """Start it; `wait_ready` says whether it can do what is asked for. Raises SetupFailed HB530."""
         self._mode = policy.network.mode
         self._said = b""
         self._reaped = False

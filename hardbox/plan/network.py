@@ -34,12 +34,12 @@ SYNTHETIC: Final = (
     (bytes((0xFD, 0x68, 0x62, 0x78, 0x6F, 0x78, *bytes(10))), 64),
 )
 _PROXY: Final = f"http://127.0.0.1:{PROXY_PORT}"
-_SOCKS: Final = f"socks5h://127.0.0.1:{PROXY_PORT}"
-# The job's own servers are reached directly. Both spellings: programs look at one of them.
+# The job's own servers are reached directly. Both spellings: programs look at one of them. No socks5h://,
+# though the proxy speaks SOCKS: HTTP libraries without SOCKS of their own end at the sight of it.
 _PROXIES: Final = {
     "http_proxy": _PROXY,
     "https_proxy": _PROXY,
-    "all_proxy": _SOCKS,
+    "all_proxy": _PROXY,
     "no_proxy": "localhost,127.0.0.1,::1",
 }
 

@@ -25,7 +25,7 @@ from hardbox.policy import (
     Seccomp,
     StreamRules,
 )
-from hardbox.profile import layers, merge, schema, sources
+from hardbox.profile import hosts, layers, merge, schema, sources
 from hardbox.words import hint
 
 if TYPE_CHECKING:

@@ -84,12 +84,12 @@ def _locate(layer: Layer, name: str, origin: str) -> tuple[str, bool]:
 
 
 def _row(path: str, origin: str, row: object) -> str:
-    import datetime  # noqa: PLC0415 (only with host lists)
+    import datetime as dt  # noqa: PLC0415 (only with host lists)
 
     if not isinstance(row, dict) or set(row) != _ROW:
         raise _bad(path, origin, "each [[host]] has a destination, the date when it was added and a reason")
     reason, added = row["reason"], row["added"]
-    if not isinstance(added, datetime.date) or isinstance(added, datetime.datetime):
+    if not isinstance(added, dt.date) or isinstance(added, dt.datetime):
         raise _bad(path, origin, f"added is a date, not {added!r}")
     if not isinstance(reason, str) or len(reason.strip()) < _SHORTEST_REASON or not reason.isprintable():
         raise _bad(path, origin, f"a reason is one line of at least {_SHORTEST_REASON} characters")
@@ -106,7 +106,7 @@ def _bad(path: str, origin: str, why: str) -> ProfileError:
 
 
 def of_lockfiles(values: Mapping[str, object], origin: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give the destinations that the lock files of a policy name, and the names that decide which files they are.
+    """Give the destinations that a policy's lock files name, and the names that decide which files they are.
 
     A job that could change one would choose what the next may reach: see Policy.files.
     Raises ProfileError HB402 to HB404, HB435, or Refused HB230.

@@ -36,7 +36,7 @@ def destination(spot: Spot) -> str:
     except ValueError as error:
         raise spot.error(
             "HB413",
-            f"this is no destination: {error}",
+            f"this destination {error}",
             why="each name that is allowed is a way out for what the job can read",
             instead='network.allow = ["packages.example.org:443", "*.files.example.org:443", "10.0.3.7:22"]',
         ) from error
