@@ -102,6 +102,10 @@ class Connection:
     def allowed(self, wanted: Wanted, server: _socket.socket) -> None:
         """Take the socket that leads to an allowed destination."""
         self.servers.append(server)
+        self.again(wanted)
+
+    def again(self, wanted: Wanted) -> None:
+        """Count another request to where a socket leads already."""
         self.host, self.port = wanted.host.text, wanted.port
         self._allowed = True
 

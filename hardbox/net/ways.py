@@ -93,28 +93,41 @@ async def tunnel(
 
     What comes from outside is handed on at once: in some protocols the server speaks first.
     """
+    if service.settings.sni == "off":
+        await copy_both(service, connection, server, first)
+        return
     copy = Copy(connection, server, service.room)
     try:
         copy.start_inwards()
-        if service.settings.sni == "match":
-            kind, first, eof = await _judged(connection, copy, wanted, first)
-            if copy.ended.settled:
-                pass
-            elif kind is hello.Hello.HTTP:
-                copy.stop()
-                if connection.received:
-                    raise Refused("protocol", "HTTP, but the server has spoken first")
-                from hardbox.net import http  # noqa: PLC0415 (see proxy)
-
-                await http.origin(service, connection, wanted, server, first)
-                return
-            else:
-                copy.start_outwards(first, eof=eof)
-        else:
-            copy.start_outwards(first)
-        outcome = await copy.ended
+        kind, first, eof = await _judged(connection, copy, wanted, first)
+        if kind is not hello.Hello.HTTP or copy.ended.settled:
+            await _to_end(copy, first, eof=eof)
+            return
     finally:
         copy.stop()
+    if connection.received:
+        raise Refused("protocol", "HTTP, but the server has spoken first")
+    from hardbox.net import http  # noqa: PLC0415 (see proxy)
+
+    await http.origin(service, connection, wanted, server, first)
+
+
+async def copy_both(
+    service: Service, connection: Connection, server: _socket.socket, outwards: bytes, inwards: bytes = b""
+) -> None:
+    """Copy both ways without a look; `outwards` and `inwards` were read already. Raises Refused, OSError."""
+    copy = Copy(connection, server, service.room)
+    try:
+        copy.start_inwards(inwards)
+        await _to_end(copy, outwards)
+    finally:
+        copy.stop()
+
+
+async def _to_end(copy: Copy, outwards: bytes, *, eof: bool = False) -> None:
+    if not copy.ended.settled:
+        copy.start_outwards(outwards, eof=eof)
+    outcome = await copy.ended
     if isinstance(outcome, BaseException):
         raise outcome
     if outcome:
