@@ -81,7 +81,9 @@ class _Peer:
         except OSError as error:
             if self._ours:
                 raise
-            raise _ServerGone("unreachable", f"the server ended the connection: {error.strerror}", FAILED) from error
+            raise _ServerGone(
+                "unreachable", f"the server ended the connection: {error.strerror}", FAILED
+            ) from error
 
 
 class _ServerGone(Refused):

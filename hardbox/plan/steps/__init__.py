@@ -60,7 +60,7 @@ from hardbox.plan.steps.drop import (
     SetIds,
     Terminal,
 )
-from hardbox.plan.steps.network import LISTEN_BARE, LISTEN_TCP, LISTEN_UDP, Listen, LocalRoute
+from hardbox.plan.steps.network import LISTEN_BARE, LISTEN_TCP, LISTEN_UDP, Listen, LocalRoute, address_text
 from hardbox.plan.steps.outside import (
     DELEGATE,
     DELEGATE_CPU,
@@ -169,5 +169,6 @@ __all__ = [
     "Wall",
     "Watch",
     "WriteFile",
+    "address_text",
     "attribute_words",
 ]
