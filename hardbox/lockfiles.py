@@ -25,6 +25,10 @@ MOST_HOSTS: Final = 64
 # The largest lock files of real projects have a tenth of it.
 MOST_BYTES: Final = 64 * 2**20
 _PORTS: Final = {"https": 443, "http": 80}
+_OTHER_SCHEMES: Final = (
+    *("ssh", "git", "file", "path+file", "link", "npm", "workspace", "ftp", "hg", "svn"),
+    *("github", "gitlab", "bitbucket", "gist"),
+)
 _MOST_PORT: Final = 65535
 # RFC 3986 section 3.2, without user part and percent-encoding.
 _AUTHORITY: Final = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?", re.ASCII)
@@ -33,6 +37,8 @@ _WRAPPED: Final = re.compile(r"^(?:git|registry|sparse)\+")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):", re.ASCII)
 # RFC 3986 section 2: no spaces, no control characters, nothing that some readers strip.
 _URL: Final = re.compile(r"[!-~]+", re.ASCII)
+# PEP 508: a name, extras, and a URL.
+_DIRECT: Final = re.compile(r"([A-Za-z0-9._-]+) ?(?:\[[^\]]*\])? ?@ ?(\S+)", re.ASCII)
 _INDEX_OPTIONS: Final = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links")
 _HARMLESS_OPTIONS: Final = (
     *("--require-hashes", "--pre", "--prefer-binary", "--only-binary", "--no-binary"),
@@ -54,7 +60,7 @@ class _Source(NamedTuple):
 
 
 def hosts_of(path: str, data: bytes) -> tuple[str, ...]:
-    """Give the rules "HOST:PORT" for the hosts that a lock file names, sorted; the file's name tells its kind.
+    """Give the rules "HOST:PORT" for the hosts that a lock file names, sorted; its name tells its kind.
 
     path: only its last part is looked at. data: what the file holds.
 
@@ -93,7 +99,9 @@ def _rule(source: _Source) -> str:
         _refuse(f"has {package} come from what is no URL")
     scheme = _WRAPPED.sub("", found[1].lower())
     if scheme not in _PORTS:
-        _refuse(f"has {package} come from a URL of the kind {scheme!r}; only https and http can be allowed")
+        # Other words in front of a colon could be a user's name, or a secret.
+        kind = f"of the kind {scheme!r}" if scheme in _OTHER_SCHEMES else "of an unknown kind"
+        _refuse(f"has {package} come from a URL {kind}; only https and http can be allowed")
     try:
         authority = urlsplit(source.url).netloc
     except ValueError:
@@ -238,10 +246,10 @@ def _requirements(text: str) -> Iterator[_Source]:
         elif option.startswith("-"):
             if option not in _HARMLESS_OPTIONS:
                 _refuse(f"has the option {_shown(option)}, which a list of locked packages has no use for")
+        elif direct := _DIRECT.match(" ".join(words)):
+            yield _Source(direct[1], direct[2])
         elif "://" in words[0]:
             yield _Source("a requirement", words[0])
-        elif direct := re.match(r"([^\s@]+) ?@ ?(\S+)", " ".join(words)):
-            yield _Source(direct[1], direct[2])
         elif not any(word.startswith("--hash") for word in words):
             _refuse(f"has no --hash for {_shown(words[0])}, and so locks nothing")
         else:

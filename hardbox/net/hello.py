@@ -38,6 +38,9 @@ _MOST_NAME: Final = 253
 _OLD_HEADER: Final = 11
 _OLD_CHALLENGE: Final = range(16, 33)
 
+# HAProxy's PROXY protocol, versions 1 and 2: a server that takes it reads what follows as the beginning.
+_RELAYED: Final = (b"PROXY ", b"\r\n\r\n\0")
+
 # RFC 9110 section 5.6.2.
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BLANK: Final = b" \t\r\n\v\f"
@@ -106,6 +109,8 @@ def _judge(data: bytes) -> Look:
         return _client_hello(_message(data))
     if data and data[0] & 0x80:
         return _old_hello(data)
+    if data.startswith(_RELAYED):
+        _refuse("a header of the PROXY protocol, behind which anything could be named")
     return _request_line(data.lstrip(_BLANK))
 
 
@@ -243,7 +248,7 @@ def _request_line(data: bytes) -> Look:
     """Tell HTTP by its first line, as the most lenient server reads it (RFC 9112 sections 2.2 and 3)."""
     token = _TOKEN.match(data)
     rest = data[token.end() :] if token else data
-    if not rest:
+    if rest in (b"", b"\r"):
         raise _More
     if token is None:
         return Look(Hello.OTHER)

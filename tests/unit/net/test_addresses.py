@@ -50,7 +50,14 @@ def test_what_was_not_given_out_has_no_name() -> None:
 
 def test_a_name_that_no_rule_speaks_of_has_no_address() -> None:
     addresses = Addresses(RULES)
-    for name in ("example.org", "files.example.org", "a.b.files.example.org", "xindex.example.org", "", "org"):
+    for name in (
+        "example.org",
+        "files.example.org",
+        "a.b.files.example.org",
+        "xindex.example.org",
+        "",
+        "org",
+    ):
         assert addresses.of(name) is None
     assert addresses.of("a.files.example.org") == (
         IPv4Address("198.18.0.2"),

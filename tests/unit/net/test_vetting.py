@@ -14,7 +14,7 @@ from hardbox.net.vetting import unfit
 
 # First and last address of each range, and the words.
 RANGES: Final = (
-    ("0.0.0.0", "0.0.0.0", "unspecified"),
+    ("0.0.0.0", "0.0.0.0", "unspecified"),  # noqa: S104 (nothing is bound)
     ("0.0.0.1", "0.255.255.255", "this network"),
     ("10.0.0.0", "10.255.255.255", "RFC 1918"),
     ("100.64.0.0", "100.127.255.255", "RFC 6598"),
