@@ -47,6 +47,13 @@ _DATAGRAMS_AT_ONCE: Final = 32
 _MOST_DATAGRAM: Final = 4097
 # Queries over UDP cost nobody but the broker, which answers so many per second.
 _QUERY_RATE: Final = 1000
+# Queries for "x" A, AAAA and "1.0.18.198.in-addr.arpa" PTR with EDNS: dnspython imports a type when it comes.
+_SAMPLES: Final = tuple(
+    bytes.fromhex(text)
+    for text in (
+        "000001000001000000000000017800000100010000",
+    )
+)
 # Seconds for whoever reads the events to take the last one.
 _LAST_WORDS: Final = 30
 
@@ -142,7 +149,7 @@ class Broker:
         elif kind == _HELLO and not sockets and not self._serving:
             self._serve()
             self._supervisor.send(_MESSAGE.pack(_GO, 0, 0))
-            self.loop.later(0.0, self._warm)
+            self.loop.later(0.0, self.warm)
         else:
             raise Broken(f"the supervisor sent message {kind} with {len(sockets)} sockets")
         return True
@@ -176,11 +183,14 @@ class Broker:
         for sock in self._names:
             self.loop.on_readable(sock.fileno(), lambda sock=sock: self._answer(sock))  # type: ignore[misc]
 
-    def _warm(self) -> None:
+    def warm(self) -> None:
         """Import what the first connections need, while the job starts and nothing else is to be done."""
-        from hardbox.net import http, socks  # noqa: F401, PLC0415 (for the next import of it)
+        import idna  # noqa: F401, PLC0415 (for the next import of it)
 
-        self.service.stub()
+        from hardbox.net import http, socks  # noqa: F401, PLC0415 (as above)
+
+        for query in _SAMPLES:
+            self.service.stub().answer(query, datagram=True)
 
     # The job's side.
 
