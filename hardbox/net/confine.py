@@ -35,7 +35,13 @@ _RULESET_VERSION: Final = 1
 _RULE_PATH_BENEATH: Final = 1
 _READ: Final = (1 << 2) | (1 << 3)  # files, directories
 # All rights on files of an ABI; the first has 13.
-_FILE_RIGHTS: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+_FILE_RIGHTS: Final = {
+    1: (1 << 13) - 1,
+    2: (1 << 14) - 1,
+    3: (1 << 15) - 1,
+    4: (1 << 15) - 1,
+    5: (1 << 16) - 1,
+}
 _BIND_TCP: Final = 1
 _NETWORK_ABI, _SCOPE_ABI = 4, 6
 _ABSTRACT_AND_SIGNALS: Final = 3
@@ -89,6 +95,7 @@ def confine(program: bytes, import_all: Callable[[], None]) -> None:
     # The files of /proc are out of reach when they are to be read.
     status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
     try:
+        os.chdir("/")
         root = os.geteuid() == 0
         _limits()
         if root:
