@@ -46,12 +46,14 @@ def main(words: list[str]) -> int:
 
 
 def _run(settings_fd: int, sockets_fd: int, events_fd: int) -> int:
-    from hardbox.net import broker, decide, settings  # noqa: PLC0415 (see main)
+    from hardbox.net import broker, confine, decide, settings  # noqa: PLC0415 (see main)
 
     wanted = settings.read(settings_fd)
     os.close(settings_fd)
     decide.no_search_domains()
     program = broker.Broker(wanted)
+    confine.confine(confine.compiled(), program.import_all)
+    sys.dont_write_bytecode = True
     broker.tell(events_fd, {"event": "ready"})
     try:
         program.run(sockets_fd)

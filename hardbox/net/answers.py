@@ -23,7 +23,8 @@ _WHY: Final = MappingProxyType(
     {
         "not-allowed": "{where} is not in network.allow",
         "spelling": "{where} is not a plain spelling of a host ({detail})",
-        "unfit-address": "{where} {detail}, and an allowed name may not lead there",
+        # Which one is for the report: addresses of the caller's network are not the job's business.
+        "unfit-address": "{where} leads to an address that is not public, and an allowed name may not",
         "host-header": "the Host header and the allowed {where} differ ({detail})",
         "protocol": "{detail}",
         "limit-names": "{where} is one name too many ({detail})",

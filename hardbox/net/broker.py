@@ -14,8 +14,10 @@ import signal
 import struct
 from typing import TYPE_CHECKING, Final
 
+from hardbox import destinations
 from hardbox.net import decide, streams, vetting, ways
 from hardbox.net.addresses import Addresses
+from hardbox.net.bucket import Bucket
 from hardbox.net.connection import Connection
 from hardbox.net.copy import Room
 from hardbox.net.decide import Decider, Refused
@@ -45,31 +47,24 @@ _ACCEPTS_AT_ONCE: Final = 64
 _REST: Final = 0.1
 _DATAGRAMS_AT_ONCE: Final = 32
 _MOST_DATAGRAM: Final = 4097
-# Queries over UDP cost nobody but the broker, which answers so many per second.
-_QUERY_RATE: Final = 1000
+# Queries cost nobody but the broker, which answers so many per second.
+_QUERY_RATE: Final = 500
+# Queries with EDNS: A, AAAA and HTTPS of "a.invalid", PTR of an address. dnspython imports a type when it comes.
+_SAMPLES: Final = tuple(
+    bytes.fromhex(f"000001000001000000000001{question}000100002904d0000000000000")
+    for question in (
+        "016107696e76616c6964000001",
+        "016107696e76616c696400001c",
+        "016107696e76616c6964000041",
+        "013101300231380331393807696e2d61646472046172706100000c",
+    )
+)
 # Seconds for whoever reads the events to take the last one.
 _LAST_WORDS: Final = 30
 
 
 class Broken(Exception):  # noqa: N818 (what its message says)
     """The supervisor says what it never should; the broker ends."""
-
-
-class Bucket:
-    """A token bucket: so many per second, twice as many in a burst."""
-
-    def __init__(self, rate: int, now: float) -> None:
-        """Begin full."""
-        self._rate, self._tokens, self._last = rate, 2.0 * rate, now
-
-    def take(self, now: float) -> bool:
-        """Take one if there is one."""
-        self._tokens = min(2.0 * self._rate, self._tokens + (now - self._last) * self._rate)
-        self._last = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 class Broker:
@@ -87,14 +82,14 @@ class Broker:
         self.ledger = Ledger(settings.log, settings.bytes)
         decider = Decider(self.loop, settings.allow, resolve=resolve, unfit=unfit)
         addresses = Addresses(settings.allow)
-        self.service = Service(self.loop, settings, self.ledger, decider, addresses, Room())
+        queries = Bucket(_QUERY_RATE, self.loop.time())
+        self.service = Service(self.loop, settings, self.ledger, decider, addresses, Room(), queries)
         self._settings = settings
         self._listeners: list[tuple[_socket.socket, Way, str]] = []
         self._names: list[_socket.socket] = []
         self._serving = False
         self._tasks: set[Task] = set()
         self._rate = Bucket(settings.rate, self.loop.time())
-        self._queries = Bucket(_QUERY_RATE, self.loop.time())
         self._problem: BaseException | None = None
 
     # The supervisor's side.
@@ -177,10 +172,21 @@ class Broker:
             self.loop.on_readable(sock.fileno(), lambda sock=sock: self._answer(sock))  # type: ignore[misc]
 
     def _warm(self) -> None:
-        """Import what the first connections need, while the job starts and nothing else is to be done."""
+        """Import what most jobs need, while theirs starts and nothing else is to be done; in two steps."""
         from hardbox.net import http, socks  # noqa: F401, PLC0415 (for the next import of it)
 
+        self.loop.later(0.0, self._warm_names)
+
+    def _warm_names(self) -> None:
         self.service.stub()
+
+    def import_all(self) -> None:
+        """Import whatever may be needed later: for where nothing can be read by then (confine.py)."""
+        from hardbox.net import http, socks  # noqa: F401, PLC0415 (for the next import of it)
+
+        for query in _SAMPLES:
+            self.service.stub().answer(query, datagram=True)
+        destinations.host_of("b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.invalid")
 
     # The job's side.
 
@@ -202,9 +208,9 @@ class Broker:
             client = _socket.socket(fileno=fd)
             try:
                 self._admit(client, way, via)
-            except BaseException:
+            except Exception as error:  # noqa: BLE001 (one connection's error is not the listener's)
                 streams.reset(self.loop, client)
-                raise
+                self._callback_failed(error)
 
     def _admit(self, client: _socket.socket, way: Way, via: str) -> None:
         """Start to serve a connection, or reset it if it is one too many."""
@@ -247,7 +253,7 @@ class Broker:
         for _ in range(_DATAGRAMS_AT_ONCE):
             try:
                 query, sender = sock.recvfrom(_MOST_DATAGRAM)
-                if not self._queries.take(self.loop.time()):
+                if not self.service.queries.take(self.loop.time()):
                     continue
                 wire = ways.answer_name(self.service, query, datagram=True)
                 if wire is not None:
@@ -256,6 +262,8 @@ class Broker:
                 return
             except OSError:
                 continue  # the asker's socket is closed: nobody misses the answer
+            except Exception as error:  # noqa: BLE001 (one query's error is not that of the others)
+                self._callback_failed(error)
 
     def _callback_failed(self, error: BaseException) -> None:
         self.ledger.add(Seen(FAILED, "", 0, "", "protocol", f"internal error: {type(error).__name__}"))

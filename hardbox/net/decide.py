@@ -37,6 +37,7 @@ MOST_LOOKUPS: Final = 16
 # Seconds.
 LOOKUP_PATIENCE: Final = 20.0
 CONNECT_PATIENCE: Final = 10.0
+ALL_CONNECTS_PATIENCE: Final = 30.0
 MOST_ADDRESSES: Final = 8
 
 
@@ -108,12 +109,14 @@ class Decider:
     async def connect(self, wanted: Wanted) -> _socket.socket:
         """Connect to the first vetted address that answers. Raises Refused."""
         problem = ""
-        for address in await self.addresses(wanted):
+        addresses = await self.addresses(wanted)
+        end = self._loop.time() + ALL_CONNECTS_PATIENCE
+        for address in addresses:
             try:
-                deadline = self._loop.time() + CONNECT_PATIENCE
+                deadline = min(end, self._loop.time() + CONNECT_PATIENCE)
                 return await streams.connect(self._loop, (str(address), wanted.port), deadline)
             except TimeoutError:
-                problem = f"{address}: no answer within {CONNECT_PATIENCE:.0f} s"
+                problem = f"{address}: no answer"
             except OSError as error:
                 problem = f"{address}: {error.strerror or error}"
         raise Refused("unreachable", problem, FAILED)

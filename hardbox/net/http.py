@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from hardbox.net.decide import Wanted
     from hardbox.net.service import Service
 
-# Of a head, in bytes; servers commonly take 8 to 32 KiB.
-_MOST_HEAD: Final = 1 << 16
+# Of a head, in bytes; servers commonly take 8 to 16 KiB.
+_MOST_HEAD: Final = 1 << 15
 _SWITCHING: Final = 101
 
 

@@ -289,7 +289,7 @@ class Loop:
         """After `run`: let cancelled tasks come to their ends, and close the loop."""
         while self._soon:
             self._call(self._soon.popleft(), -1)
-        os.close(self._bell)
+        # The eventfd stays open: a thread that is late must not ring at what has its number by then.
         self._epoll.close()
 
     def _patience(self) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hardbox.net.addresses import Addresses
+    from hardbox.net.bucket import Bucket
     from hardbox.net.copy import Room
     from hardbox.net.decide import Decider
     from hardbox.net.ledger import Ledger
@@ -31,6 +32,7 @@ class Service:
     decider: Decider
     addresses: Addresses
     room: Room
+    queries: Bucket
     ipv6: bool = False
     _stub: Stub | None = field(default=None)
 

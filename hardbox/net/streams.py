@@ -82,10 +82,9 @@ def reset(loop: Loop, sock: _socket.socket) -> None:
     if sock.fileno() < 0:
         return
     loop.forget(sock.fileno())
-    try:
+    with suppress(OSError):
         sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _RESET)
-    finally:
-        sock.close()
+    sock.close()
 
 
 def close(loop: Loop, sock: _socket.socket) -> None:

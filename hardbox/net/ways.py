@@ -27,6 +27,8 @@ HEAD_PATIENCE: Final = 30.0
 _MOST_PIECES: Final = 128
 _SOCKS5, _SOCKS4 = 5, 4
 _DNS_HEAD: Final = 2
+# How long a client waits that asks for names faster than they are given, in seconds.
+_QUERY_REST: Final = 0.05
 
 
 async def transparent(service: Service, connection: Connection) -> None:
@@ -141,7 +143,7 @@ async def _judged(
 
     Raises Refused if it may not pass.
     """
-    by = 0.0
+    by = connection.loop.time() + HEAD_PATIENCE if first else 0.0
     for _ in range(_MOST_PIECES):
         seen = hello.look(first)
         if seen.kind is not hello.Hello.MORE:
@@ -171,13 +173,21 @@ def _judge(seen: hello.Look, wanted: Wanted) -> None:
 
 async def names_by_stream(service: Service, connection: Connection) -> None:
     """Answer DNS over TCP (RFC 7766): messages with two bytes of length before each."""
+    loop = connection.loop
     held = b""
     while True:
-        data = await connection.receive(connection.client, by=connection.loop.time() + HEAD_PATIENCE)
+        try:
+            data = await connection.receive(connection.client, by=loop.time() + HEAD_PATIENCE)
+        except Refused:
+            if held:
+                raise
+            return  # who keeps its connection for later finds it closed then (RFC 7766 section 6.2.3)
         if not data:
             return
         held += data
         while len(held) >= _DNS_HEAD and len(held) >= (end := _DNS_HEAD + int.from_bytes(held[:2], "big")):
+            # Each answer takes its time: others get their turn between two, and there are so many per second.
+            await loop.sleep(0 if service.queries.take(loop.time()) else _QUERY_REST)
             wire = answer_name(service, held[_DNS_HEAD:end], datagram=False)
             held = held[end:]
             if wire is None:
