@@ -18,7 +18,19 @@ PACKAGE: Final = ROOT / "hardbox"
 # From the ground up; docs/architecture.md says the same. A package counts as one.
 LAYERS: Final = (
     ("errors", "mountinfo"),
-    ("cache", "cgroups", "data", "destinations", "ends", "lockfiles", "places", "policy", "rules", "toml_text", "words"),
+    (
+        "cache",
+        "cgroups",
+        "data",
+        "destinations",
+        "ends",
+        "lockfiles",
+        "places",
+        "policy",
+        "rules",
+        "toml_text",
+        "words",
+    ),
     ("codes", "files", "habits", "host"),
     ("filters", "probe", "profile", "refusals"),
     ("denials", "grants", "plan"),
