@@ -33,8 +33,8 @@ def _named(error: BaseException) -> str:
         return f"TLS {error.reason}"
     if isinstance(error, TimeoutError) and error.errno is None:
         return "silence"
-    if isinstance(error, OSError) and error.errno in errno.errorcode:
-        return errno.errorcode[error.errno]
+    if isinstance(error, OSError) and error.errno:
+        return errno.errorcode.get(error.errno, str(error.errno))
     return f"{type(error).__name__}: {error}"
 
 

@@ -146,7 +146,7 @@ class Server(socketserver.ThreadingTCPServer):
             request = self.tls.wrap_socket(request, server_side=True)
         super().finish_request(request, client_address)
 
-    def handle_error(self, request: object, client_address: object) -> None:  # type: ignore[override]  # noqa: ARG002
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
         """Clients that go away are what is tested."""
         self.book.note("error", ("0.0.0.0", 0), why=repr(sys.exception()))  # noqa: S104 (no address)
 
