@@ -19,6 +19,7 @@ from hardbox.engines.pumps import Drain, Feed
 from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.filters.of_policy import compile_for
 from hardbox.plan import steps, trees
+from hardbox.plan.network import kept
 from hardbox.policy import UNLIMITED
 from hardbox.profile import Setting
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hardbox.engines.namespaces import Watch
+    from hardbox.network_report import NetworkUse
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
     from hardbox.refusals import PathFact
@@ -50,10 +52,6 @@ def load_profile(
     name_or_path: str, settings: Sequence[Setting] = (), reasons: Mapping[str, str] | None = None
 ) -> Policy:
     """Load a shipped profile by name or a file by path. Raises ProfileError, Refused or HostUnfit."""
-    for setting in settings:
-        # Said before a reason is asked for that would not help.
-        if setting.key == "network.mode" and setting.value in ("allow", "bridge"):
-            raise planning.no_such_network(str(setting.value), setting.flag)
     return profile.load(name_or_path, settings, reasons or {})
 
 
@@ -293,7 +291,7 @@ def execute(
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
     try:
         try:
-            launch = Launch(prepared.plan, dict(os.environ), streams, samples=samples)
+            launch = start(prepared, streams, samples=samples)
         finally:
             # Only the job holds the other ends from here on: when it is gone, so are they.
             for part in parts:
@@ -304,16 +302,53 @@ def execute(
     finally:
         if launch is not None:
             launch.close()
+            if launch.keeper is not None:
+                launch.keeper.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start(prepared: Prepared, streams: Streams, *, samples: bool = False) -> Launch:
+    """Launch a prepared plan, with the process that keeps its network if it has one. Raises SetupFailed."""
+    environment = dict(os.environ)
+    if not kept(prepared.policy):
+        return Launch(prepared.plan, environment, streams, samples=samples)
+    from hardbox.engines.keeper import Keeper  # noqa: PLC0415 (few runs have such a network)
+
+    keeper = Keeper(prepared.policy)
+    try:
+        keeper.wait_ready()
+        return Launch(prepared.plan, environment, streams, samples=samples, keeper=keeper)
+    except BaseException:
+        keeper.close()
+        raise
 
 
 def finish(prepared: Prepared, launch: Launch, watch: Watch | None = None) -> Result:
     """Wait for a launch and say what happened; for `watch` see Launch.wait. Raises SetupFailed."""
+    keeper = launch.keeper
+    if keeper is None:
+        return _finish(prepared, launch, watch)
+    try:
+        result = _finish(prepared, launch, watch)
+        return _with_network(result, prepared.policy, keeper.told())
+    finally:
+        keeper.close()
+
+
+def _with_network(result: Result, policy: Policy, use: NetworkUse) -> Result:
+    from hardbox.denials import contacts  # noqa: PLC0415 (few runs have such a network)
+
+    denied = contacts.explain(use, policy)
+    return replace(result, network=use, denials=(*result.denials, *denied))
+
+
+def _finish(prepared: Prepared, launch: Launch, watch: Watch | None) -> Result:
     status, records = launch.wait(watch)
     failed = report.failure(records)
     argv = tuple(step.value for step in prepared.plan.steps if isinstance(step, steps.Arg))
     if failed is not None:
-        raise set_up_failed(prepared.plan, failed)
+        # Whoever keeps the network may know better than the launcher why there is none.
+        raise (launch.keeper and launch.keeper.failed()) or set_up_failed(prepared.plan, failed)
     try:
         result = report.result(
             *(prepared.policy, prepared.plan, argv, records, report.start_seconds(records)),

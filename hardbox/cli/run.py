@@ -15,7 +15,7 @@ from hardbox.cli import ended, weaker
 from hardbox.cli.options import parse, usage_text
 from hardbox.cli.report_file import ReportFile
 from hardbox.engines.forwarding import Forwarding
-from hardbox.engines.namespaces import Launch, Streams, programs
+from hardbox.engines.namespaces import Streams, programs
 from hardbox.errors import HardboxError, SetupFailed, printable
 from hardbox.plan.walls import capability_mask
 
@@ -74,9 +74,7 @@ def _run(request: Request, out: ReportFile | None, trail: Trail, seal: str, bega
     weaker.say(prepared)
     progress = _progress(request, policy) if request.progress else None
     with Forwarding() as forward:
-        launch = Launch(
-            prepared.plan, dict(os.environ), Streams(), samples=out is not None or progress is not None
-        )
+        launch = api.start(prepared, Streams(), samples=out is not None or progress is not None)
         forward.to(launch)
         if seal and out is None and not (request.explain or request.audit or request.progress):
             seals.keep(seal, policy, prepared.plan, prepared.paths, programs(), began)
