@@ -45,7 +45,7 @@ class Told:
 
     def rows(self, **wanted: object) -> list[dict[str, Any]]:
         """Give the report's rows about the network that have these values."""
-        rows: list[dict[str, Any]] = (self.report.get("network") or {}).get("rows") or []
+        rows: list[dict[str, Any]] = (self.report.get("network") or {}).get("contacts") or []
         return [row for row in rows if wanted.items() <= row.items()]
 
     def saw(self, what: str) -> list[dict[str, Any]]:
