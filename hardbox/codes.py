@@ -173,17 +173,6 @@ _OTHERS: Final = (
         'identity.ids = "single", or subuid(5)',
     ),
     Code(
-        "HB530",
-        "the process that keeps the job's network cannot be started, or ended without a word",
-        "run it again; --network none runs the job without a network",
-    ),
-    Code("HB531", "the job's network cannot be kept", "the message names what is missing, and what to do"),
-    Code(
-        "HB536",
-        "a compiled plan has nobody who keeps the job's network",
-        "hardbox run, or --network none",
-    ),
-    Code(
         "HB540", "there are no filters for this machine", "x86_64 and aarch64 have them; see docs/filters.md"
     ),
     Code(
@@ -241,6 +230,17 @@ _OTHERS: Final = (
     Code("HB612", "hardbox-launch spoke nonsense or fell silent", "run it again; then hardbox doctor"),
     Code("HB640", "the directory for output cannot be used", "output_dir= a directory that you may write"),
     Code("HB641", "the output stands where the job may write", "output_dir= outside of what write= shows"),
+    Code(
+        "HB660",
+        "the process that keeps the job's network cannot be started, or ended without a word",
+        "run it again; --network none runs the job without a network",
+    ),
+    Code("HB661", "the job's network cannot be kept", "the message names what is missing, and what to do"),
+    Code(
+        "HB662",
+        "a compiled plan has nobody who keeps the job's network",
+        "hardbox run, or --network none",
+    ),
     Code("HB613", "the probe of hardbox verify is not installed", "install hardbox again"),
     Code("HB614", "hardbox verify could not finish", "run it again; report it if it happens again"),
     Code(

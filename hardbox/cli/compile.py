@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
         )
     if kept(policy):
         raise SetupFailed(
-            "HB536",
+            "HB662",
             "a compiled plan has nobody who keeps the job's network",
             value=f'network.mode = "{policy.network.mode}"',
             origin=policy.origin("network.mode"),

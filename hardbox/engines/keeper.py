@@ -44,7 +44,7 @@ class Keeper:
     """The process that keeps one job's network."""
 
     def __init__(self, policy: Policy) -> None:
-        """Start it; `wait_ready` says whether it can do what is asked for. Raises SetupFailed HB530."""
+        """Start it; `wait_ready` says whether it can do what is asked for. Raises SetupFailed HB660."""
         self._mode = policy.network.mode
         self._said = b""
         self._reaped = False
@@ -63,7 +63,7 @@ class Keeper:
             for end in ends:
                 os.close(end)
             raise SetupFailed(
-                "HB530",
+                "HB660",
                 f"the process that keeps the job's network cannot be started: {error.strerror}",
                 value=f'network.mode = "{self._mode}"',
                 instead="end what holds processes, memory or files: ulimit -a; or --network none",
@@ -72,21 +72,21 @@ class Keeper:
             os.close(end)
 
     def wait_ready(self) -> None:
-        """Wait until it has everything that it needs. Raises SetupFailed HB530 or HB531; it is then gone."""
+        """Wait until it has everything that it needs. Raises SetupFailed HB660 or HB661; it is then gone."""
         event = self._event("ready", "error", time.monotonic() + _READY_SECONDS)
         if event is not None and event.get("event") == "ready":
             return
         self.close()
         if event is None:
             raise SetupFailed(
-                "HB530",
+                "HB660",
                 "the process that keeps the job's network ended without a word",
                 value=f'network.mode = "{self._mode}"',
                 why="it was killed, or cannot find its own files; what it said stands above",
                 instead=_HINT,
             )
         raise SetupFailed(
-            str(event.get("code", "HB531")),
+            str(event.get("code", "HB661")),
             f"the job's network cannot be kept: {event.get('message', '')}",
             value=f'network.mode = "{self._mode}"',
             why=str(event.get("why", "")),
@@ -105,7 +105,7 @@ class Keeper:
         if event is None or event.get("event") != "error":
             return None
         return SetupFailed(
-            str(event.get("code", "HB531")),
+            str(event.get("code", "HB661")),
             f"the job's network cannot be kept: {event.get('message', '')}",
             value=f'network.mode = "{self._mode}"',
             why=str(event.get("why", "")),

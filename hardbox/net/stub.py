@@ -1,8 +1,9 @@
 """The name server inside the sandbox: answers from the rules alone, and never asks anybody.
 
-Run by: the broker, for each query that arrives at 127.0.0.1:53; pure but for the addresses that it gives out. A name that
-a rule speaks of, whatever the port, has synthetic addresses (addresses.py) and no other records; every other name
-does not exist. Resolving for real happens outside, after the decision about the connection.
+Run by: the broker, for each query that arrives at 127.0.0.1:53; pure but for the addresses that it gives
+out. A name that a rule speaks of, whatever the port, has synthetic addresses (addresses.py) and no other
+records; every other name does not exist. Resolving for real happens outside, after the decision about
+the connection.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import dns.edns
 import dns.exception
 import dns.flags
 import dns.message
+import dns.name
 import dns.opcode
 import dns.rcode
 import dns.rdataclass
@@ -26,12 +28,10 @@ from hardbox.destinations import Destination, host_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import dns.name
-
     from hardbox.net.addresses import Addresses
 
 TTL_SECONDS: Final = 30
-# What an answer over UDP may have if the client says nothing (RFC 1035), and at most: no fragments (RFC 9715).
+# What an answer over UDP may have if the client says nothing (RFC 1035), and at most (RFC 9715).
 _DATAGRAM: Final = 512
 _MOST_DATAGRAM: Final = 1232
 _STREAM: Final = 65535
@@ -111,7 +111,9 @@ class Stub:
             host = host_of(asked)
         except ValueError:
             reply.set_rcode(dns.rcode.NXDOMAIN)
-            return Answer(None, asked, "denied", "spelling")
+            # The root, and names of services (RFC 8552), are well spelled, but no hosts.
+            service = asked == "." or asked.startswith("_")
+            return Answer(None, asked, "denied", "not-allowed" if service else "spelling")
         name = host.text
         if name.rpartition(".")[2] == "localhost":
             # RFC 6761 section 6.3.

@@ -27,7 +27,7 @@ from hardbox.verify.runner import Around
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from hardbox.api import Prepared
+    from hardbox.runs import Prepared
     from hardbox.host import HostFacts
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
