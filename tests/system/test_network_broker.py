@@ -158,7 +158,8 @@ def test_not_in_the_jobs_sight(asker: Asker) -> None:
         "import os, sys\n"
         "names = [open(f'/proc/{p}/comm').read().strip() for p in os.listdir('/proc') if p.isdigit()]\n"
         "words = [open(f'/proc/{p}/cmdline').read() for p in os.listdir('/proc') if p.isdigit()]\n"
-        "print(len(names), any('hardbox.net' in each for each in words), sorted(os.listdir('/proc/self/fd'))[:3])\n"
+        "found = any('hardbox.net' in each for each in words)\n"
+        "print(len(names), found, sorted(os.listdir('/proc/self/fd'))[:3])\n"
         "print(sorted(name for name in os.environ if 'HARDBOX' in name.upper()))\n"
     )
     told = asker.run("python3", "-c", look, rules=RULES)

@@ -46,8 +46,8 @@ REQUESTS: Final = (
     f"answer = requests.get(sys.argv[1], verify='{CA}'); print(answer.text); answer.raise_for_status()"
 )
 FETCH: Final = (
-    "fetch(process.argv[1]).then(async r => { console.log(await r.text()); process.exitCode = r.ok ? 0 : 1 })"
-    ".catch(e => { console.log('failed', e.cause && e.cause.code); process.exitCode = 1 })"
+    "fetch(process.argv[1]).then(async r => {{ console.log(await r.text()); process.exitCode = r.ok ? 0 : 1 }})"
+    ".catch(e => {{ console.log('failed', e.cause && e.cause.code); process.exitCode = 1 }})"
 )
 SSH: Final = (
     "cp /ask/key /tmp/key && chmod 600 /tmp/key && ssh -F none -i /tmp/key -o BatchMode=yes -o LogLevel=ERROR"
@@ -158,6 +158,26 @@ def script(client: Client, user: str, allowed: str, denied: str) -> str:
         command = client.command.format(host=host, port=client.port, n=number, user=user)
         lines.append(f'{before} sh -c {shlex.quote(command)} 2>&1; s=$?; echo; echo "@@{label}:$s"')
     return "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_outside(asker: Asker, shell: str, name: str) -> None:
+    """The control: both hosts are reached without a sandbox."""
+    client = CLIENTS[name]
+    if name == "static":
+        pytest.skip("it knows the sandbox's name server alone")
+    for number, host in enumerate(("index.example.org", "blocked.example.org")):
+        command = client.command.format(host=host, port=client.port, n=number, user=shell)
+        command = command.replace("/tmp/", f"{asker.place}/")
+        for inside, outside in (
+            (CA, asker.internet.authority),
+            ("/ask/key", f"{asker.internet.folder}/ssh/key"),
+        ):
+            command = command.replace(inside, outside)
+        env = {name: asker.internet.authority if value == CA else value for name, value in ENV.items()}
+        done = asker.internet.run(asker.caller, "sh", "-c", command, env=env)
+        assert done.returncode == 0, done.stderr
+        assert client.shows in done.stdout
 
 
 @pytest.mark.parametrize("profile", ["net-client", "agent"])
