@@ -54,7 +54,7 @@ class _Source(NamedTuple):
 
 
 def hosts_of(path: str, data: bytes) -> tuple[str, ...]:
-    """Give the rules "HOST:PORT" for all hosts that a lock file names, sorted; the file's name tells its kind.
+    """Give the rules "HOST:PORT" for the hosts that a lock file names, sorted; the file's name tells its kind.
 
     path: only its last part is looked at. data: what the file holds.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import plans
 
-from hardbox import api
+from hardbox import runs
 from hardbox.engines import namespaces
 from hardbox.engines.namespaces import Launch, Streams
 from hardbox.errors import SetupFailed

@@ -34,7 +34,7 @@ LAYERS: Final = (
     ("codes", "files", "habits", "host"),
     ("filters", "probe", "profile", "refusals"),
     ("denials", "grants", "plan"),
-    ("enforced", "limit_report", "network_report", "record_file"),
+    ("enforced", "limit_report", "record_file"),
     ("report",),
     ("audit", "engines", "net", "seals", "view"),
     ("runs",),

@@ -13,11 +13,13 @@ from hardbox.plan.steps.base import Step
 LISTEN_TCP: Final = 1
 LISTEN_UDP: Final = 2
 LISTEN_BARE: Final = 3
-_LISTENS: Final = ("", "TCP", "UDP")
+_LISTENS: Final = {LISTEN_TCP: "TCP", LISTEN_UDP: "UDP"}
 
 
 def address_text(address: bytes) -> str:
-    """Write an address of 4 or 16 bytes."""
+    """Write an address of 4 or 16 bytes; others, which the launcher refuses, in hexadecimal."""
+    if len(address) not in (4, 16):
+        return address.hex()
     import socket  # noqa: PLC0415 (2 ms; only plans with a network have such a step)
 
     return socket.inet_ntop(
@@ -42,7 +44,7 @@ class Listen(Step, number=79, kind="listen", layout="ubu"):
         address = address_text(self.address)
         place = f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
         every = " (and IPv4)" if address == "::" else ""
-        return f"{_LISTENS[self.how]} {place}{every}, served from outside"
+        return f"{_LISTENS.get(self.how, self.how)} {place}{every}, served from outside"
 
 
 class LocalRoute(Step, number=80, kind="local-route", layout="bu"):

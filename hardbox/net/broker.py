@@ -1,0 +1,283 @@
+"""The broker's program: takes listening sockets from the supervisor, serves them, and reports in the end.
+
+Run by: `python3 -m hardbox.net` (__main__.py), outside the sandbox, as the caller, confined. The sockets were made
+inside the sandbox's network namespace and stay there; what the job connects to them is accepted here.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import json
+import os
+import signal
+import struct
+from typing import TYPE_CHECKING, Final
+
+from hardbox.net import decide, streams, vetting, ways
+from hardbox.net.addresses import Addresses
+from hardbox.net.connection import Connection
+from hardbox.net.copy import Room
+from hardbox.net.decide import Decider, Refused
+from hardbox.net.ledger import DENIED, FAILED, Ledger, Seen
+from hardbox.net.loop import Cancelled, Loop, Task
+from hardbox.net.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any
+
+    from hardbox.net.settings import Settings
+
+    Way = Callable[[Service, Connection], Awaitable[None]]
+
+# struct hb_message of the launcher: type, value, step.
+_MESSAGE: Final = struct.Struct("=IiI")
+_GO, _HELLO, _SOCKET = 1, 3, 10
+_FD_BYTES: Final = array.array("i").itemsize
+# One for each port of the rules, and three.
+MOST_SOCKETS: Final = 4096 + 3
+_PROXY: Final = ("127.0.0.1", 3128)
+_NAMES_PORT: Final = 53
+_BACKLOG: Final = 1024
+_ACCEPTS_AT_ONCE: Final = 64
+# How long accepting rests when there is no descriptor or memory for a connection, in seconds.
+_REST: Final = 0.1
+_DATAGRAMS_AT_ONCE: Final = 32
+_MOST_DATAGRAM: Final = 4097
+# Queries over UDP cost nobody but the broker, which answers so many per second.
+_QUERY_RATE: Final = 1000
+# Seconds for whoever reads the events to take the last one.
+_LAST_WORDS: Final = 30
+
+
+class Broken(Exception):  # noqa: N818 (what its message says)
+    """The supervisor says what it never should; the broker ends."""
+
+
+class Bucket:
+    """A token bucket: so many per second, twice as many in a burst."""
+
+    def __init__(self, rate: int, now: float) -> None:
+        """Begin full."""
+        self._rate, self._tokens, self._last = rate, 2.0 * rate, now
+
+    def take(self, now: float) -> bool:
+        """Take one if there is one."""
+        self._tokens = min(2.0 * self._rate, self._tokens + (now - self._last) * self._rate)
+        self._last = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Broker:
+    """One run's broker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        resolve: decide.Resolve = decide.resolve,
+        unfit: decide.Unfit = vetting.unfit,
+    ) -> None:
+        """Take the settings, and what a test may replace (decide.py)."""
+        self.loop = Loop(self._callback_failed)
+        self.ledger = Ledger(settings.log, settings.bytes)
+        decider = Decider(self.loop, settings.allow, resolve=resolve, unfit=unfit)
+        addresses = Addresses(settings.allow)
+        self.service = Service(self.loop, settings, self.ledger, decider, addresses, Room())
+        self._settings = settings
+        self._listeners: list[tuple[_socket.socket, Way, str]] = []
+        self._names: list[_socket.socket] = []
+        self._serving = False
+        self._tasks: set[Task] = set()
+        self._rate = Bucket(settings.rate, self.loop.time())
+        self._queries = Bucket(_QUERY_RATE, self.loop.time())
+        self._problem: BaseException | None = None
+
+    # The supervisor's side.
+
+    def run(self, supervisor: int) -> None:
+        """Serve until the supervisor is gone. Raises Broken or OSError if it says what it should not."""
+        self._supervisor = _socket.socket(fileno=supervisor)
+        self._supervisor.setblocking(False)  # noqa: FBT003 (its signature)
+        self.loop.on_readable(supervisor, self._hear)
+        try:
+            self.loop.run()
+        finally:
+            self._close_all()
+        if self._problem is not None:
+            raise self._problem
+
+    def _hear(self) -> None:
+        try:
+            while self._hear_one():
+                pass
+        except BlockingIOError:
+            return
+        except Exception as error:  # noqa: BLE001 (ends the broker)
+            self._problem = error
+            self.loop.stop()
+
+    def _hear_one(self) -> bool:
+        room = _socket.CMSG_SPACE(4 * _FD_BYTES)
+        data, ancillary, flags, _ = self._supervisor.recvmsg(
+            _MESSAGE.size + 1, room, _socket.MSG_CMSG_CLOEXEC
+        )
+        fds = array.array("i")
+        for level, kind, content in ancillary:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                fds.frombytes(content[: len(content) - len(content) % _FD_BYTES])
+        sockets = [_socket.socket(fileno=fd) for fd in fds]
+        if not data and not sockets:
+            self.loop.stop()
+            return False
+        if len(data) != _MESSAGE.size or flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
+            raise Broken("a message of the supervisor is malformed")
+        kind = _MESSAGE.unpack(data)[0]
+        if kind == _SOCKET and len(sockets) == 1 and not self._serving:
+            self._take(sockets[0])
+        elif kind == _HELLO and not sockets and not self._serving:
+            self._serve()
+            self._supervisor.send(_MESSAGE.pack(_GO, 0, 0))
+            self.loop.later(0.0, self._warm)
+        else:
+            raise Broken(f"the supervisor sent message {kind} with {len(sockets)} sockets")
+        return True
+
+    def _take(self, sock: _socket.socket) -> None:
+        """Find a socket's role by its address."""
+        if len(self._listeners) + len(self._names) >= MOST_SOCKETS:
+            raise Broken("too many sockets")
+        address, port = streams.address_of(sock)
+        sock.setblocking(False)  # noqa: FBT003 (its signature)
+        if sock.type == _socket.SOCK_DGRAM and port == _NAMES_PORT:
+            self._names.append(sock)
+            return
+        if sock.type != _socket.SOCK_STREAM or not port:
+            raise Broken(f"a socket of type {sock.type} at {address} port {port}")
+        if port == _NAMES_PORT:
+            way: tuple[Way, str] = (ways.names_by_stream, "dns")
+        elif (address, port) == _PROXY:
+            way = (ways.proxy, "http")
+        else:
+            way = (ways.transparent, "transparent")
+            if sock.family == _socket.AF_INET6:
+                self.service.ipv6 = True
+        sock.listen(_BACKLOG)
+        self._listeners.append((sock, *way))
+
+    def _serve(self) -> None:
+        self._serving = True
+        for listener in self._listeners:
+            self._listen(listener)
+        for sock in self._names:
+            self.loop.on_readable(sock.fileno(), lambda sock=sock: self._answer(sock))  # type: ignore[misc]
+
+    def _warm(self) -> None:
+        """Import what the first connections need, while the job starts and nothing else is to be done."""
+        from hardbox.net import http, socks  # noqa: F401, PLC0415 (for the next import of it)
+
+        self.service.stub()
+
+    # The job's side.
+
+    def _listen(self, listener: tuple[_socket.socket, Way, str]) -> None:
+        self.loop.on_readable(listener[0].fileno(), lambda: self._accept(listener))
+
+    def _accept(self, listener: tuple[_socket.socket, Way, str]) -> None:
+        sock, way, via = listener
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                fd, _ = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 (`socket`'s way to accept, see loop.py)
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError:
+                # No descriptor or memory is left: what waits is still there later, and so is the event.
+                self.loop.on_readable(sock.fileno(), None)
+                self.loop.later(_REST, lambda: self._listen(listener))
+                return
+            client = _socket.socket(fileno=fd)
+            try:
+                self._admit(client, way, via)
+            except BaseException:
+                streams.reset(self.loop, client)
+                raise
+
+    def _admit(self, client: _socket.socket, way: Way, via: str) -> None:
+        """Start to serve a connection, or reset it if it is one too many."""
+        reason = ""
+        if self.ledger.open >= self._settings.connections:
+            reason = "limit-connections"
+        elif not self._rate.take(self.loop.time()):
+            reason = "limit-rate"
+        elif not self.ledger.left:
+            reason = "limit-bytes"
+        if reason:
+            streams.reset(self.loop, client)
+            self.ledger.add(Seen(DENIED, "", 0, via, reason))
+            return
+        client.setblocking(False)  # noqa: FBT003 (its signature)
+        streams.no_delay(client)
+        connection = Connection(self.loop, self.ledger, client, via, self._settings.patience)
+        self.ledger.opened()
+
+        def ended(error: BaseException | None) -> None:
+            self._tasks.discard(task)
+            self.ledger.closed()
+            self._ended(connection, error)
+
+        task = self.loop.spawn(way(self.service, connection), ended)  # type: ignore[arg-type]
+        self._tasks.add(task)
+
+    def _ended(self, connection: Connection, error: BaseException | None) -> None:
+        """Let go of a connection, and write down why it ended if that was not its own doing."""
+        try:
+            if isinstance(error, Refused):
+                connection.refused(error)
+            elif error is not None and not isinstance(error, OSError | Cancelled):
+                connection.refused(Refused("protocol", f"internal error: {type(error).__name__}", FAILED))
+        finally:
+            connection.close(regular=error is None)
+
+    def _answer(self, sock: _socket.socket) -> None:
+        """Answer DNS over UDP."""
+        for _ in range(_DATAGRAMS_AT_ONCE):
+            try:
+                query, sender = sock.recvfrom(_MOST_DATAGRAM)
+                if not self._queries.take(self.loop.time()):
+                    continue
+                wire = ways.answer_name(self.service, query, datagram=True)
+                if wire is not None:
+                    sock.sendto(wire, sender)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # the asker's socket is closed: nobody misses the answer
+
+    def _callback_failed(self, error: BaseException) -> None:
+        self.ledger.add(Seen(FAILED, "", 0, "", "protocol", f"internal error: {type(error).__name__}"))
+
+    def _close_all(self) -> None:
+        for sock, *_ in self._listeners:
+            streams.close(self.loop, sock)
+        for sock in self._names:
+            streams.close(self.loop, sock)
+        for task in tuple(self._tasks):
+            task.cancel()
+        self.loop.run_rest()
+
+
+def tell(events: int, event: dict[str, Any]) -> None:
+    """Write one event. A reader that is gone is no error; one that never reads ends the broker."""
+    signal.alarm(_LAST_WORDS)
+    data = memoryview(json.dumps(event, ensure_ascii=True).encode("ascii") + b"\n")
+    try:
+        while data:
+            data = data[os.write(events, data) :]
+    except BrokenPipeError:
+        return
+    finally:
+        signal.alarm(0)
