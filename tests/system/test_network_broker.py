@@ -29,11 +29,11 @@ RUNS: Final = 50
 TALK: Final = f"""
 import socket, sys
 def again():
-    link.sendall(b"again")
+    link.sendall(b"again\\n")
     return link.recv(9)
 def anew():
     with socket.create_connection(("{NAME}", {at.ECHO}), 9) as new:
-        new.sendall(b"new")
+        new.sendall(b"new\\n")
         return new.recv(9)
 def by_proxy():
     with socket.create_connection(("127.0.0.1", 3128), 9) as new:
@@ -41,7 +41,7 @@ def by_proxy():
         return new.recv(9)
 link = socket.create_connection(("{NAME}", {at.ECHO}))
 link.settimeout(9)
-link.sendall(b"x")
+link.sendall(b"x\\n")
 print(link.recv(9), flush=True)
 sys.stdin.readline()
 for attempt in (again, anew, by_proxy):
@@ -87,7 +87,7 @@ def status(pid: int) -> dict[str, str]:
 def running(asker: Asker) -> Iterator[subprocess.Popen[bytes]]:
     words = asker.words("--report", report(asker), rules=RULES)
     child = asker.internet.spawn(asker.caller, *words, "--", "python3", "-c", TALK)
-    assert faults.read_line(child) == "b'x'"
+    assert faults.read_line(child) == r"b'x\n'"
     yield child
     if child.poll() is None:
         child.send_signal(signal.SIGTERM)
@@ -108,7 +108,7 @@ def finish(child: subprocess.Popen[bytes]) -> list[str]:
 
 def test_works(running: subprocess.Popen[bytes]) -> None:
     """The control of the tests below."""
-    assert finish(running) == ["again b'again'", "anew b'new'", "by_proxy b'HTTP/1.1 '"]
+    assert finish(running) == [r"again b'again\n'", r"anew b'new\n'", "by_proxy b'HTTP/1.1 '"]
 
 
 def test_killed(running: subprocess.Popen[bytes], asker: Asker) -> None:
@@ -210,11 +210,11 @@ def test_nobody_else_s_rules(asker: Asker, running: subprocess.Popen[bytes]) -> 
     """Two sandboxes at once, with other rules each."""
     assert running.poll() is None
     questions: list[Question] = [
-        ("socks", 3, NAME, at.ECHO, "x"),
-        ("socks", 3, "files.example.org", at.ECHO, "x"),
+        ("socks", 3, NAME, at.ECHO, "x\n"),
+        ("socks", 3, "files.example.org", at.ECHO, "x\n"),
     ]
     told = asker.ask(*questions, rules=(f"files.example.org:{at.ECHO}",))
-    assert told.answers == [{"reply": 2}, {"reply": 0, "got": "x", "end": "eof"}]
+    assert told.answers == [{"reply": 2}, {"reply": 0, "got": "x\n", "end": "eof"}]
 
 
 def test_ends_with_the_front(running: subprocess.Popen[bytes], asker: Asker) -> None:
@@ -242,8 +242,8 @@ def test_many_at_once(asker: Asker) -> None:
     told: list[Told | None] = [None] * RUNS
     allowed = [NAME if number % 2 else "files.example.org" for number in range(RUNS)]
     questions: list[Question] = [
-        ("socks", 3, NAME, at.ECHO, "x"),
-        ("socks", 3, "files.example.org", at.ECHO, "x"),
+        ("socks", 3, NAME, at.ECHO, "x\n"),
+        ("socks", 3, "files.example.org", at.ECHO, "x\n"),
     ]
     asker.words(rules=())
 
@@ -269,11 +269,11 @@ def test_many_connections(asker: Asker) -> None:
         "import selectors, socket\n"
         f"links = [socket.create_connection(('{NAME}', {at.ECHO})) for _ in range(500)]\n"
         "for turn in range(2):\n"
-        "    for number, link in enumerate(links): link.sendall(b'%05d' % (number + turn))\n"
+        "    for number, link in enumerate(links): link.sendall(b'%04d\\n' % (number + turn))\n"
         "    for number, link in enumerate(links):\n"
         "        got = b''\n"
         "        while len(got) < 5: got += link.recv(5 - len(got)) or b'ended'\n"
-        "        assert got == b'%05d' % (number + turn), (number, got)\n"
+        "        assert got == b'%04d\\n' % (number + turn), (number, got)\n"
         "print('all')\n"
     )
     words = (

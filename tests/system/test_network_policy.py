@@ -165,14 +165,14 @@ def test_the_callers_proxy_is_not_the_jobs(asker: Asker) -> None:
 
 
 def test_limit_of_connections(asker: Asker) -> None:
-    hold: list[Question] = [("talk", NAME, at.ECHO, 0, "x" * 10) for _ in range(4)]
+    hold: list[Question] = [("talk", NAME, at.ECHO, 0, "x" * 9 + "\n") for _ in range(4)]
     script = (
         "import socket, time\n"
         f"links = [socket.create_connection(('{NAME}', {at.ECHO})) for _ in range(6)]\n"
         "answers = []\n"
         "for link in links:\n"
         "    try:\n"
-        "        link.sendall(b'x')\n"
+        "        link.sendall(b'x\\n')\n"
         "        answers.append(len(link.recv(1)))\n"
         "    except OSError:\n"
         "        answers.append(0)\n"
@@ -207,16 +207,16 @@ def test_limit_of_bytes(asker: Asker) -> None:
 
 
 def test_limit_of_idleness(asker: Asker) -> None:
-    told = asker.ask(("tcp", NAME, at.ECHO, "x"), rules=RULES, words=("--set", "network.idle=1s"))
+    told = asker.ask(("tcp", NAME, at.ECHO, "x\n"), rules=RULES, words=("--set", "network.idle=1s"))
     (found,) = told.answers
-    assert found["got"] == "x"
+    assert found["got"] == "x\n"
     assert found["end"] in ("eof", "ECONNRESET")
     assert told.rows(reason="limit-idle") != []
 
 
 def test_limit_of_rate(asker: Asker) -> None:
-    questions: list[Question] = [("socks", 3, NAME, at.ECHO, "x") for _ in range(60)]
+    questions: list[Question] = [("socks", 3, NAME, at.ECHO, "x\n") for _ in range(60)]
     told = asker.ask(*questions, rules=RULES, words=("--set", "network.rate=5"))
-    denied = [found for found in told.answers if found.get("got") != "x"]
+    denied = [found for found in told.answers if found.get("got") != "x\n"]
     assert denied != []
     assert sum(row["count"] for row in told.rows(reason="limit-rate")) >= len(denied) - 1
