@@ -32,9 +32,9 @@ _END_SECONDS: Final = 15.0
 _ROOM: Final = 65536
 # Of what it says in all: 512 rows of at most a few hundred bytes.
 _MOST_SAID: Final = 4 << 20
-_COMMON: Final = ("mode", "allow", "log")
+_COMMON: Final = ("mode", "allow")
 _KEYS: Final = {
-    "allow": ("sni", "connections", "rate", "bytes", "idle"),
+    "allow": ("sni", "log", "connections", "rate", "bytes", "idle"),
     "bridge": ("bridge", "subnet", "dns", "join", "publish"),
 }
 _HINT: Final = "hardbox doctor; --network none runs the job without any network"

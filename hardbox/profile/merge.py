@@ -221,7 +221,8 @@ def _gate(
     lifted = key.startswith("refuse.")
     before = str(parent.origins.get(key, "")) if parent else ""
     if layer.source == COMMAND_LINE:
-        instead = f"keep the profile's value, or --loosen '{key}=why this run needs it'"
+        other = "--profile net-client, " if key == "network.mode" and new == "allow" else ""
+        instead = f"keep the profile's value, {other}or --loosen '{key}=why this run needs it'"
         where = "in the profile"
     else:
         instead = f'keep the parent\'s value, or add under [loosen]: "{key}" = "why this profile needs it"'
@@ -255,7 +256,8 @@ def _not_granted(layer: Layer, key: str, new: object, parent: State | None) -> H
         value=f"{key} = {show(key, new)}",
         origin=str(layer.origins.get(key, layer.source)),
         why=f"{granting} = {show('', grants)}{f' ({where})' if where else ''}",
-        instead=f'{granting} = "{values[0]}" in a profile of your own,'
+        instead=("--profile net-client, " if granting == "network.grants" else "")
+        + f'{granting} = "{values[0]}" in a profile of your own,'
         f" or --loosen '{key}=why this run needs it'",
     )
 

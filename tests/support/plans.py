@@ -56,7 +56,7 @@ SECOND: Final = replace(
 )
 
 
-def policy(
+def policy(  # noqa: PLR0913 (all by keyword)
     *,
     ids: str = "single",
     mode: str = "read-only",

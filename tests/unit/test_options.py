@@ -9,7 +9,7 @@ import pytest
 
 from hardbox import api
 from hardbox.cli.options import OPTIONS, parse
-from hardbox.errors import HostUnfit, Usage
+from hardbox.errors import Usage
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from support import plans
 
 from hardbox import plan as planning
 from hardbox import profile
-from hardbox.errors import HostUnfit, Usage
+from hardbox.errors import Usage
 from hardbox.plan import steps as s
 
 if TYPE_CHECKING:
