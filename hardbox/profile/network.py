@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 # Before the name of a host list (profile/hosts.py).
 LIST: Final = "@"
-# Of an interface's name (IFNAMSIZ, with its NUL), of which the prefix says that it is ours.
+# The prefix says that it is ours. The name of a sandbox's interface begins with the bridge's, and has to
+# fit into IFNAMSIZ.
 _BRIDGE_PREFIX: Final = "hbx"
-_MOST_INTERFACE: Final = 15
+_MOST_BRIDGE: Final = 8
+_MOST_GROUP: Final = 31
 # As many addresses as a small pool needs, and no more than a file of leases is made for.
 _SMALLEST, _LARGEST = 30, 16
 _PUBLISHED_PARTS: Final = 3
@@ -46,15 +48,11 @@ def bridge(spot: Spot) -> str:
     """Read the name of a bridge of ours."""
     value = text(spot)
     rest = value.removeprefix(_BRIDGE_PREFIX)
-    if (
-        rest == value
-        or not rest
-        or len(value) > _MOST_INTERFACE
-        or any(c not in LOWER + DIGITS for c in rest)
-    ):
+    good = rest != value and rest and all(c in LOWER + DIGITS for c in rest)
+    if not good or len(value) > _MOST_BRIDGE:
         raise spot.error(
             "HB409",
-            "a bridge of hardbox's is named hbx and up to 12 lower-case letters or digits",
+            "a bridge of hardbox's is named hbx and up to 5 lower-case letters or digits",
             why="bridges that others have made are never used",
             instead=f'{spot.key} = "hbx0"',
         )
@@ -84,12 +82,12 @@ def subnet(spot: Spot) -> str:
 
 
 def server(spot: Spot) -> str:
-    """Read the address of a name server."""
+    """Read the address of a name server: IPv4, as everything on a bridge."""
     import ipaddress  # noqa: PLC0415 (as above)
 
     value = text(spot)
     try:
-        return str(ipaddress.ip_address(value))
+        return str(ipaddress.IPv4Address(value))
     except ValueError as error:
         raise spot.error(
             "HB409", "a name server is given by its address", instead=f'{spot.key} = ["192.0.2.53"]'
@@ -99,8 +97,8 @@ def server(spot: Spot) -> str:
 def group(spot: Spot) -> str:
     """Read the name of a group of sandboxes; "" is none."""
     value = text(spot)
-    if value and not label(value):
-        raise spot.error("HB409", "a group is named by letters, digits and hyphens")
+    if value and (not label(value) or value != value.lower() or len(value) > _MOST_GROUP):
+        raise spot.error("HB409", "a group is named by at most 31 lower-case letters, digits and hyphens")
     return value
 
 

@@ -25,6 +25,7 @@ LAYERS: Final = (
         "destinations",
         "ends",
         "lockfiles",
+        "network_report",
         "places",
         "policy",
         "rules",
