@@ -116,7 +116,7 @@ class Connection:
         )
 
     def settle(self) -> None:
-        """Write down what was allowed, with its bytes. Without effect if nothing was, or it is written down."""
+        """Write down what was allowed, with its bytes, once."""
         if self._allowed:
             self._ledger.add(Seen(ALLOWED, self.host, self.port, self.via), self._sent, self._received)
         self._allowed = False
@@ -130,7 +130,7 @@ class Connection:
     def close(self, *, regular: bool) -> None:
         """Let go of every socket.
 
-        regular: all was said; otherwise both sides see a reset, which cannot be taken for the end of what was sent.
+        regular: all was said; otherwise both sides see a reset, which is not the end of what was sent.
         """
         end: Callable[[Loop, _socket.socket], None] = streams.close if regular else streams.reset
         try:

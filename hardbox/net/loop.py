@@ -35,7 +35,7 @@ class Cancelled(BaseException):
 class Pause:
     """What a task waits for: settled once, with a result or an error; later settlements count for nothing."""
 
-    __slots__ = ("_error", "_resume", "_result", "settled")
+    __slots__ = ("_error", "_result", "_resume", "settled")
 
     def __init__(self) -> None:
         """Make an unsettled one."""
@@ -238,7 +238,7 @@ class Loop:
         try:
             await self.settled(pause, deadline)
         finally:
-            # Whoever closed the descriptor meanwhile has taken the watch away, and another may have its number.
+            # Whoever closed the descriptor has taken the watch away, and another may have its number.
             if callbacks.get(fd) == pause.wake:
                 self._set(callbacks, fd, None)
 
