@@ -45,6 +45,9 @@ _BACKLOG: Final = 1024
 _ACCEPTS_AT_ONCE: Final = 64
 # How long accepting rests when there is no descriptor or memory for a connection, in seconds.
 _REST: Final = 0.1
+# How long a job's last bytes may take after its end, and how often that is looked at, in seconds.
+_DRAIN: Final = 1.0
+_DRAIN_STEP: Final = 0.005
 _DATAGRAMS_AT_ONCE: Final = 32
 _MOST_DATAGRAM: Final = 4097
 # Queries cost nobody but the broker, which answers so many per second.
@@ -83,7 +86,7 @@ class Broker:
         proxy: tuple[str, int] = PROXY,
         names_port: int = NAMES_PORT,
     ) -> None:
-        """Take the settings, and what a test may replace: see decide.py, and whose role is found by its port."""
+        """Take the settings, and what a test may replace: resolving, vetting, and ports that tell a role."""
         self._proxy, self._names_port = proxy, names_port
         self.loop = Loop(self._callback_failed)
         self.ledger = Ledger(settings.log, settings.bytes)
@@ -95,7 +98,7 @@ class Broker:
         self._listeners: list[tuple[_socket.socket, Way, str]] = []
         self._names: list[_socket.socket] = []
         self._serving = False
-        self._tasks: set[Task] = set()
+        self._tasks: dict[Task, Connection] = {}
         self._rate = Bucket(settings.rate, self.loop.time())
         self._problem: BaseException | None = None
 
@@ -134,7 +137,9 @@ class Broker:
                 fds.frombytes(content[: len(content) - len(content) % _FD_BYTES])
         sockets = [_socket.socket(fileno=fd) for fd in fds]
         if not data and not sockets:
-            self.loop.stop()
+            self.loop.on_readable(self._supervisor.fileno(), None)
+            self._stop_listening()
+            self._drain(self.loop.time() + _DRAIN)
             return False
         if len(data) != _MESSAGE.size or flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
             _broken("a message of the supervisor is malformed")
@@ -238,12 +243,12 @@ class Broker:
         self.ledger.opened()
 
         def ended(error: BaseException | None) -> None:
-            self._tasks.discard(task)
+            del self._tasks[task]
             self.ledger.closed()
             self._ended(connection, error)
 
         task = self.loop.spawn(way(self.service, connection), ended)  # type: ignore[arg-type]
-        self._tasks.add(task)
+        self._tasks[task] = connection
 
     def _ended(self, connection: Connection, error: BaseException | None) -> None:
         """Let go of a connection, and write down why it ended if that was not its own doing."""
@@ -253,7 +258,9 @@ class Broker:
             elif error is not None and not isinstance(error, OSError | Cancelled):
                 connection.refused(Refused("protocol", f"internal error: {type(error).__name__}", FAILED))
         finally:
-            connection.close(regular=error is None)
+            # Of a sandbox that has ended, what it sent last is still to arrive.
+            sent = isinstance(error, Cancelled) and connection.all_sent is True
+            connection.close(regular=error is None or sent)
 
     def _answer(self, sock: _socket.socket) -> None:
         """Answer DNS over UDP."""
@@ -275,14 +282,26 @@ class Broker:
     def _callback_failed(self, error: BaseException) -> None:
         self.ledger.add(Seen(FAILED, "", 0, "", "protocol", f"internal error: {type(error).__name__}"))
 
+    def _drain(self, end: float) -> None:
+        """Stop once all that the job has sent is on its way, or at the end of its time.
+
+        The job's sockets are closed by now, so that this is a matter of moments, unless a server takes nothing.
+        """
+        if self.loop.time() < end and any(conn.all_sent is False for conn in self._tasks.values()):
+            self.loop.later(_DRAIN_STEP, lambda: self._drain(end))
+        else:
+            self.loop.stop()
+
+    def _stop_listening(self) -> None:
+        for sock in (*(listener[0] for listener in self._listeners), *self._names):
+            streams.close(self.loop, sock)
+
     def _close_all(self) -> None:
-        for sock, *_ in self._listeners:
-            streams.close(self.loop, sock)
-        for sock in self._names:
-            streams.close(self.loop, sock)
+        self._stop_listening()
         for task in tuple(self._tasks):
             task.cancel()
         self.loop.run_rest()
+        self._supervisor.close()
 
 
 def tell(events: int, event: dict[str, Any]) -> None:

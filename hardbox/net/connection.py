@@ -37,6 +37,8 @@ class Connection:
         self.host = ""
         self.port = 0
         self.servers: list[_socket.socket] = []
+        # Whether everything that the job has sent is on its way: None before anything is copied.
+        self.all_sent: bool | None = None
         self._ledger: Final = ledger
         self._sent = 0
         self._received = 0
@@ -133,9 +135,7 @@ class Connection:
         regular: all was said; otherwise both sides see a reset, which is not the end of what was sent.
         """
         end: Callable[[Loop, _socket.socket], None] = streams.close if regular else streams.reset
-        try:
-            for server in self.servers:
-                end(self.loop, server)
-        finally:
-            end(self.loop, self.client)
-            self.settle()
+        for server in self.servers:
+            end(self.loop, server)
+        end(self.loop, self.client)
+        self.settle()

@@ -148,10 +148,12 @@ class Copy:
     def start_outwards(self, first: bytes = b"", *, eof: bool = False) -> None:
         """Hand on what the job sends; `first` is what was read of it already, `eof`: and nothing follows."""
         self._outwards_started = True
+        self.connection.all_sent = False
         self._outwards.start(first, eof=eof)
 
     def flow_over(self) -> None:
         """Take note that one direction has ended."""
+        self.connection.all_sent = self._outwards.over
         if self._outwards.over and self._inwards.over:
             self.finish("")
 
