@@ -1,6 +1,6 @@
-"""What the job is told, in words: a program inside, or the model that runs it, must not take a denial for a fault.
+"""What the job is told, in words.
 
-Run by: the broker; pure.
+Run by: the broker; pure. A program inside, or the model that runs it, must not take a denial for a fault.
 """
 
 from __future__ import annotations

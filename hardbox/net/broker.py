@@ -1,7 +1,7 @@
 """The broker's program: takes listening sockets from the supervisor, serves them, and reports in the end.
 
-Run by: `python3 -m hardbox.net` (__main__.py), outside the sandbox, as the caller, confined. The sockets were made
-inside the sandbox's network namespace and stay there; what the job connects to them is accepted here.
+Run by: `python3 -m hardbox.net` (__main__.py), outside the sandbox, as the caller, confined. The sockets
+were made inside the sandbox's network namespace and stay there; what the job connects to is accepted here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import os
 import signal
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from hardbox import destinations
 from hardbox.net import decide, streams, vetting, ways
@@ -39,17 +39,20 @@ _GO, _HELLO, _SOCKET = 1, 3, 10
 _FD_BYTES: Final = array.array("i").itemsize
 # One for each port of the rules, and three.
 MOST_SOCKETS: Final = 4096 + 3
-_PROXY: Final = ("127.0.0.1", 3128)
-_NAMES_PORT: Final = 53
+PROXY: Final = ("127.0.0.1", 3128)
+NAMES_PORT: Final = 53
 _BACKLOG: Final = 1024
 _ACCEPTS_AT_ONCE: Final = 64
 # How long accepting rests when there is no descriptor or memory for a connection, in seconds.
 _REST: Final = 0.1
+# How long a job's last bytes may take after its end, and how often that is looked at, in seconds.
+_DRAIN: Final = 1.0
+_DRAIN_STEP: Final = 0.005
 _DATAGRAMS_AT_ONCE: Final = 32
 _MOST_DATAGRAM: Final = 4097
 # Queries cost nobody but the broker, which answers so many per second.
 _QUERY_RATE: Final = 500
-# Queries with EDNS: A, AAAA and HTTPS of "a.invalid", PTR of an address. dnspython imports a type when it comes.
+# Queries with EDNS: A, AAAA and HTTPS of "a.invalid", PTR of an address. dnspython imports types late.
 _SAMPLES: Final = tuple(
     bytes.fromhex(f"000001000001000000000001{question}000100002904d0000000000000")
     for question in (
@@ -67,6 +70,10 @@ class Broken(Exception):  # noqa: N818 (what its message says)
     """The supervisor says what it never should; the broker ends."""
 
 
+def _broken(what: str) -> NoReturn:
+    raise Broken(what)
+
+
 class Broker:
     """One run's broker."""
 
@@ -76,8 +83,11 @@ class Broker:
         *,
         resolve: decide.Resolve = decide.resolve,
         unfit: decide.Unfit = vetting.unfit,
+        proxy: tuple[str, int] = PROXY,
+        names_port: int = NAMES_PORT,
     ) -> None:
-        """Take the settings, and what a test may replace (decide.py)."""
+        """Take the settings, and what a test may replace: resolving, vetting, and ports that tell a role."""
+        self._proxy, self._names_port = proxy, names_port
         self.loop = Loop(self._callback_failed)
         self.ledger = Ledger(settings.log, settings.bytes)
         decider = Decider(self.loop, settings.allow, resolve=resolve, unfit=unfit)
@@ -88,7 +98,7 @@ class Broker:
         self._listeners: list[tuple[_socket.socket, Way, str]] = []
         self._names: list[_socket.socket] = []
         self._serving = False
-        self._tasks: set[Task] = set()
+        self._tasks: dict[Task, Connection] = {}
         self._rate = Bucket(settings.rate, self.loop.time())
         self._problem: BaseException | None = None
 
@@ -127,10 +137,12 @@ class Broker:
                 fds.frombytes(content[: len(content) - len(content) % _FD_BYTES])
         sockets = [_socket.socket(fileno=fd) for fd in fds]
         if not data and not sockets:
-            self.loop.stop()
+            self.loop.on_readable(self._supervisor.fileno(), None)
+            self._stop_listening()
+            self._drain(self.loop.time() + _DRAIN)
             return False
         if len(data) != _MESSAGE.size or flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
-            raise Broken("a message of the supervisor is malformed")
+            _broken("a message of the supervisor is malformed")
         kind = _MESSAGE.unpack(data)[0]
         if kind == _SOCKET and len(sockets) == 1 and not self._serving:
             self._take(sockets[0])
@@ -139,23 +151,23 @@ class Broker:
             self._supervisor.send(_MESSAGE.pack(_GO, 0, 0))
             self.loop.later(0.0, self._warm)
         else:
-            raise Broken(f"the supervisor sent message {kind} with {len(sockets)} sockets")
+            _broken(f"the supervisor sent message {kind} with {len(sockets)} sockets")
         return True
 
     def _take(self, sock: _socket.socket) -> None:
         """Find a socket's role by its address."""
         if len(self._listeners) + len(self._names) >= MOST_SOCKETS:
-            raise Broken("too many sockets")
+            _broken("too many sockets")
         address, port = streams.address_of(sock)
         sock.setblocking(False)  # noqa: FBT003 (its signature)
-        if sock.type == _socket.SOCK_DGRAM and port == _NAMES_PORT:
+        if sock.type == _socket.SOCK_DGRAM and port == self._names_port:
             self._names.append(sock)
             return
         if sock.type != _socket.SOCK_STREAM or not port:
-            raise Broken(f"a socket of type {sock.type} at {address} port {port}")
-        if port == _NAMES_PORT:
+            _broken(f"a socket of type {sock.type} at {address} port {port}")
+        if port == self._names_port:
             way: tuple[Way, str] = (ways.names_by_stream, "dns")
-        elif (address, port) == _PROXY:
+        elif (address, port) == self._proxy:
             way = (ways.proxy, "http")
         else:
             way = (ways.transparent, "transparent")
@@ -231,12 +243,12 @@ class Broker:
         self.ledger.opened()
 
         def ended(error: BaseException | None) -> None:
-            self._tasks.discard(task)
+            del self._tasks[task]
             self.ledger.closed()
             self._ended(connection, error)
 
         task = self.loop.spawn(way(self.service, connection), ended)  # type: ignore[arg-type]
-        self._tasks.add(task)
+        self._tasks[task] = connection
 
     def _ended(self, connection: Connection, error: BaseException | None) -> None:
         """Let go of a connection, and write down why it ended if that was not its own doing."""
@@ -246,7 +258,9 @@ class Broker:
             elif error is not None and not isinstance(error, OSError | Cancelled):
                 connection.refused(Refused("protocol", f"internal error: {type(error).__name__}", FAILED))
         finally:
-            connection.close(regular=error is None)
+            # Of a sandbox that has ended, what it sent last is still to arrive.
+            sent = isinstance(error, Cancelled) and connection.all_sent is True
+            connection.close(regular=error is None or sent)
 
     def _answer(self, sock: _socket.socket) -> None:
         """Answer DNS over UDP."""
@@ -268,14 +282,26 @@ class Broker:
     def _callback_failed(self, error: BaseException) -> None:
         self.ledger.add(Seen(FAILED, "", 0, "", "protocol", f"internal error: {type(error).__name__}"))
 
+    def _drain(self, end: float) -> None:
+        """Stop once all that the job has sent is on its way, or at the end of its time.
+
+        The job's sockets are closed by now, so that this is a matter of moments, unless a server takes nothing.
+        """
+        if self.loop.time() < end and any(conn.all_sent is False for conn in self._tasks.values()):
+            self.loop.later(_DRAIN_STEP, lambda: self._drain(end))
+        else:
+            self.loop.stop()
+
+    def _stop_listening(self) -> None:
+        for sock in (*(listener[0] for listener in self._listeners), *self._names):
+            streams.close(self.loop, sock)
+
     def _close_all(self) -> None:
-        for sock, *_ in self._listeners:
-            streams.close(self.loop, sock)
-        for sock in self._names:
-            streams.close(self.loop, sock)
+        self._stop_listening()
         for task in tuple(self._tasks):
             task.cancel()
         self.loop.run_rest()
+        self._supervisor.close()
 
 
 def tell(events: int, event: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """The broker's own walls: it is outside the sandbox, and what a hostile job talks to.
 
 Run by: the broker, before it says that it is ready, and before any socket comes. Root becomes nobody, every
-capability goes, and no file can be written, no program executed, no process looked at: by Landlock and by a filter
-of its own (seccomp/broker.toml). A wall that cannot be put up ends the broker.
+capability goes, and no file can be written, no program executed, no process looked at: by Landlock and by a
+filter of its own (seccomp/broker.toml). A wall that cannot be put up ends the broker.
 """
 
 from __future__ import annotations

@@ -37,6 +37,8 @@ class Connection:
         self.host = ""
         self.port = 0
         self.servers: list[_socket.socket] = []
+        # Whether everything that the job has sent is on its way: None before anything is copied.
+        self.all_sent: bool | None = None
         self._ledger: Final = ledger
         self._sent = 0
         self._received = 0
@@ -116,7 +118,7 @@ class Connection:
         )
 
     def settle(self) -> None:
-        """Write down what was allowed, with its bytes. Without effect if nothing was, or it is written down."""
+        """Write down what was allowed, with its bytes, once."""
         if self._allowed:
             self._ledger.add(Seen(ALLOWED, self.host, self.port, self.via), self._sent, self._received)
         self._allowed = False
@@ -130,12 +132,10 @@ class Connection:
     def close(self, *, regular: bool) -> None:
         """Let go of every socket.
 
-        regular: all was said; otherwise both sides see a reset, which cannot be taken for the end of what was sent.
+        regular: all was said; otherwise both sides see a reset, which is not the end of what was sent.
         """
         end: Callable[[Loop, _socket.socket], None] = streams.close if regular else streams.reset
-        try:
-            for server in self.servers:
-                end(self.loop, server)
-        finally:
-            end(self.loop, self.client)
-            self.settle()
+        for server in self.servers:
+            end(self.loop, server)
+        end(self.loop, self.client)
+        self.settle()

@@ -1,12 +1,12 @@
 """Two-way copying between the job's socket and the one outside.
 
-Run by: the broker, once a connection has been decided and, where that is asked for, its first bytes judged. Each
-direction on its own: what one side ends is ended on the other (half-close), and nothing more is read from
-one side before the other has taken what was read (back-pressure).
+Run by: the broker, once a connection has been decided and, where that is asked for, its first bytes judged.
+Each direction on its own: what one side ends is ended on the other (half-close), and nothing more is read
+from one side before the other has taken what was read (back-pressure).
 
-recv_into(2) a shared buffer and send(2): splice(2) through pipes was measured beside it. It costs the same CPU time
-for each byte as long as its pipe has 256 KiB, and is a third cheaper only with 1 MiB for each direction: 4 more
-descriptors for each connection, and pipe memory that the kernel grants a user for 32 connections only.
+By recv(2) into a shared buffer and send(2). splice(2) through pipes was measured beside it: it costs as much
+CPU time for each byte with a pipe of 256 KiB, and a third less only with 1 MiB for each direction: four more
+descriptors for each connection, and pipe memory that the kernel grants a user for 32 connections.
 """
 
 from __future__ import annotations
@@ -148,10 +148,12 @@ class Copy:
     def start_outwards(self, first: bytes = b"", *, eof: bool = False) -> None:
         """Hand on what the job sends; `first` is what was read of it already, `eof`: and nothing follows."""
         self._outwards_started = True
+        self.connection.all_sent = False
         self._outwards.start(first, eof=eof)
 
     def flow_over(self) -> None:
         """Take note that one direction has ended."""
+        self.connection.all_sent = self._outwards.over
         if self._outwards.over and self._inwards.over:
             self.finish("")
 

@@ -2,8 +2,8 @@
 
 Run by: the broker. Nothing else in it resolves a name or connects anywhere.
 
-The order is the point. A name is resolved only after a rule has matched, for a look-up alone can carry data
-out. What it resolves to is vetted, and connected to as an address: the name is not resolved again, so an answer
+The order is the point. A name is resolved only after a rule has matched: a look-up alone can carry data out.
+What it resolves to is vetted, and connected to as an address: the name is not resolved again, so an answer
 that changes between check and use (rebinding) changes nothing.
 """
 

@@ -1,8 +1,8 @@
-"""HTTP/1.1 between a job and a server: to the proxy's port, and inside connections whose first bytes are HTTP.
+"""HTTP/1.1 between a job and a server: to the proxy's port, and in connections whose first bytes are HTTP.
 
-Run by: the broker. h11 parses every request and every response; each request is judged by itself, one after the
-other, and written anew (requests.py). So none can hide in the body of another one, and none is for
-another host than the one that was allowed. A Via header is not added: some servers answer differently with it.
+Run by: the broker. h11 parses every request and every response; each request is judged by itself, one after
+the other, and written anew (requests.py). So none can hide in the body of another one, and none is for
+another host than the one that was allowed. No Via header is added: some servers answer differently with it.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class _Session:
         try:
             request = await self._client.event()
         except h11.RemoteProtocolError as error:
-            raise Malformed(f"malformed HTTP: {error}") from error
+            raise Malformed("protocol", f"malformed HTTP: {error}") from error
         if not isinstance(request, h11.Request):
             return False
         requests.check_framing(request)
@@ -200,7 +200,7 @@ class _Session:
             self._server = self._wanted = None
 
     async def _exchange(self, request: h11.Request, outgoing: h11.Request, server: _Peer) -> bool:
-        """Hand on a request and its response, bodies at the same time; says whether the protocol is switched."""
+        """Hand on a request and its response, bodies at the same time; says whether the protocol switches."""
         over = Pause()
         await server.send(outgoing)
 
@@ -228,18 +228,18 @@ class _Session:
         return switched
 
     async def _body(self, server: _Peer) -> None:
-        """Hand on the request's body. Trailers are not: nothing needs them, and they are headers come late."""
+        """Hand on the request's body. Trailers are not: they are headers that nobody has looked at."""
         while True:
             try:
                 event = await self._client.event()
             except h11.RemoteProtocolError as error:
-                raise Malformed(f"malformed HTTP: {error}") from error
+                raise Malformed("protocol", f"malformed HTTP: {error}") from error
             if isinstance(event, h11.Data):
                 out: h11.Data | h11.EndOfMessage = h11.Data(data=event.data)
             elif isinstance(event, h11.EndOfMessage):
                 out = h11.EndOfMessage()
             else:
-                raise Malformed("a request that ends before its body")
+                raise Malformed("protocol", "a request that ends before its body")
             try:
                 await server.send(out)
             except _ServerGone:
@@ -293,7 +293,7 @@ class _Session:
 
 
 def _still_open(sock: _socket.socket) -> bool:
-    """Say whether a server that has answered waits for another request: nothing, not even an end, is to be read."""
+    """Say whether a server waits for another request: nothing, not even an end, is to be read."""
     try:
         sock.recv(1, _socket.MSG_PEEK)
     except BlockingIOError:

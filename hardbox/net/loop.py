@@ -238,7 +238,7 @@ class Loop:
         try:
             await self.settled(pause, deadline)
         finally:
-            # Whoever closed the descriptor meanwhile has taken the watch away, and another may have its number.
+            # Whoever closed the descriptor has taken the watch away, and another may have its number.
             if callbacks.get(fd) == pause.wake:
                 self._set(callbacks, fd, None)
 
@@ -275,6 +275,7 @@ class Loop:
 
     def run(self) -> None:
         """Serve until `stop`. Raises what epoll_wait(2) itself may: nothing that a peer can cause."""
+        self._stopped = False
         while not self._stopped:
             for fd, mask in self._epoll.poll(self._patience(), _EVENTS_AT_ONCE):
                 if mask & (_READ | _ALWAYS) and (reader := self._readers.get(fd)):

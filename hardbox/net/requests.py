@@ -1,7 +1,7 @@
 """What an HTTP request is for, and what becomes of its head on the way through (RFC 9110, RFC 9112).
 
-Run by: the broker; pure, over h11's events. Servers differ in how they read what is malformed or said twice, so
-nothing is handed on as it came: a head is parsed, judged, and written anew.
+Run by: the broker; pure, over h11's events. Servers differ in how they read what is malformed or said twice,
+so nothing is handed on as it came: a head is parsed, judged, and written anew.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from hardbox.net.decide import Refused
 if TYPE_CHECKING:
     from hardbox.net.decide import Wanted
 
+    Head = h11.Request | h11.Response | h11.InformationalResponse
+
 DEFAULT_PORT: Final = 80
 _AUTHORITY: Final = re.compile(r"(\[[^\[\]@]*\]|[^\[\]:@]*)(?::([1-9][0-9]{0,4}))?", re.ASCII)
 _MOST_PORT: Final = 65535
@@ -33,10 +35,6 @@ _HOP: Final = frozenset(
 
 class Malformed(Refused):
     """The client does not speak HTTP/1.1, or says something in a way that can be read in two."""
-
-    def __init__(self, detail: str) -> None:
-        """Carry what is wrong, on one line."""
-        super().__init__("protocol", detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +71,13 @@ def target_of(request: h11.Request) -> Target:
         return Target(host, port, "")
     if text.startswith("/"):
         if "#" in text:
-            raise Malformed("a fragment in a request's target")
+            raise Malformed("protocol", "a fragment in a request's target")
         return Target("", 0, text)
     if text == "*" and request.method == b"OPTIONS":
         return Target("", 0, text)
     found = _ABSOLUTE.fullmatch(text)
     if found is None:
-        raise Malformed("a request's target in none of the forms of HTTP/1.1")
+        raise Malformed("protocol", "a request's target in none of the forms of HTTP/1.1")
     if found[1].lower() != "http":
         raise Refused("protocol", f"scheme {found[1]} by plain HTTP: CONNECT is for that")
     host, port = authority(found[2])
@@ -94,11 +92,11 @@ def check_framing(request: h11.Request) -> None:
     names = [name for name, _ in request.headers]
     chunked = b"transfer-encoding" in names
     if chunked and b"content-length" in names:
-        raise Malformed("both Transfer-Encoding and Content-Length")
+        raise Malformed("protocol", "both Transfer-Encoding and Content-Length")
     if chunked and request.http_version != b"1.1":
-        raise Malformed("Transfer-Encoding before HTTP/1.1")
+        raise Malformed("protocol", "Transfer-Encoding before HTTP/1.1")
     if request.method == b"CONNECT" and (chunked or b"content-length" in names):
-        raise Malformed("CONNECT with a body")
+        raise Malformed("protocol", "CONNECT with a body")
 
 
 def check_host(request: h11.Request, target: Target, wanted: Wanted) -> None:
@@ -137,7 +135,7 @@ def wants_websocket(request: h11.Request) -> bool:
     No other protocol is asked for on a job's behalf: in HTTP/2 ("h2c") each request names a host anew.
     """
     upgrades = [value.lower() for name, value in request.headers if name == b"upgrade"]
-    return upgrades == [b"websocket"] and b"upgrade" in _nominated(request.headers)
+    return upgrades == [b"websocket"] and b"upgrade" in _nominated(request)
 
 
 def outgoing(request: h11.Request, target: Target, wanted: Wanted, *, any_host: bool) -> h11.Request:
@@ -149,7 +147,7 @@ def outgoing(request: h11.Request, target: Target, wanted: Wanted, *, any_host: 
     if target.host or not host or not any_host:
         bare = f"[{wanted.host.text}]" if ":" in wanted.host.text else wanted.host.text
         host = (bare if wanted.port == DEFAULT_PORT else f"{bare}:{wanted.port}").encode("ascii")
-    headers = [(b"Host", host), *_end_to_end(request.headers), *_framing(request.headers)]
+    headers = [(b"Host", host), *_end_to_end(request), *_framing(request)]
     if wants_websocket(request):
         headers += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
     return h11.Request(method=request.method, target=target.path.encode("ascii"), headers=headers)
@@ -157,7 +155,7 @@ def outgoing(request: h11.Request, target: Target, wanted: Wanted, *, any_host: 
 
 def answer(response: h11.Response | h11.InformationalResponse) -> h11.Response | h11.InformationalResponse:
     """Give the head of a response that is handed to the job."""
-    headers = [*_end_to_end(response.headers), *_framing(response.headers)]
+    headers = [*_end_to_end(response), *_framing(response)]
     if isinstance(response, h11.InformationalResponse):
         if response.status_code == 101:  # noqa: PLR2004 (Switching Protocols)
             headers += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
@@ -167,20 +165,20 @@ def answer(response: h11.Response | h11.InformationalResponse) -> h11.Response |
     return h11.Response(status_code=response.status_code, headers=headers, reason=response.reason)
 
 
-def _nominated(headers: h11.Headers) -> frozenset[bytes]:
+def _nominated(head: Head) -> frozenset[bytes]:
     """Give the header names that Connection makes a matter of this hop."""
-    values = [value.lower() for name, value in headers if name == b"connection"]
+    values = [value.lower() for name, value in head.headers if name == b"connection"]
     return frozenset(token.strip() for value in values for token in value.split(b","))
 
 
-def _end_to_end(headers: h11.Headers) -> list[tuple[bytes, bytes]]:
-    hop = _HOP | _nominated(headers)
-    return [(raw, value) for raw, value in headers.raw_items() if raw.lower() not in hop]
+def _end_to_end(head: Head) -> list[tuple[bytes, bytes]]:
+    hop = _HOP | _nominated(head)
+    return [(name, value) for name, value in head.headers.raw_items() if name.lower() not in hop]
 
 
-def _framing(headers: h11.Headers) -> list[tuple[bytes, bytes]]:
+def _framing(head: Head) -> list[tuple[bytes, bytes]]:
     """Give the one header that says where the body ends. h11 lets only "chunked" and one length pass."""
-    found = dict(headers)
+    found = dict(head.headers)
     if b"transfer-encoding" in found:
         return [(b"Transfer-Encoding", b"chunked")]
     return [(b"Content-Length", found[b"content-length"])] if b"content-length" in found else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from hardbox import destinations
 
@@ -69,25 +69,14 @@ def read(fd: int) -> Settings:
 def parse(raw: bytes) -> Settings:
     """Check one JSON object. Raises ValueError with the reason."""
     if len(raw) > MOST_BYTES:
-        raise ValueError(f"the settings are longer than {MOST_BYTES} bytes")
+        _bad(f"the settings are longer than {MOST_BYTES} bytes")
     try:
         top = json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant)
     except RecursionError as error:
-        raise ValueError("the settings are nested too deeply") from error
+        _bad("the settings are nested too deeply", error)
     if not isinstance(top, dict):
-        raise ValueError("the settings are no object")  # noqa: TRY004 (one kind of error for all that is wrong)
-    if missing := [key for key in _KEYS if key not in top]:
-        raise ValueError(f"the settings lack {', '.join(missing)}")
-    if unknown := sorted(top.keys() - set(_KEYS)):
-        raise ValueError(f"the settings have unknown keys: {', '.join(unknown)[:200]}")
-    for key, choices in _CHOICES.items():
-        if top[key] not in choices:
-            raise ValueError(f"{key} is none of {', '.join(choices)}")
-    for key, (least, most) in _RANGES.items():
-        if type(top[key]) is not int or not least <= top[key] <= most:
-            raise ValueError(f"{key} is no whole number of {least}..{most}")
-    if not isinstance(top["profile"], str):
-        raise ValueError("profile is no text")  # noqa: TRY004 (see above)
+        _bad("the settings are no object")
+    _check(top)
     return Settings(
         profile="".join(letter if letter.isprintable() else "?" for letter in top["profile"][:200]),
         allow=_rules(top["allow"]),
@@ -100,32 +89,52 @@ def parse(raw: bytes) -> Settings:
     )
 
 
+def _check(top: dict[str, Any]) -> None:
+    """Check keys and values but for the rules."""
+    if missing := [key for key in _KEYS if key not in top]:
+        _bad(f"the settings lack {', '.join(missing)}")
+    if unknown := sorted(top.keys() - set(_KEYS)):
+        _bad(f"the settings have unknown keys: {', '.join(unknown)[:200]}")
+    for key, choices in _CHOICES.items():
+        if top[key] not in choices:
+            _bad(f"{key} is none of {', '.join(choices)}")
+    for key, (least, most) in _RANGES.items():
+        if type(top[key]) is not int or not least <= top[key] <= most:
+            _bad(f"{key} is no whole number of {least}..{most}")
+    if not isinstance(top["profile"], str):
+        _bad("profile is no text")
+
+
 def _rules(wanted: object) -> tuple[Destination, ...]:
     if not isinstance(wanted, list) or not all(isinstance(rule, str) for rule in wanted):
-        raise ValueError("allow is no list of texts")
+        _bad("allow is no list of texts")
     if not wanted:
-        raise ValueError("allow is empty")
+        _bad("allow is empty")
     if len(wanted) > MOST_RULES:
-        raise ValueError(f"allow has more than {MOST_RULES} rules")
+        _bad(f"allow has more than {MOST_RULES} rules")
     rules = []
     for text in wanted:
         try:
             rule = destinations.parse(text)
         except ValueError as error:
-            raise ValueError(f"allow: {text[:300]!r}: {error}") from error
+            _bad(f"allow: {text[:300]!r}: {error}", error)
         # Networks and "every port" are for a mode that filters packets; here they would widen a rule unseen.
         if rule.kind not in ("name", "wildcard", "address") or rule.port == 0:
-            raise ValueError(f"allow: {text[:300]!r}: not a rule of this mode")
+            _bad(f"allow: {text[:300]!r}: not a rule of this mode")
         rules.append(rule)
     return tuple(rules)
+
+
+def _bad(why: str, cause: Exception | None = None) -> NoReturn:
+    raise ValueError(why) from cause
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("the settings have a key twice")
+        _bad("the settings have a key twice")
     return found
 
 
 def _constant(name: str) -> object:
-    raise ValueError(f"{name} is no number of JSON")
+    _bad(f"{name} is no number of JSON")

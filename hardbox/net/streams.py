@@ -1,6 +1,6 @@
 """Sockets as coroutines: receive, send, connect, close.
 
-Run by: the broker. Sockets are those of `_socket`, without the tables of `socket` (see loop.py), and non-blocking.
+Run by: the broker. Sockets are those of `_socket` (see loop.py), and non-blocking.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hardbox.net.loop import Loop
 
 CHUNK: Final = 1 << 16
-# linger: on, for no time: close(2) resets the connection, and the other side cannot take it for a regular end.
+# linger: on, for no time. close(2) resets the connection, which nobody takes for a regular end.
 _RESET: Final = (1).to_bytes(4, sys.byteorder) + bytes(4)
 # What is read after a last word, so that it is not overtaken by a reset; bytes and seconds.
 _MOST_UNREAD: Final = 1 << 18
@@ -63,13 +63,17 @@ async def connect(loop: Loop, address: tuple[str, int], deadline: float) -> _soc
         if problem == errno.EINPROGRESS:
             await loop.writable(sock.fileno(), deadline)
             problem = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
-        if problem:
-            raise OSError(problem, os.strerror(problem))
+        _raise(problem)
         no_delay(sock)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _raise(problem: int) -> None:
+    if problem:
+        raise OSError(problem, os.strerror(problem))
 
 
 def no_delay(sock: _socket.socket) -> None:
@@ -113,5 +117,6 @@ def address_of(sock: _socket.socket) -> tuple[str, int]:
     """Give the local address as text and the port. Raises OSError; ValueError for no internet socket."""
     found: Any = sock.getsockname()
     if sock.family not in (_socket.AF_INET, _socket.AF_INET6):
-        raise ValueError("not an internet socket")
+        message = "not an internet socket"
+        raise ValueError(message)
     return str(found[0]), int(found[1])

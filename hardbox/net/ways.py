@@ -1,7 +1,7 @@
 """The ways in: the transparent listeners, the proxy's port, the name server; and what is done once connected.
 
-Run by: the broker, a coroutine for each connection. Each way finds out which host and port are wanted; the decision is
-the same for all (decide.py), and so is the look at the first bytes (`tunnel`).
+Run by: the broker, a coroutine for each connection. Each way finds out which host and port are wanted; the
+decision is the same for all (decide.py), and so is the look at the first bytes (`tunnel`).
 """
 
 from __future__ import annotations
