@@ -12,8 +12,9 @@ from typing import Final
 
 from hardbox.net.trouble import Trouble
 
-__all__ = ("NOTHING", "Denied", "State", "read")
+__all__ = ("NOTHING", "Denied", "State", "ports", "read")
 
+_EMPTY: Final = '{"nftables": []}'
 _PAIR: Final = 2
 _TRIPLE: Final = 3
 
@@ -75,8 +76,22 @@ def read(text: str) -> State:
             elif kind == "map" and name == "publish":
                 ports += [_port(outer["concat"], inner["concat"]) for outer, inner in elements]
     except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
-        raise Trouble(what="hardbox's table is not as hardbox writes it", why=repr(error)) from error
+        raise _odd(error) from error
     return State(frozenset(boxes), tuple(members), tuple(ports), tuple(denied))
+
+
+def ports(text: str) -> frozenset[tuple[str, str, str]]:
+    """Read table bridge: interface name, MAC and address of each port that is open. Raises Trouble."""
+    try:
+        rows = [row["set"] for row in json.loads(text or _EMPTY)["nftables"] if "set" in row]
+        elements = [element["concat"] for row in rows for element in row.get("elem", [])]
+        return frozenset((str(port), str(mac), str(address)) for port, mac, address in elements)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _odd(error) from error
+
+
+def _odd(error: Exception) -> Trouble:
+    return Trouble(what="hardbox's table is not as hardbox writes it", why=repr(error))
 
 
 def _port(outer: list[object], inner: list[object]) -> tuple[str, str, str]:

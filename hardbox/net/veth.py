@@ -16,9 +16,9 @@ import os
 import select
 import socket
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from hardbox.net import links, programs, rules, rules_state
+from hardbox.net import links, privileges, programs, rules, rules_state
 from hardbox.net.keeper_wire import end, row
 from hardbox.net.leases import FOLDER, Leases
 from hardbox.net.links import Links
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ("keep",)
 
+_TO_KEEP: Final = (privileges.NET_ADMIN,)
+_TO_MAKE: Final = (*_TO_KEEP, privileges.NET_BIND_SERVICE, privileges.SETPCAP, privileges.SYS_ADMIN)
+
 
 def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, object]:
     """Keep one sandbox on its bridge; give the end event. Raises Trouble, OSError, ValueError."""
@@ -44,6 +47,7 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
             what="interfaces between a sandbox and this host are made by root alone",
             instead='use engine "pasta", or run as root',
         )
+    privileges.keep_only(_TO_MAKE)
     programs.check(programs.NFT)
     links.check_forwarding()
     with ExitStack() as stack:
@@ -63,6 +67,7 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
             stack.callback(os.close, namespace)
             watch = keeper.make(namespace)
             stack.callback(watch.close)
+            privileges.keep_only(_TO_KEEP)
             supervisor.go()
             keeper.wait(supervisor, watch)
         return keeper.ended
@@ -95,6 +100,7 @@ class _Keeper:
             state, stale = self._tidy()
             watch = Watch()  # not before: what _tidy deletes is no loss
             programs.nft(rules.load(wanted, box, state, stale))
+            self._check_loaded()
             # Another keeper may have made or removed it since the first look.
             if not host.check_bridge(wanted.bridge, wanted.subnet):
                 host.check_subnet(wanted.bridge, wanted.subnet)
@@ -131,6 +137,17 @@ class _Keeper:
                 what="the sandbox was cut off from its network",
                 why=f"somebody has deleted hardbox's table {name}, as `nft flush ruleset` does",
                 instead="while sandboxes run, reload the host's rules table by table, without flushing all",
+            )
+
+    def _check_loaded(self) -> None:
+        """Read back that the sandbox has rules; a program that says so is no proof."""
+        box = self._box
+        port = rules_state.ports(programs.nft_table("bridge", rules.table(box.bridge)))
+        if box.offset not in self._state().boxes or (box.port, box.mac, str(box.address)) not in port:
+            raise Trouble(
+                what="the sandbox's rules are not in force",
+                why=f"{programs.NFT} has loaded them and does not list them",
+                instead=f"see whether {programs.NFT} is Debian's, and what else changes this host's rules",
             )
 
     def _tidy(self) -> tuple[State, frozenset[int]]:

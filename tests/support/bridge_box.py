@@ -23,17 +23,23 @@ if TYPE_CHECKING:
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
-PATIENCE = 8.0
+PATIENCE = 30.0
+SHORT = 1.5  # for what is expected to get no answer at all
 
 
-def connect(host: str, port: int, source: str = "") -> str:
+def connect(host: str, port: int, source: str = "", patience: float = PATIENCE) -> str:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as client:
-        client.settimeout(PATIENCE)
+        client.settimeout(patience)
         if source:
             client.bind((source, 0))
         client.connect((host, port))
         return client.recv(100).decode()
+
+
+def silence(host: str, port: int, source: str = "") -> str:
+    """Connect to where no answer is expected."""
+    return connect(host, port, source, SHORT)
 
 
 def datagram(host: str, port: int) -> str:
@@ -71,6 +77,7 @@ def run(*argv: str) -> str:
 
 ASKED: dict[str, Callable[..., str]] = {
     "connect": connect,
+    "silence": silence,
     "datagram": datagram,
     "listen": listen,
     "frame": frame,

@@ -75,8 +75,8 @@ class World:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for sandbox in self.sandboxes:
-            sandbox.kill()
+        while self.sandboxes:
+            self.sandboxes.pop().kill()
         self._stack.close()
 
     def _hold(self, before: str) -> int:
@@ -116,16 +116,31 @@ class World:
     def state(self) -> str:
         """Give all links, addresses, routes, neighbours and rules of the host."""
         links = self.on_host("ip -o link | sed 's/^[0-9]*: //' | sort; ip -o -4 addr | cut -d' ' -f2- | sort")
-        return links + self.on_host("ip route show table all; nft list ruleset")
+        return links + self.on_host(
+            "ip -4 route show table all; ip -4 neigh show nud permanent; nft list ruleset"
+        )
 
-    def start(self, caller: Caller | None = None, **settings: object) -> Sandbox:
+    @contextlib.contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Fail if the host is not afterwards what it was before; end sandboxes that are still there first."""
+        before = self.state()
+        yield
+        self.end()
+        assert self.state() == before
+
+    def end(self) -> None:
+        """End all sandboxes, in order."""
+        while self.sandboxes:
+            self.sandboxes.pop().finish()
+
+    def start(self, caller: Caller | None = None, /, **settings: object) -> Sandbox:
         """Start a sandbox and its keeper; nothing is handed over yet."""
         wanted = PLAIN | {"uid": caller.uid if caller else 0} | settings
         sandbox = Sandbox(self.host, wanted, caller)
         self.sandboxes.append(sandbox)
         return sandbox
 
-    def sandbox(self, caller: Caller | None = None, **settings: object) -> Sandbox:
+    def sandbox(self, caller: Caller | None = None, /, **settings: object) -> Sandbox:
         """Start a sandbox and wait until its network is in force."""
         sandbox = self.start(caller, **settings)
         sandbox.hand_over()
@@ -199,6 +214,11 @@ class Sandbox:
             socket.send_fds(self._supervisor, [MESSAGE.pack(SOCKET, 0, 0)], [given])
             self._supervisor.send(MESSAGE.pack(HELLO, 0, 0))
 
+    def send(self, message: bytes, *, descriptor: bool) -> None:
+        """Send any message, with the sandbox's socket or without."""
+        with contextlib.suppress(BrokenPipeError):
+            socket.send_fds(self._supervisor, [message], [self._inner] if descriptor else [])
+
     def answer(self) -> int:
         """Wait for the keeper's message; 0 if it ends without one."""
         data = self._supervisor.recv(MESSAGE.size)
@@ -217,16 +237,21 @@ class Sandbox:
     def finish(self) -> Ended:
         """End the sandbox and let the keeper tidy up."""
         self._end_box()
-        self._supervisor.close()
+        self.hang_up()
         status = self.keeper.wait(timeout=patience.seconds(60))
         return Ended(status, list(self._read_events()))
+
+    def hang_up(self) -> None:
+        """Do what the supervisor does when the sandbox is gone."""
+        self._supervisor.close()
 
     def kill(self) -> None:
         """End both at once, as in a crash. Harmless if they have ended."""
         self._end_box()
         self.keeper.send_signal(signal.SIGKILL)
         self.keeper.wait()
-        self._supervisor.close()
+        self.hang_up()
+        list(self._read_events())
 
     def _end_box(self) -> None:
         self.box.kill()
