@@ -1,0 +1,125 @@
+"""Leases of a bridge's addresses: one byte of a file for each, locked while the keeper lives.
+
+Run by: hardbox.net.bridge, in the keeper's process, as root. Open file description locks (fcntl(2)) belong
+to a descriptor, so a lease ends with the process that holds it, whatever kills it; nothing has to be tidied.
+Byte 0 is the bridge's own: who holds it may change links and rules.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import stat
+import struct
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from hardbox.net.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ("FIRST", "FOLDER", "Leases")
+
+FOLDER: Final = "/run/hardbox/net"
+FIRST: Final = 2  # 0 is the network itself, 1 the bridge's address
+# struct flock, 64 bits: l_type, l_whence, l_start, l_len, l_pid.
+_FLOCK: Final = struct.Struct("hhqqi4x")
+
+
+class Leases:
+    """The addresses of one bridge.
+
+    size: addresses in the subnet; the last one is broadcast and is not given.
+    """
+
+    def __init__(self, bridge: str, size: int, folder: str = FOLDER) -> None:
+        """Open the file; raises OSError, and Trouble if others than root could write there."""
+        self._size = size
+        for path in (os.path.dirname(folder), folder):
+            with _existing():
+                os.mkdir(path, 0o700 if path == folder else 0o755)
+            _guard(path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._file = os.open(os.path.join(folder, f"{bridge}.leases"), flags, 0o600)
+
+    def close(self) -> None:
+        """Give back everything."""
+        os.close(self._file)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only one that changes the bridge's links and rules; waits."""
+        self._lock(fcntl.F_OFD_SETLKW, fcntl.F_WRLCK, 0)
+        try:
+            yield
+        finally:
+            self._lock(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, 0)
+
+    def take(self) -> int:
+        """Lease an address that nobody has. Raises Trouble if there is none.
+
+        The search starts anywhere: what is on its way to the last holder should not meet the next one.
+        """
+        count = self._size - 1 - FIRST
+        start = secrets.randbelow(count)
+        for step in range(count):
+            offset = FIRST + (start + step) % count
+            if self._try(offset):
+                return offset
+        raise Trouble(
+            what="the pool has no address left",
+            why=f"{count} sandboxes on this bridge run already",
+            instead="wait for one to end, or give network.subnet more addresses",
+        )
+
+    def release(self, offset: int) -> None:
+        """Give an address back."""
+        self._lock(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, offset)
+
+    def held(self, offset: int) -> bool:
+        """Say whether another process has an address."""
+        return self._blocker(offset, 1)
+
+    def alive(self) -> bool:
+        """Say whether another process has any address."""
+        return self._blocker(FIRST, 0)
+
+    def _try(self, offset: int) -> bool:
+        try:
+            self._lock(fcntl.F_OFD_SETLK, fcntl.F_WRLCK, offset)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise
+        return True
+
+    def _blocker(self, start: int, length: int) -> bool:
+        wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+        found = _FLOCK.unpack(fcntl.fcntl(self._file, fcntl.F_OFD_GETLK, wanted))
+        return bool(found[0] != fcntl.F_UNLCK)
+
+    def _lock(self, how: int, kind: int, start: int) -> None:
+        fcntl.fcntl(self._file, how, _FLOCK.pack(kind, os.SEEK_SET, start, 1, 0))
+
+
+@contextmanager
+def _existing() -> Iterator[None]:
+    """Take a directory that is there for one that was made."""
+    try:
+        yield
+    except FileExistsError:
+        return
+
+
+def _guard(path: str) -> None:
+    """Raise Trouble if somebody else could put a file of theirs below a directory of ours."""
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise Trouble(
+            what=f"{path} is not a directory that only its owner writes to",
+            why="two sandboxes could be given the same address",
+            instead=f"remove {path}; hardbox makes it anew",
+        )

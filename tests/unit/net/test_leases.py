@@ -1,0 +1,86 @@
+"""Leases of addresses: one holder each, gone with the process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hardbox.net.leases import Leases
+from hardbox.net.trouble import Trouble
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    tmp_path.chmod(0o755)
+    return str(tmp_path / "net")
+
+
+def test_each_holder_has_another_address_until_there_is_none(folder: str) -> None:
+    holders = [Leases("hbx0", 8, folder) for _ in range(6)]
+    assert {holder.take() for holder in holders[:5]} == {2, 3, 4, 5, 6}
+    with pytest.raises(Trouble, match="no address left"):
+        holders[5].take()
+    holders[0].close()
+    assert 2 <= holders[5].take() <= 6
+
+
+def test_a_lease_is_seen_by_others_and_not_by_its_holder(folder: str) -> None:
+    one, other = Leases("hbx0", 8, folder), Leases("hbx0", 8, folder)
+    offset = one.take()
+    assert (one.alive(), one.held(offset)) == (False, False)
+    assert (other.alive(), other.held(offset)) == (True, True)
+    one.release(offset)
+    assert (other.alive(), other.held(offset)) == (False, False)
+    assert Leases("hbx1", 8, folder).alive() is False
+
+
+def test_a_lease_ends_with_the_process_that_is_killed(folder: str) -> None:
+    script = f"from hardbox.net.leases import Leases; leases = Leases('hbx0', 8, {folder!r})"
+    script += "; print(leases.take(), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        offset = int(process.stdout.readline())
+        here = Leases("hbx0", 8, folder)
+        assert here.held(offset)
+        process.kill()
+        process.wait()
+        assert not here.alive()
+
+
+def test_being_alone_is_no_lease(folder: str) -> None:
+    one, other = Leases("hbx0", 8, folder), Leases("hbx0", 8, folder)
+    with one.alone():
+        assert not other.alive()
+        assert 2 <= other.take() <= 6
+
+
+@pytest.mark.parametrize("kind", ["writable", "link", "file"])
+def test_a_folder_that_others_may_change_is_refused(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "net"
+    if kind == "link":
+        (tmp_path / "real").mkdir()
+        folder.symlink_to("real")
+    elif kind == "file":
+        folder.touch()
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    with pytest.raises(Trouble, match="only its owner writes"):
+        Leases("hbx0", 8, str(folder))
+
+
+def test_the_file_is_not_followed_elsewhere(folder: str) -> None:
+    Leases("hbx0", 8, folder).close()
+    os.unlink(f"{folder}/hbx0.leases")
+    os.symlink("/etc/passwd", f"{folder}/hbx0.leases")
+    with pytest.raises(OSError, match="symbolic links"):
+        Leases("hbx0", 8, folder)
