@@ -99,7 +99,7 @@ CLIENTS: Final = {
         ("403", "Could not resolve host"),
     ),
     "pip": Client(
-        f"PYTHONPATH={PIP} python3 -m pip install -q --no-cache-dir --retries 0 --target /tmp/pip{{n}}"
+        f"PYTHONPATH={PIP} python3 -m pip install -q --no-cache-dir --retries 1 --target /tmp/pip{{n}}"
         f" --index-url https://{{host}}/www/simple/ {served.PACKAGE}"
         " && python3 /tmp/pip{n}/hardbox_demo.py",
         "from the index",
@@ -128,7 +128,7 @@ CLIENTS: Final = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shell(internet: Internet, base: str) -> Iterator[str]:
     """Everything that is served beside the echo; gives who may log in, and has the key."""
     owner = callers.make("user", base)
@@ -141,7 +141,7 @@ def shell(internet: Internet, base: str) -> Iterator[str]:
     faults.finish(server)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def static(base: str) -> str:
     source = os.path.join(os.path.dirname(served.__file__), "static_client.c")
     program = os.path.join(base, "static_client")

@@ -111,6 +111,7 @@ def test_an_unreadable_list_runs_nothing(asker: Asker, setting: str) -> None:
 def test_a_list_in_a_profile(asker: Asker) -> None:
     path = os.path.join(asker.place, "mine.toml")
     text = f'summary = "One."\nextends = "net-client"\n[network]\nallow = ["{NAME}:443"]\n'
+    text += '[loosen]\n"network.allow" = "the test of it"\n'
     faults.own(asker.caller, path, text)
     told = asker.ask(
         ("tls", "direct", NAME, 443, NAME), ("socks", 3, "blocked.example.org", 443, "x"), profile=path
@@ -134,7 +135,7 @@ def test_own_servers_are_reached(asker: Asker) -> None:
     assert out[0] == "mine"
     assert "'http_proxy': 'http://127.0.0.1:3128'" in out[1]
     assert "'HTTPS_PROXY': 'http://127.0.0.1:3128'" in out[1]
-    assert "'all_proxy': 'socks5h://127.0.0.1:3128'" in out[1]
+    assert "'all_proxy': 'http://127.0.0.1:3128'" in out[1]
     assert "'no_proxy': 'localhost,127.0.0.1,::1'" in out[1]
     assert told.seen == []
 
