@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import ssl
 import struct
@@ -268,11 +269,40 @@ def test_a_handler_that_breaks_ends_its_connection_alone(
         lives.sendall(b"\0")
         assert lives.recv(1) == b"\0"
         monkeypatch.setattr("hardbox.net.ways.hello.look", breaks)
-        with world.tunnel(where(world)) as client:
-            client.sendall(b"x")
-            assert everything(client) == b"RESET"
+        asked = f"CONNECT {where(world)} HTTP/1.1\r\nHost: x\r\n\r\n"
+        assert world.ask(asked.encode()).endswith(b"RESET")
         monkeypatch.undo()
         lives.sendall(b"alive\r\n")
         assert until(lives, b"\n") == b"alive\r\n"
     rows = world.program.ledger.end()["rows"]
     assert "internal error: ZeroDivisionError" in [row["detail"] for row in rows]
+
+
+def test_no_bytes_end_the_broker_or_reach_code_that_did_not_expect_them(world: World) -> None:
+    """Messages that are right but for some bytes, to every listener; the seed is fixed."""
+    chance = random.Random(20)  # noqa: S311 (the same bytes each time)
+    host = where(world)
+    right = [
+        f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() + hello("index.example.org"),
+        f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\nGET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode(),
+        f"POST http://{host}/ HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        + b"1\r\na\r\n0\r\n\r\n",
+        b"\x05\x01\x00" + named("index.example.org", world.echo) + hello("index.example.org"),  # type: ignore[attr-defined]
+        struct.pack(">H", len(query("index.example.org"))) + query("index.example.org"),
+    ]
+    for number in range(400):
+        message = bytearray(chance.choice(right))
+        for _ in range(chance.choice((1, 1, 2, 8))):
+            place = chance.randrange(len(message))
+            message[place : place + chance.choice((0, 1, 1, 3))] = chance.randbytes(
+                chance.choice((0, 1, 1, 2))
+            )
+        port = world.names if number % 5 == 0 else world.proxy
+        with suppress(OSError), world.connect(port) as client:
+            client.sendall(message)
+            client.shutdown(socket.SHUT_WR)
+            everything(client)
+    assert through(world, b"alive\r\n") == b"alive\r\n"
+    rows = world.program.ledger.end()["rows"]
+    assert {row["reason"] for row in rows} >= {"", "not-allowed", "spelling", "protocol", "server-name"}
+    assert not [row["detail"] for row in rows if "internal" in row["detail"]]
