@@ -304,5 +304,5 @@ def test_no_bytes_end_the_broker_or_reach_code_that_did_not_expect_them(world: W
             everything(client)
     assert through(world, b"alive\r\n") == b"alive\r\n"
     rows = world.program.ledger.end()["rows"]
-    assert {row["reason"] for row in rows} >= {"", "not-allowed", "spelling", "protocol", "server-name"}
+    assert {row["reason"] for row in rows} >= {"", "not-allowed", "spelling", "protocol", "host-header"}
     assert not [row["detail"] for row in rows if "internal" in row["detail"]]
