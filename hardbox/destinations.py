@@ -222,8 +222,7 @@ def _a_label(lower: str) -> str:
     import idna  # noqa: PLC0415 (30 ms, and most names are ASCII)
 
     try:
-        unicode = idna.ulabel(lower) if lower.isascii() else lower
-        label = idna.alabel(unicode).decode("ascii")
+        label = idna.alabel(idna.ulabel(lower)).decode("ascii")
     except (idna.IDNAError, UnicodeError):
         _refuse(f"has the label {_quoted(lower)}, which IDNA 2008 does not permit")
     if lower.isascii() and label != lower:

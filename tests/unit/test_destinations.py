@@ -211,6 +211,15 @@ def test_odd_spellings_are_neither_hosts_nor_rules(host: str) -> None:
             parse(f"{host}:443")
 
 
+def test_the_longest_name_is_the_longest_there_is() -> None:
+    longest = ".".join(["a" * 63] * 3 + ["a" * 61])
+    assert host_of(longest + ".").text == parse(f"{longest}:1").host == longest
+    assert parse(f"*.{longest[2:]}:1").host == longest[2:]
+    for text in (f"{longest}a:1", f"*.{longest[1:]}:1"):
+        with pytest.raises(ValueError, match="more than 253"):
+            parse(text)
+
+
 def test_a_message_is_one_short_line_of_ascii() -> None:
     with pytest.raises(ValueError, match="label") as raised:
         parse("a\n\x1b[31m\u202e" * 100 + ".org:443")

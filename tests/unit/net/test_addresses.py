@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Final
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ def test_a_name_that_no_rule_speaks_of_has_no_address() -> None:
 
 
 def test_wildcards_lead_to_so_many_names_and_no_more() -> None:
+    assert MOST_WILD_NAMES == 256
     addresses = Addresses(RULES)
     given_out = [addresses.of(f"n{number}.files.example.org") for number in range(MOST_WILD_NAMES)]
     assert None not in given_out
@@ -89,6 +91,17 @@ def test_addresses_that_rules_name_stay_out_of_it() -> None:
         IPv4Address("198.18.0.3"),
         IPv6Address("fd68:6278:6f78::3"),
     )
+
+
+def test_more_names_than_addresses_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardbox.net.addresses.V4", IPv4Network("198.18.0.0/29"))
+    rules = [parse(f"n{number}.example.org:443") for number in range(8)]
+    assert Addresses(rules[:7]).of("n6.example.org") == (
+        IPv4Address("198.18.0.7"),
+        IPv6Address("fd68:6278:6f78::7"),
+    )
+    with pytest.raises(ValueError, match="more names"):
+        Addresses(rules)
 
 
 @given(st.integers(1, 1200))
