@@ -42,9 +42,9 @@ def check(path: str) -> None:
         raise Trouble(what=f"{path} may not be executed by this user")
 
 
-def nft(text: str) -> None:
-    """Load rules: all of the text or nothing of it. Raises Trouble."""
-    _run(["-f", "-"], text)
+def nft(text: str) -> str:
+    """Load rules: all of the text or nothing of it. Gives nft's own words, mostly none. Raises Trouble."""
+    return _run(["-f", "-"], text)
 
 
 def nft_table(family: str, name: str) -> str:

@@ -65,6 +65,16 @@ def test_what_is_allowed_is_reached_and_nothing_else(world: World, user: Caller)
     ended = box.finish()
     assert ended.status == 0
     assert [event["event"] for event in ended.events] == ["ready", "end"]
+    rows = ended.events[-1]["rows"]
+    assert {(row["host"], row["port"], row["detail"][:3], row["via"]) for row in rows} == {
+        (PUBLIC[0], 80, "tcp", "pasta"),
+        (PUBLIC[1], 443, "tcp", "pasta"),
+        (PUBLIC[1], 443, "udp", "pasta"),
+        ("10.0.3.7", 443, "tcp", "pasta"),
+        ("169.254.169.254", 80, "tcp", "pasta"),
+    }
+    assert ended.events[-1]["sent"] > 0
+    assert ended.events[-1]["received"] > 0
 
 
 def test_the_whole_internet_is_neither_the_host_nor_its_neighbours(world: World, user: Caller) -> None:
@@ -135,6 +145,22 @@ def test_without_its_tools_there_is_no_network(world: World, user: Caller, missi
     assert ended.status == 1
     assert [event["event"] for event in ended.events] == ["error"]
     assert missing in ended.error
+
+
+def test_rules_that_are_not_loaded_leave_no_way_out(world: World, user: Caller) -> None:
+    for script in ("exit 0", "exit 1"):
+        world.on_host(
+            f"printf '%s\\n' '#!/bin/sh' '{script}' >/run/faulty; chmod 755 /run/faulty;"
+            " mount --bind /run/faulty /usr/sbin/nft"
+        )
+        try:
+            box = world.start(user, engine="pasta")
+            box.hand_over()
+            assert box.answer() == 0
+            assert "eth0" not in box.ask("run", "ip", "link")
+            assert box.finish().status == 1
+        finally:
+            world.on_host("umount /usr/sbin/nft")
 
 
 def test_pasta_that_fails_leaves_no_way_out(world: World, user: Caller) -> None:
