@@ -11,11 +11,9 @@ children that enter the sandbox's namespaces and end before the job is executed.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import select
-import signal
 import subprocess
 import tempfile
 import time
@@ -33,13 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ("keep",)
 
-_PR_SET_PDEATHSIG: Final = 1
 _TUN: Final = "/dev/net/tun"
 _PATIENCE: Final = 20.0  # seconds until the interface has to be there
 _PAUSE: Final = 0.005
 _RECEIVED: Final = 0  # columns of /proc/net/dev
 _SENT: Final = 8
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, object]:
@@ -116,14 +112,8 @@ def _start(wanted: BridgeSettings, pid: int, said: IO[bytes]) -> subprocess.Pope
         stderr=said,
         env=programs.ENVIRONMENT,
         start_new_session=True,  # away from the terminal's signals
-        preexec_fn=_end_with_keeper,  # noqa: PLW1509 (one thread)
+        preexec_fn=programs.end_with_keeper,  # noqa: PLW1509 (one thread)
     )
-
-
-def _end_with_keeper() -> None:
-    """Die when the keeper does: pasta itself would stay as long as the namespace, and hold that."""
-    if _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
-        os._exit(1)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

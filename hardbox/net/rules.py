@@ -294,7 +294,7 @@ def _box(settings: BridgeSettings, box: Box) -> list[str]:
     no, denied = f"no-{box.offset:x}", f"denied-{box.offset:x}"
     lines = [
         _denied_set(name, denied),
-        *(f"add chain inet {name} {of}" for of in (no, own, host)),
+        *(f"{verb} chain inet {name} {of}" for of in (no, own, host) for verb in ("add", "flush")),
         *_rules(name, no, (_count(denied), "goto refuse")),
     ]
     peers = [f'oifname "{box.bridge}" goto {no}']
