@@ -96,6 +96,30 @@ def test_without_the_rules_the_host_would_be_reached_but_not_its_loopback(world:
         assert not box.ask("silence", host, 80).startswith("host")
 
 
+def test_the_hosts_loopback_is_reached_if_pasta_is_told_so(world: World, user: Caller) -> None:
+    # The control of the test above: the same probes succeed against a pasta with the two ways left open.
+    wrapper = [
+        "#!/bin/bash",
+        "words=()",
+        'for word; do case "$last$word" in *--no-map-gw) ;; --tcp-nsnone) words+=(80) ;;'
+        ' *) words+=("$word") ;; esac; last=$word; done',
+        'exec /run/pasta "${words[@]}"',
+    ]
+    lines = "\n".join(wrapper)
+    world.on_host(
+        f"cat >/run/open <<'END'\n{lines}\nEND\n"
+        "cp -L /usr/bin/pasta /run/pasta; chmod 755 /run/open; mount --bind /run/open /usr/bin/pasta"
+    )
+    try:
+        box = world.sandbox(user, engine="pasta")
+        assert box.ask("run", "/usr/sbin/nft", "flush", "ruleset") == "0 "
+        assert box.ask("silence", "127.0.0.1", 80).startswith("host ")
+        assert box.ask("silence", BRIDGE, 80).startswith("host ")
+    finally:
+        world.end()
+        world.on_host("umount /usr/bin/pasta")
+
+
 def test_the_hosts_very_address_is_opened_by_a_rule_for_it(world: World, user: Caller) -> None:
     box = world.sandbox(user, engine="pasta", allow=[f"{UPLINK}:80"])
     assert box.ask("connect", UPLINK, 80).startswith("host ")
