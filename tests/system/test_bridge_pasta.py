@@ -98,11 +98,11 @@ def test_without_the_rules_the_host_would_be_reached_but_not_its_loopback(world:
 
 def test_the_hosts_loopback_is_reached_if_pasta_is_told_so(world: World, user: Caller) -> None:
     # The control of the test above: the same probes succeed against a pasta with the two ways left open.
+    cases = '*--no-map-gw) ;; --tcp-nsnone) words+=(80) ;; *) words+=("$word") ;;'
     wrapper = [
         "#!/bin/bash",
         "words=()",
-        'for word; do case "$last$word" in *--no-map-gw) ;; --tcp-nsnone) words+=(80) ;;'
-        ' *) words+=("$word") ;; esac; last=$word; done',
+        f'for word; do case "$last$word" in {cases} esac; last=$word; done',
         'exec /run/pasta "${words[@]}"',
     ]
     lines = "\n".join(wrapper)
