@@ -5,30 +5,26 @@ Run by: the Python front; what `hardbox run` and `hardbox plan` call too.
 
 from __future__ import annotations
 
-import os
-import signal
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hardbox import filters, grants, host, profile, record_file, refusals, report
 from hardbox import plan as planning
 from hardbox.audit import Trail
-from hardbox.engines.failures import set_up_failed
-from hardbox.engines.namespaces import Launch, Streams
+from hardbox.engines.namespaces import Streams
 from hardbox.engines.pumps import Drain, Feed
-from hardbox.errors import HardboxError, SetupFailed, Usage
+from hardbox.errors import HardboxError, Usage
 from hardbox.filters.of_policy import compile_for
-from hardbox.plan import steps, trees
+from hardbox.plan import trees
 from hardbox.policy import UNLIMITED
 from hardbox.profile import Setting
+from hardbox.runs import Prepared, execute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hardbox.engines.namespaces import Watch
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
-    from hardbox.refusals import PathFact
     from hardbox.report import Result
 
 # Below the 16384 steps of a plan (plan.h), with room for all others.
@@ -37,23 +33,10 @@ MOST_ARGUMENTS: Final = 12000
 _SHOWN: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A plan together with the policy that it carries out, and the paths that both looked at."""
-
-    policy: Policy
-    plan: LaunchPlan
-    paths: Mapping[str, PathFact]
-
-
 def load_profile(
     name_or_path: str, settings: Sequence[Setting] = (), reasons: Mapping[str, str] | None = None
 ) -> Policy:
     """Load a shipped profile by name or a file by path. Raises ProfileError, Refused or HostUnfit."""
-    for setting in settings:
-        # Said before a reason is asked for that would not help.
-        if setting.key == "network.mode" and setting.value in ("allow", "bridge"):
-            raise planning.no_such_network(str(setting.value), setting.flag)
     return profile.load(name_or_path, settings, reasons or {})
 
 
@@ -279,79 +262,6 @@ def _warn(problems: Sequence[str]) -> None:
         import warnings  # noqa: PLC0415 (only on this path)
 
         warnings.warn(f"HB652: the audit log has no line about this run: {problem}", stacklevel=3)
-
-
-def execute(
-    prepared: Prepared, streams: Streams, *, samples: bool = False, parts: Sequence[Drain | Feed] = ()
-) -> Result:
-    """Launch a prepared plan and wait; signals are not forwarded (engines/forwarding.py).
-
-    parts: what feeds and drains its streams, to be started. An exception meanwhile ends the job.
-    """
-    launch = None
-    # An interrupt between the launch and the wait for it would leave a job that nobody ends.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
-    try:
-        try:
-            launch = Launch(prepared.plan, dict(os.environ), streams, samples=samples)
-        finally:
-            # Only the job holds the other ends from here on: when it is gone, so are they.
-            for part in parts:
-                os.close(part.end)
-                part.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return finish(prepared, launch)
-    finally:
-        if launch is not None:
-            launch.close()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def finish(prepared: Prepared, launch: Launch, watch: Watch | None = None) -> Result:
-    """Wait for a launch and say what happened; for `watch` see Launch.wait. Raises SetupFailed."""
-    status, records = launch.wait(watch)
-    failed = report.failure(records)
-    argv = tuple(step.value for step in prepared.plan.steps if isinstance(step, steps.Arg))
-    if failed is not None:
-        raise set_up_failed(prepared.plan, failed)
-    try:
-        result = report.result(
-            *(prepared.policy, prepared.plan, argv, records, report.start_seconds(records)),
-            sampled=launch.sampled,
-        )
-    except ValueError as error:
-        raise SetupFailed(
-            "HB612",
-            f"{error} (exit status {status})",
-            why="hardbox-launch was killed, or is not the one of this installation",
-            instead="run it again; if it happens again: hardbox doctor",
-        ) from error
-    refused, seen = report.denied(records), report.observed(records)
-    return _with_denials(result, prepared.policy, refused, seen) if refused or seen else result
-
-
-def _with_denials(result: Result, policy: Policy, refused: bytes, seen: bytes) -> Result:
-    """Add what was refused, and what was asked for in vain; a table that is none tells nothing."""
-    from contextlib import suppress  # noqa: PLC0415 (as below)
-
-    from hardbox import denials  # noqa: PLC0415 (only where something was refused)
-
-    told: tuple[denials.Denial, ...] = ()
-    dropped = 0
-    with suppress(ValueError):
-        if refused:
-            found = denials.parse(refused)
-            told, dropped = denials.explain(found, denials.inputs_of(policy)), found.dropped
-    with suppress(ValueError):
-        if seen:
-            from hardbox.denials.showable import unshowable  # noqa: PLC0415 (only with --explain)
-
-            facts = host.read_facts()
-            more, lost = denials.observed(
-                seen, policy, facts.machine, lambda path: unshowable(policy, facts, path, trees.look_all)
-            )
-            told, dropped = (*told, *more), dropped + lost
-    return replace(result, denials=told, denials_dropped=dropped)
 
 
 def _run_piped(

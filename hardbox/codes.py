@@ -135,6 +135,14 @@ _OTHERS: Final = (
     Code("HB426", "there is no such optional protection", "the message names those that there are"),
     Code("HB430", 'an ephemeral root with exec = "shown" contradicts itself', 'filesystem.exec = "anywhere"'),
     Code("HB431", "something would be attached inside a host tree where nothing is", "another destination"),
+    Code(
+        "HB432",
+        'network mode "allow" names no destination',
+        "--allow HOST:PORT for each one, or --network none",
+    ),
+    Code("HB433", "a destination does not fit the network mode, or there are too many", "see the message"),
+    Code("HB434", "a host list cannot be used", "docs/network.md shows one"),
+    Code("HB435", "a lock file does not say which hosts it needs", "name them: --allow HOST:PORT"),
     Code("HB450", "there is no shipped filter of that name", "strict, baseline, build, inspect, or a path"),
     Code("HB451", "the filter is not TOML or JSON, or too large", "the message names the place"),
     Code("HB452", "the filter breaks the format of filters", "the message names the group and the row"),
@@ -164,7 +172,6 @@ _OTHERS: Final = (
         "a range of ids needs subordinate ids, and there are none",
         'identity.ids = "single", or subuid(5)',
     ),
-    Code("HB530", "the network mode is not in this version", "--network none or --network loopback"),
     Code(
         "HB540", "there are no filters for this machine", "x86_64 and aarch64 have them; see docs/filters.md"
     ),
@@ -223,6 +230,17 @@ _OTHERS: Final = (
     Code("HB612", "hardbox-launch spoke nonsense or fell silent", "run it again; then hardbox doctor"),
     Code("HB640", "the directory for output cannot be used", "output_dir= a directory that you may write"),
     Code("HB641", "the output stands where the job may write", "output_dir= outside of what write= shows"),
+    Code(
+        "HB660",
+        "the process that keeps the job's network cannot be started, or ended without a word",
+        "run it again; --network none runs the job without a network",
+    ),
+    Code("HB661", "the job's network cannot be kept", "the message names what is missing, and what to do"),
+    Code(
+        "HB662",
+        "a compiled plan has nobody who keeps the job's network",
+        "hardbox run, or --network none",
+    ),
     Code("HB613", "the probe of hardbox verify is not installed", "install hardbox again"),
     Code("HB614", "hardbox verify could not finish", "run it again; report it if it happens again"),
     Code(

@@ -1,7 +1,7 @@
 """Destinations: the rules "host:port" of network.allow, and the hosts that a job asks for.
 
-Run by: the Python front (profiles), the broker (each connection); pure. `idna` and `ipaddress` are imported where
-they are needed: a run without a network needs neither.
+Run by: the Python front (profiles), the broker (each connection); pure. `idna` and `ipaddress` are
+imported where they are needed: a run without a network needs neither.
 
 A host has one canonical spelling, and both sides are brought to it before they are compared: a name is
 in lower case, without the root's dot, its labels A-labels (RFC 5891); an address is compared as a number.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ _SHOWN: Final = 80
 class Destination:
     """One rule.
 
-    kind: "name", "wildcard" ("*." and exactly one label there), "address", or "network" (CIDR; mode bridge only).
+    kind: "name", "wildcard" ("*." stands for exactly one label), "address", or "network" (CIDR; bridge only).
     host: canonical; of a wildcard the part behind "*.".
     port: 1 to 65535, or 0 for every port (mode bridge only).
     """
@@ -47,7 +47,10 @@ class Destination:
     def __str__(self) -> str:
         """Write the rule as `parse` reads it: "[2001:db8::1]:22", "*.files.example.org:443"."""
         host = f"*.{self.host}" if self.kind == "wildcard" else self.host
-        return f"{f'[{host}]' if ':' in host else host}:{self.port or '*'}"
+        if ":" in host:
+            address, slash, length = host.partition("/")
+            host = f"[{address}]{slash}{length}"
+        return f"{host}:{self.port or '*'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +68,24 @@ class Host:
 def parse(text: str) -> Destination:
     """Read a rule: "NAME:PORT", "*.SUFFIX:PORT", "ADDRESS:PORT", "ADDRESS/LENGTH:PORT"; IPv6 in brackets.
 
+    A network with IPv6 is "[ADDRESS]/LENGTH:PORT"; "*" as the port of an address or network is every port.
     Raises ValueError that says what is wrong with it, without repeating it as a whole.
     """
     if "://" in text:
-        raise ValueError('is a URL; a rule is "HOST:PORT", without scheme and path')
+        _refuse('is a URL; a rule is "HOST:PORT", without scheme and path')
     if "@" in text:
-        raise ValueError('has an "@"; a rule names a host and a port, no user')
-    host, colon, port_text = text.rpartition(":")
-    if not colon or port_text.endswith("]"):
-        raise ValueError('names no port; write "HOST:PORT"')
-    bracketed = host.startswith("[") and host.endswith("]")
-    if bracketed:
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError('has several ":"; an IPv6 address stands in brackets: "[2001:db8::1]:443"')
-    if bracketed and ":" not in host:
-        raise ValueError("has brackets around what is no IPv6 address")
-    kind, canonical = _rule_host(host)
-    if port_text == "*" and kind in ("address", "network"):
+        _refuse('has an "@"; a rule names a host and a port, no user')
+    host, colon, port = text.rpartition(":")
+    if not colon or port.endswith("]"):
+        _refuse('names no port; write "HOST:PORT"')
+    kind, canonical = _rule_host(_without_brackets(host))
+    if port == "*" and kind in ("address", "network"):
         return Destination(kind, canonical, EVERY_PORT)
-    if port_text == "*":
-        raise ValueError('has "*" for a port; a name is allowed port by port')
-    if not _PORT.fullmatch(port_text) or int(port_text) > MOST_PORT:
-        raise ValueError(f"has port {_quoted(port_text)}; a port is a number from 1 to {MOST_PORT}")
-    return Destination(kind, canonical, int(port_text))
+    if port == "*":
+        _refuse('has "*" for a port; a name is allowed port by port')
+    if not _PORT.fullmatch(port) or int(port) > MOST_PORT:
+        _refuse(f"has port {_quoted(port)}; a port is a number from 1 to {MOST_PORT}")
+    return Destination(kind, canonical, int(port))
 
 
 def host_of(text: str) -> Host:
@@ -143,61 +140,75 @@ def covers(wide: Destination, narrow: Destination) -> bool:
     return (wide.kind, wide.host) == (narrow.kind, narrow.host)
 
 
+def _without_brackets(host: str) -> str:
+    """Take the brackets off an IPv6 address, which has to have them; a prefix length stands behind them."""
+    if not host.startswith("["):
+        if ":" in host:
+            _refuse('has several ":"; an IPv6 address stands in brackets: "[2001:db8::1]:443"')
+        return host
+    address, bracket, rest = host[1:].partition("]")
+    if not bracket or ":" not in address or "/" in address or rest[:1] not in ("", "/"):
+        _refuse("has brackets that do not hold just an IPv6 address")
+    return address + rest
+
+
 def _rule_host(host: str) -> tuple[str, str]:
     """Give kind and canonical host of a rule."""
     if "/" in host:
         return "network", _cidr(host)
-    if ":" in host:
-        address = _version_6(host)
-        if not int(address):
-            raise ValueError("is for the unspecified address, which is no destination")
-        return "address", str(address)
-    wild, rest = (True, host[2:]) if host.startswith("*.") else (False, host)
-    if "*" in rest:
-        raise ValueError(
-            'has a "*" that is not the whole first label: "*.files.example.org" stands for one label'
-        )
-    name = _name(rest)
-    if not wild and _like_address(name):
-        quad = _version_4(rest)
-        if not int(quad):
-            raise ValueError("is for the unspecified address, which is no destination")
-        return "address", str(quad)
+    if host.startswith("*."):
+        return "wildcard", _suffix(host[2:])
+    if "*" in host:
+        _refuse('has a "*" that is not the whole first label, as in "*.files.example.org"')
+    if ":" not in host and not _like_address(_name(host)):
+        name = _name(host)
+        if name.rpartition(".")[2] == "localhost":
+            _refuse("is for localhost, which is the sandbox's own and needs no rule")
+        return "name", name
+    address = _version_6(host) if ":" in host else _version_4(host)
+    if not int(address):
+        _refuse("is for the unspecified address, which is no destination")
+    return "address", str(address)
+
+
+def _suffix(text: str) -> str:
+    """Give what a wildcard stands in front of: a name of two labels or more."""
+    if "*" in text:
+        _refuse('has more than one "*"; "*.files.example.org" stands for one label')
+    name = _name(text)
     if _like_address(name):
-        raise ValueError("has a wildcard before an address")
+        _refuse("has a wildcard before an address")
     if name.rpartition(".")[2] == "localhost":
-        raise ValueError("is for localhost, which is the sandbox's own and needs no rule")
-    if wild and "." not in name:
-        raise ValueError('has a wildcard before a single label; write "*.example.org", not "*.org"')
-    # One more label has to fit in front, or the rule could match nothing.
-    if wild and len(name) > MOST_NAME - 2:
-        raise ValueError(f"has a name of more than {MOST_NAME} characters")
-    return ("wildcard" if wild else "name"), name
+        _refuse("is for localhost, which is the sandbox's own and needs no rule")
+    if "." not in name:
+        _refuse('has a wildcard before a single label; "*.example.org" is the widest there is')
+    # Another label has to fit in front, or the rule could match nothing.
+    if len(name) > MOST_NAME - len("x."):
+        _refuse(f"has a name of more than {MOST_NAME} characters")
+    return name
 
 
 def _name(text: str) -> str:
     """Give a host name in its canonical spelling."""
     if not text:
-        raise ValueError("has an empty host")
+        _refuse("has an empty host")
     labels = text.removesuffix(".").split(".")
     name = ".".join(_label(label) for label in labels)
     if len(name) > MOST_NAME:
-        raise ValueError(f"has a name of more than {MOST_NAME} characters")
+        _refuse(f"has a name of more than {MOST_NAME} characters")
     return name
 
 
 def _label(text: str) -> str:
     """Give one label as an A-label or in lower case (RFC 5890 section 2.3)."""
     if not text:
-        raise ValueError("has an empty label")
+        _refuse("has an empty label")
     # lower() of some letters outside ASCII is within it (the Kelvin sign): those stay, and are refused.
     lower = text.lower() if text.isascii() else "".join(_lower(char) for char in text)
     if not lower.isascii() or lower.startswith("xn--"):
         lower = _a_label(lower)
     if not _LABEL.fullmatch(lower):
-        raise ValueError(
-            f"has the label {_quoted(text)}; a label is 1 to 63 letters, digits and inner hyphens"
-        )
+        _refuse(f"has the label {_quoted(text)}; a label is 1 to 63 letters, digits and inner hyphens")
     return lower
 
 
@@ -207,16 +218,15 @@ def _lower(char: str) -> str:
 
 
 def _a_label(lower: str) -> str:
-    """Give the A-label (RFC 5891); one that is given as such has to be the only spelling of what it stands for."""
+    """Give the A-label (RFC 5891); what is one already has to be what IDNA 2008 writes for its meaning."""
     import idna  # noqa: PLC0415 (30 ms, and most names are ASCII)
 
     try:
-        unicode = idna.ulabel(lower) if lower.isascii() else lower
-        label = idna.alabel(unicode).decode("ascii")
-    except (idna.IDNAError, UnicodeError) as error:
-        raise ValueError(f"has the label {_quoted(lower)}, which IDNA 2008 does not permit") from error
+        label = idna.alabel(idna.ulabel(lower)).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        _refuse(f"has the label {_quoted(lower)}, which IDNA 2008 does not permit")
     if lower.isascii() and label != lower:
-        raise ValueError(f"has the label {_quoted(lower)}, which is not what IDNA 2008 writes for it")
+        _refuse(f"has the label {_quoted(lower)}, which is not what IDNA 2008 writes for it")
     return label
 
 
@@ -229,23 +239,21 @@ def _version_4(text: str) -> IPv4Address:
 
     try:
         return ipaddress.IPv4Address(text)
-    except ValueError as error:
-        raise ValueError(
-            f"has {_quoted(text)}, which is neither a name nor an IPv4 address of four decimal numbers"
-        ) from error
+    except ValueError:
+        _refuse(f"has {_quoted(text)}, which is neither a name nor an IPv4 address of four decimal numbers")
 
 
 def _version_6(text: str) -> IPv6Address:
     import ipaddress  # noqa: PLC0415 (10 ms, and most rules are names)
 
     if "%" in text:
-        raise ValueError("has an IPv6 zone, which means nothing outside one host")
+        _refuse("has an IPv6 zone, which means nothing outside one host")
     try:
         address = ipaddress.IPv6Address(text)
-    except ValueError as error:
-        raise ValueError(f"has {_quoted(text)}, which is no IPv6 address") from error
+    except ValueError:
+        _refuse(f"has {_quoted(text)}, which is no IPv6 address")
     if address.ipv4_mapped is not None:
-        raise ValueError("has an IPv4 address within an IPv6 one; write the IPv4 address")
+        _refuse("has an IPv4 address within an IPv6 one; write the IPv4 address")
     return address
 
 
@@ -256,10 +264,10 @@ def _cidr(text: str) -> str:
     address, _, length = text.partition("/")
     first = _version_6(address) if ":" in address else _version_4(address)
     if not re.fullmatch(r"0|[1-9][0-9]{0,2}", length, re.ASCII) or int(length) > first.max_prefixlen:
-        raise ValueError(f"has the prefix length {_quoted(length)}; it is 0 to {first.max_prefixlen}")
+        _refuse(f"has the prefix length {_quoted(length)}; it is 0 to {first.max_prefixlen}")
     network = ipaddress.ip_network(f"{first}/{length}", strict=False)
     if network.network_address != first:
-        raise ValueError(f"has bits behind its prefix; the network is {network}")
+        _refuse(f"has bits behind its prefix; the network is {network}")
     return str(network)
 
 
@@ -267,6 +275,10 @@ def _network(host: str) -> IPv4Network | IPv6Network:
     import ipaddress  # noqa: PLC0415 (10 ms, and most rules are names)
 
     return ipaddress.ip_network(host)
+
+
+def _refuse(why: str) -> NoReturn:
+    raise ValueError(why)
 
 
 def _quoted(text: str) -> str:

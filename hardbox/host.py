@@ -64,6 +64,7 @@ class HostFacts:
     cgroup:           where a cgroup with a limit on memory can be made, or None.
     children:         /proc lists the children of each thread, so that a tree can be walked.
     swap:             the host has swap space.
+    ipv6:             the kernel has IPv6, and a new network may use it.
     """
 
     uid: int
@@ -83,6 +84,7 @@ class HostFacts:
     cgroup: cgroups.Place | None = None
     children: bool = True
     swap: bool = False
+    ipv6: bool = True
 
     def lease_ids(self) -> IdRange:
         """Give the host ids that root's sandboxes take theirs from, LEASE_SIZE each.
@@ -128,6 +130,8 @@ def read_facts(root: str = "") -> HostFacts:
         ),
         children=os.path.exists(f"{root}/proc/thread-self/children"),
         swap=_text(f"{root}/proc/swaps").count("\n") > 1,
+        ipv6=os.path.exists(f"{root}/proc/net/if_inet6")
+        and _text(f"{root}/sys/module/ipv6/parameters/disable_ipv6").strip() != "1",
     )
 
 

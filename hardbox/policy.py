@@ -26,8 +26,11 @@ NETWORK_MODES: Final = ("none", "loopback", "allow", "bridge")
 # From most to least strict.
 SOCKET_MODES: Final = ("refuse", "relay")
 FILE_MODES: Final = ("relay", "pass")
-# Those that this version can run; a message offers no other.
-NETWORK_MODES_HERE: Final = ("none", "loopback")
+# May the command line name destinations (--allow)? From most to least strict.
+DESTINATION_GRANTS: Final = ("none", "any")
+# From most to least strict.
+SNI_MODES: Final = ("match", "off")
+NETWORK_LOGS: Final = ("off", "denied", "all")
 # How many files a file system in memory of this size may hold: one for each so many bytes, and some more.
 _BYTES_A_FILE: Final = 4096
 _MORE_FILES: Final = 1024
@@ -127,10 +130,39 @@ class Filesystem:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """[network]: none | loopback | allow | bridge; `allow` lists "host:port" for mode allow."""
+    """[network]: none | loopback | allow | bridge (docs/network.md).
+
+    allow:  destinations (hardbox/destinations.py): for mode "allow" names, names with one wildcard label
+            and addresses, each with its port; for mode "bridge" addresses and ranges, each with its port
+            or "*". Those of `from_lockfile` and of host lists ("@NAME") are among them.
+    from_lockfile: lock files of package managers; the hosts that they name are allowed.
+    grants: "any": the command line may add destinations (--allow, --lockfile); "none".
+    sni:    "match": the name in a TLS greeting or an HTTP request has to be the one that was allowed; "off".
+    log:    which connections the report lists: "off", "denied", "all".
+    connections: at most so many at once; 1..16384.
+    rate:   new connections in a second, twice as many at once; 1..10000.
+    bytes:  both directions of all connections together; UNLIMITED: not counted.
+    idle:   ms after which a connection on which nothing moves is closed.
+    bridge, subnet, dns, join, publish: for mode "bridge": the name of the bridge; the range that addresses
+            are taken from; name servers, which are thereby allowed; the group of sandboxes that reach one
+            another ("": none); "ADDRESS:PORT:INNER" of the host that lead to the job.
+    """
 
     mode: str = "none"
     allow: tuple[str, ...] = ()
+    from_lockfile: tuple[str, ...] = ()
+    grants: str = "none"
+    sni: str = "match"
+    log: str = "denied"
+    connections: int = 256
+    rate: int = 100
+    bytes: int = UNLIMITED
+    idle: int = 300_000
+    bridge: str = "hbx0"
+    subnet: str = "10.210.0.0/16"
+    dns: tuple[str, ...] = ()
+    join: str = ""
+    publish: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

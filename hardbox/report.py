@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hardbox.enforced import Enforced
     from hardbox.errors import HardboxError
     from hardbox.limit_report import Limit, Sample
+    from hardbox.network_report import NetworkUse
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
 
@@ -116,6 +117,7 @@ class Result:
     stdout, stderr: captured output, if it was asked for.
     terminal:  a terminal of the caller's stood on 0-2, and the job had one of its own.
     output:    how much was copied, None where the job wrote to the caller's own descriptors.
+    network:   what was reached and refused, with network modes "allow" and "bridge".
     landlock:  what the second wall covers: "files", "tcp", "scopes" (abstract sockets and signals),
                as far as this kernel's ABI goes; its steps have all succeeded.
     loosened:  what the profile has loosened, key -> reason.
@@ -147,6 +149,7 @@ class Result:
     stderr: bytes | None = None
     terminal: bool = False
     output: Output | None = None
+    network: NetworkUse | None = None
 
     def to_json(self) -> dict[str, object]:
         """Give the report as plain values, `schema` first; captured output is left out."""
@@ -180,6 +183,7 @@ class Result:
             "max_rss_bytes": self.max_rss_bytes,
             "limits": [limit.to_json() for limit in self.limits],
             **({} if self.samples is None else {"samples": [sample.to_json() for sample in self.samples]}),
+            **({} if self.network is None else {"network": self.network.to_json()}),
             "denials": [denial.to_json() for denial in self.denials],
             "denials_dropped": self.denials_dropped,
         }

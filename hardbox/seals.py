@@ -14,6 +14,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from hardbox import cache, cgroups, data, filters, host
+from hardbox.plan.network import kept
 from hardbox.plan.steps import Cgroup
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def _plain(policy: Policy) -> bool:
     return (
         # Without Python there would be no line in the audit log.
         not policy.audit.file
+        # Nobody would keep the network.
+        and not kept(policy)
         and not (files.read or files.write or policy.files or policy.optional)
         and files.root == "host"
         and not any(policy.origin(name).startswith("-") for name in policy.loosen)

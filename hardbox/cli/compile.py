@@ -9,6 +9,7 @@ from hardbox import api
 from hardbox.cli import output, weaker
 from hardbox.cli.options import parse, usage_text
 from hardbox.errors import SetupFailed, Usage, printable
+from hardbox.plan.network import kept
 
 
 def main(argv: list[str]) -> int:
@@ -30,6 +31,15 @@ def main(argv: list[str]) -> int:
             origin=policy.origin("audit.file"),
             why="hardbox-launch writes no line, so runs of the plan would be missing from the log",
             instead="hardbox run, or a profile without audit.file",
+        )
+    if kept(policy):
+        raise SetupFailed(
+            "HB662",
+            "a compiled plan has nobody who keeps the job's network",
+            value=f'network.mode = "{policy.network.mode}"',
+            origin=policy.origin("network.mode"),
+            why="hardbox-launch runs alone: without the process that serves it the job would have no network",
+            instead="hardbox run, or --network none",
         )
     prepared = api.prepare(policy, request.command, workdir=request.workdir, elsewhere=True)
     plan = prepared.plan

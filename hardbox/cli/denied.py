@@ -38,6 +38,8 @@ def main(argv: list[str]) -> int:
     except (OSError, ValueError):
         return 1
     told = denials.explain(table, inputs, same=same)
+    if not told and not table.dropped:
+        return 0
     shown = os.path.basename(name).removesuffix(".toml")
     say(denials.lines(told, table.dropped, shown))
     rows = [denial.to_json() for denial in told]

@@ -54,7 +54,17 @@ OPTIONS: Final = (
     Option(("--workdir",), "DIR", "directory to start in, inside"),
     Option(("--env",), "K[=V]", "set a variable, or pass the caller's", repeats=True),
     Option(("--hostname",), "NAME", "host name inside", key="identity.hostname"),
-    Option(("--network",), "MODE", "none or loopback", key="network.mode"),
+    Option(("--network",), "MODE", "none, loopback, allow or bridge (docs/network.md)", key="network.mode"),
+    Option(
+        ("--allow",), "HOST:PORT", "a destination that the job may reach", key="network.allow", repeats=True
+    ),
+    Option(
+        ("--lockfile",),
+        "FILE",
+        "allow the hosts that FILE (uv.lock, package-lock.json, ...) names",
+        key="network.from_lockfile",
+        repeats=True,
+    ),
     Option(("--timeout",), "TIME", "wall time, such as 30s or 5m", key="limits.wall"),
     Option(("--memory",), "SIZE", "memory, such as 512M", key="limits.memory"),
     Option(("--tasks",), "N", "processes and threads together", key="limits.tasks"),
@@ -214,7 +224,8 @@ def _take(request: Request, option: Option, value: str) -> None:
         key, reason = _pair(name, value)
         request.reasons[key] = reason
     elif option.key:
-        request.settings.append(Setting(option.key, value, name))
+        given = [value] if option.repeats else value
+        request.settings.append(Setting(option.key, given, name, append=option.repeats))
 
 
 def _pair(name: str, text: str) -> tuple[str, str]:

@@ -9,13 +9,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from hardbox import api, report, seals
+from hardbox import api, report, runs, seals
 from hardbox.audit import Trail
 from hardbox.cli import ended, weaker
 from hardbox.cli.options import parse, usage_text
 from hardbox.cli.report_file import ReportFile
 from hardbox.engines.forwarding import Forwarding
-from hardbox.engines.namespaces import Launch, Streams, programs
+from hardbox.engines.namespaces import Streams, programs
 from hardbox.errors import HardboxError, SetupFailed, printable
 from hardbox.plan.walls import capability_mask
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hardbox.cli.progress import Progress
     from hardbox.policy import Policy
     from hardbox.report import Result
+    from hardbox.runs import Prepared
 
 
 def main(argv: list[str], seal: str = "", began: int = 0) -> int:
@@ -74,14 +75,12 @@ def _run(request: Request, out: ReportFile | None, trail: Trail, seal: str, bega
     weaker.say(prepared)
     progress = _progress(request, policy) if request.progress else None
     with Forwarding() as forward:
-        launch = Launch(
-            prepared.plan, dict(os.environ), Streams(), samples=out is not None or progress is not None
-        )
+        launch = runs.start(prepared, Streams(), samples=out is not None or progress is not None)
         forward.to(launch)
         if seal and out is None and not (request.explain or request.audit or request.progress):
             seals.keep(seal, policy, prepared.plan, prepared.paths, programs(), began)
         try:
-            result = api.finish(prepared, launch, progress.watch if progress else None)
+            result = runs.finish(prepared, launch, progress.watch if progress else None)
         finally:
             if progress:
                 progress.close()
@@ -107,7 +106,7 @@ def _run(request: Request, out: ReportFile | None, trail: Trail, seal: str, bega
     return result.exit_code
 
 
-def _tell(request: Request, prepared: api.Prepared, result: Result, problems: Iterable[str]) -> None:
+def _tell(request: Request, prepared: Prepared, result: Result, problems: Iterable[str]) -> None:
     """Say on stderr what the exit status does not. Raises OSError."""
     for problem in problems:
         _say(problem)
@@ -144,7 +143,7 @@ def _one_file(path: str) -> SetupFailed:
     )
 
 
-def _say_unconfirmed(result: Result, prepared: api.Prepared) -> None:
+def _say_unconfirmed(result: Result, prepared: Prepared) -> None:
     """Say where the read-back does not bear out the plan; also with --quiet."""
     if result.start_seconds <= 0:
         return

@@ -37,7 +37,7 @@ the sandbox (its control); then it is tried inside, and canaries outside are loo
 
   --profile   what to attack (default: strict)
   --class     only these: {", ".join(TITLES)}
-  --network   none or loopback, for profiles whose own mode this version cannot run
+  --network   another network mode than the profile's, such as none
   --json      everything as JSON (schema hardbox.verify/1, docs/verify.md)
   --html      write a page of its own that can be filed
   --verbose   every check, not only what was vacuous or escaped

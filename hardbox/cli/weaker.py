@@ -14,7 +14,7 @@ from hardbox.report import absent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hardbox.api import Prepared
+    from hardbox.runs import Prepared
 
 
 def say(prepared: Prepared) -> None:

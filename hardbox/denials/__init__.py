@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Denial", "Inputs", "Row", "Table", "explain", "inputs_of", "lines", "observed", "parse", "shown"]
 
 _MOST_SHOWN: Final = 10
+# Of netlink(7): which addresses there are, asked for by getaddrinfo(3).
+_NETLINK: Final = 16
+_NETLINK_ROUTE: Final = 0
 
 
 def inputs_of(policy: Policy) -> Inputs:
@@ -44,7 +47,7 @@ def inputs_of(policy: Policy) -> Inputs:
 
 
 def explain(table: Table, inputs: Inputs, *, same: bool = True) -> tuple[Denial, ...]:
-    """Explain each row; rows that read the same are one.
+    """Explain each row; rows that read the same are one, and what every program does by habit is left out.
 
     same: the inputs are those of the filter that refused. False makes every statement "likely".
     """
@@ -55,6 +58,8 @@ def explain(table: Table, inputs: Inputs, *, same: bool = True) -> tuple[Denial,
         inputs = replace(inputs, filter="strict", add=(), refuse=())
     found: dict[tuple[str, str], Denial] = {}
     for row in table.rows:
+        if _by_habit(row):
+            continue
         denial = _explained(row, model, inputs, same=same)
         key = denial.what, denial.where
         found[key] = replace(found[key], count=found[key].count + row.count) if key in found else denial
@@ -74,6 +79,15 @@ def observed(
         return filters.call_name(number, machine)
 
     return seen.judge(rows, policy, name_of, may_show), dropped
+
+
+def _by_habit(row: Row) -> bool:
+    """Say whether it is a call that the C library makes for every look-up of a name, and does without.
+
+    A filter's quiet calls (filters/quiet.py) are quiet whatever their arguments; this one is not.
+    """
+    call = filters.call_name(row.number, row.machine)
+    return call == "socket" and row.args[0] == _NETLINK and row.args[2] == _NETLINK_ROUTE
 
 
 def _explained(row: Row, model: Filter, inputs: Inputs, *, same: bool) -> Denial:

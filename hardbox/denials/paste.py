@@ -10,7 +10,12 @@ import shlex
 
 def pasteable(path: str) -> str:
     """Quote a path for a shell; "" if it cannot be given in an option, or not be read before it is pasted."""
-    return "" if ":" in path or not path.isprintable() else shlex.quote(path)
+    return "" if ":" in path else pasteable_word(path)
+
+
+def pasteable_word(text: str) -> str:
+    """Quote a word for a shell; "" if it cannot be read before it is pasted."""
+    return shlex.quote(text) if text.isprintable() else ""
 
 
 def read_option(path: str) -> str:

@@ -186,9 +186,14 @@ def _network(row: Seen, policy: Policy, call: str) -> Denial | None:
         allow = "--network loopback --loosen 'network.mode=REASON', for servers that the job itself starts"
         risk = "low: the sandbox's own loopback interface"
         return _denial(row, "network", f"connect to {place}", where, "no interface is up", allow, risk)
-    what = f"connect to {place}" + (" (a look-up of a name)" if row.second == _DNS else "")
-    allow = "nothing in this version: fetch it before, and show it with --read"
-    return _denial(row, "network", what, where, "the job has no way to any other machine", allow, "")
+    look_up = row.second == _DNS and (local or policy.network.mode in ("none", "loopback"))
+    what = f"connect to {place}" + (" (a look-up of a name)" if look_up else "")
+    # By its name, if it has one: an address is often one of many.
+    allow = "--allow NAME:PORT" if look_up else f"--allow {place}, or its name and port"
+    if policy.network.grants != "any":
+        allow = f"--profile net-client {allow}, in place of {policy.name}; or fetch it before, and --read it"
+    why = "there is no route to any other machine" if policy.network.mode == "allow" else "no interface is up"
+    return _denial(row, "network", what, where, why, allow, "medium: what the job can read can be sent there")
 
 
 def _file(row: Seen, policy: Policy, call: str, host: Host) -> Denial | None:

@@ -20,6 +20,7 @@ from hardbox.report import Record, parse_records
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hardbox.engines.keeper import Keeper
     from hardbox.plan import LaunchPlan
 
     Watch = Callable[[tuple[Record, ...]], None]
@@ -79,13 +80,21 @@ class Launch:
     """One running sandbox. Not a context manager: wait() must be called exactly once."""
 
     def __init__(
-        self, plan: LaunchPlan, environment: dict[str, str], streams: Streams, *, samples: bool = False
+        self,
+        plan: LaunchPlan,
+        environment: dict[str, str],
+        streams: Streams,
+        *,
+        samples: bool = False,
+        keeper: Keeper | None = None,
     ) -> None:
         """Start the launcher. Raises SetupFailed if it cannot even be started.
 
         environment: the caller's, of which the launcher gets only what the plan passes on.
         samples:     take samples of what the job uses.
+        keeper:      of the job's network; ready, and from here on ours to end.
         """
+        self.keeper = keeper
         launcher = launcher_path()
         self._reaped = False
         self.sampled = samples
@@ -100,16 +109,21 @@ class Launch:
                 os.close(plan_read)
             raise _cannot_start(launcher, error) from error
         passed = {step.name for step in plan.steps if isinstance(step, PassEnv)}
-        own = (plan_read, status_write, streams.stdin, streams.stdout, streams.stderr)
+        network = () if keeper is None else (keeper.socket,)
+        own = (plan_read, status_write, streams.stdin, streams.stdout, streams.stderr, *network)
         # Numbers that collide with none of ours. Nothing is made inheritable in this process:
         # another thread's child would keep the pipe open, and wait() would hang on it.
-        plan_fd, status_fd = max(own) + 1, max(own) + 2
-        targets = ((plan_read, plan_fd), (status_write, status_fd), *zip(own[2:], range(3), strict=True))
+        plan_fd, status_fd, network_fd = (max(own) + number for number in (1, 2, 3))
+        targets = (
+            *((plan_read, plan_fd), (status_write, status_fd), *((end, network_fd) for end in network)),
+            *zip(own[2:5], range(3), strict=True),
+        )
         try:
             self.pid = os.posix_spawn(
                 launcher,
                 [
                     *("hardbox-launch", "--plan-fd", str(plan_fd), "--status-fd", str(status_fd)),
+                    *(("--network-fd", str(network_fd)) if network else ()),
                     *(("--samples",) if samples else ()),
                 ],
                 {name: value for name, value in environment.items() if name in passed},
@@ -127,6 +141,8 @@ class Launch:
         finally:
             os.close(plan_read)
             os.close(status_write)
+            if keeper is not None:
+                keeper.handed_over()
 
     def signal(self, number: int) -> None:
         """Send the launcher a signal, which it forwards to the job."""

@@ -19,6 +19,7 @@
 
 #include "cgroup.h"
 #include "io.h"
+#include "network.h"
 #include "sys.h"
 #include "terminal.h"
 #include "wire.h"
@@ -86,6 +87,8 @@ static int run_step(struct hb_init *init, const struct hb_step *step, const int 
 		return mount_step(init, step);
 	if (step->kind == HB_TERMINAL)
 		return terminal_step(init, step);
+	if (step->kind == HB_LISTEN || step->kind == HB_LOCAL_ROUTE)
+		return network_step(init, step);
 	if (step->kind == HB_CLOSE_FDS)
 		return close_others(keep, KEPT);
 	/* From here on init has the job's credentials, and nobody inside may look at it. */

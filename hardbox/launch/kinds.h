@@ -69,7 +69,9 @@
 	KIND(75, CLOSE_FDS, "close-fds", "", INSIDE)                                    \
 	KIND(76, SECCOMP, "seccomp", "bu", INSIDE)                                      \
 	KIND(77, EXEC, "exec", "", INSIDE)                                              \
-	KIND(78, TERMINAL, "terminal", "uu", INSIDE)
+	KIND(78, TERMINAL, "terminal", "uu", INSIDE)                                    \
+	KIND(79, LISTEN, "listen", "ubu", INSIDE)                                       \
+	KIND(80, LOCAL_ROUTE, "local-route", "bu", INSIDE)
 
 /* Bits of the flags of a step (tests/unit/test_numbers.py compares them with the steps). */
 #define HB_STDIO_REOPEN_PIPES 1u /* the job may reopen pipes on 0-2, each in its direction */
@@ -82,6 +84,10 @@
 #define HB_CGROUP_LIMIT_IF_THERE 1u /* a kernel without this file has nothing to limit */
 #define HB_BIND_RECURSIVE 1u
 #define HB_SET_IDS_DROP_GROUPS 1u
+/* Not bits: what a socket of LISTEN is for. */
+#define HB_LISTEN_TCP 1u
+#define HB_LISTEN_UDP 2u
+#define HB_LISTEN_BARE 3u /* not bound: it only tells the keeper which network it is */
 /* Not bits: how much the supervisor hears; 0 is nothing. */
 #define HB_SECCOMP_TELL 1u  /* what is refused */
 #define HB_SECCOMP_WATCH 2u /* that, and the calls that the filter lets it look at */

@@ -1,6 +1,6 @@
 /* One launch, as its supervisor sees it.
  *
- * Used by: supervisor.c, watch.c, notify.c, observe.c, tasks.c, limits.c, relay.c, tell.c, readback.c,
+ * Used by: supervisor.c, watch.c, network.c, notify.c, observe.c, tasks.c, limits.c, relay.c, tell.c, readback.c,
  * outcome.c. */
 #ifndef HB_LAUNCH_H
 #define HB_LAUNCH_H
@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "limits.h"
+#include "network.h"
 #include "plan.h"
 #include "relay.h"
 #include "wire.h"
@@ -26,6 +27,7 @@ struct launch {
 	uint64_t rest; /* monotonic ns until which the listener is left alone, 0: not at all */
 	pid_t init;
 	struct hb_relay relay;
+	struct hb_network network;
 	uint64_t began;
 	uint64_t deadline; /* monotonic ns, 0: none yet */
 	uint64_t grace; /* ms between SIGTERM and SIGKILL */

@@ -2,7 +2,7 @@
  *
  *   hardbox-launch FILE.plan [[--] COMMAND ARG...]  a sealed plan, from `hardbox compile`;
  *                                                   without COMMAND its own command
- *   hardbox-launch --plan-fd N [--status-fd M [--samples]]  for hardbox itself
+ *   hardbox-launch --plan-fd N [--status-fd M [--network-fd K] [--samples]]  for hardbox itself
  *
  * Takes no option that changes what a plan says. Exit status as in docs/errors.md: the
  * command's own; 124 time limit; 125 nothing was run; 126, 127 not executable, not found;
@@ -104,7 +104,9 @@ int main(int argc, char **argv)
 {
 	int plan_fd = -1;
 	int status_fd = -1;
-	int samples = argc == 6 && strcmp(argv[5], "--samples") == 0;
+	int network_fd = -1;
+	int samples = argc > 5 && strcmp(argv[argc - 1], "--samples") == 0;
+	int numbers = samples ? argc - 1 : argc;
 	char **command_line = NULL;
 
 	/* Whoever makes this program set-user-ID hands every caller a root of his own. */
@@ -118,11 +120,14 @@ int main(int argc, char **argv)
 		return printf("hardbox-launch %s (plan format %u)\n", HB_VERSION, HB_PLAN_VERSION) < 0
 			   ? HB_EXIT_REFUSED
 			   : 0;
-	if ((argc == 3 || argc == 5 || samples) && strcmp(argv[1], "--plan-fd") == 0) {
+	if ((numbers == 3 || numbers == 5 || numbers == 7) && strcmp(argv[1], "--plan-fd") == 0) {
 		plan_fd = descriptor_number(argv[2]);
-		if (argc >= 5 && strcmp(argv[3], "--status-fd") == 0)
+		if (numbers >= 5 && strcmp(argv[3], "--status-fd") == 0)
 			status_fd = descriptor_number(argv[4]);
-		if (plan_fd < 0 || (argc >= 5 && status_fd < 0) || plan_fd == status_fd)
+		if (numbers == 7 && strcmp(argv[5], "--network-fd") == 0)
+			network_fd = descriptor_number(argv[6]);
+		if (plan_fd < 0 || (numbers >= 5 && status_fd < 0) || plan_fd == status_fd ||
+		    (numbers == 7 && (network_fd < 0 || network_fd == plan_fd || network_fd == status_fd)))
 			return usage();
 	} else if (argc >= 2 && argv[1][0] != '-') {
 		if (argc > 2)
@@ -153,5 +158,5 @@ int main(int argc, char **argv)
 		return refuse("the command cannot be prepared", strerror(errno));
 	command.line = argv[0];
 	command.line_size = (size_t)(argv[argc - 1] - argv[0]) + strlen(argv[argc - 1]);
-	return supervisor_run(&plan, &command, status_fd, samples);
+	return supervisor_run(&plan, &command, status_fd, network_fd, samples);
 }

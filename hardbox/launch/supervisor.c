@@ -56,9 +56,9 @@ static int check_host(struct launch *launch)
 }
 
 /* A descriptor of the caller's that is not open would be taken by the next one that we open. */
-static int check_status(const struct launch *launch)
+static int check_descriptor(int fd)
 {
-	return launch->status_fd >= 0 && fcntl(launch->status_fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : 0;
+	return fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : 0;
 }
 
 static int make_signals(struct launch *launch)
@@ -163,7 +163,7 @@ static int wait_init(const struct launch *launch, struct rusage *usage)
 }
 
 int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd,
-		   int samples)
+		   int network_fd, int samples)
 {
 	struct launch launch = {.plan = plan,
 				.status_fd = status_fd,
@@ -177,18 +177,24 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 					   .events = -1,
 					   .asked = samples},
 				.relay = {.master = -1, .link = -1},
+				.network = {.fd = network_fd},
 				.began = now_ns()};
 	struct hb_lease lease;
 	struct rusage usage;
 	uint32_t step = 0;
 
-	if (check_status(&launch) < 0) {
+	if (check_descriptor(status_fd) < 0 || check_descriptor(network_fd) < 0) {
 		(void)fprintf(stderr, "hardbox-launch: refused [HB602]: descriptor %d is not open\n"
-				      "  nothing was run\n", status_fd);
+				      "  nothing was run\n",
+			      fcntl(status_fd, F_GETFD) < 0 ? status_fd : network_fd);
 		return HB_EXIT_REFUSED;
 	}
 	if (check_host(&launch) < 0 || make_signals(&launch) < 0)
 		return report_failure(&launch);
+	if (network_check(&launch.network, plan) < 0) {
+		(void)blame(&launch, plan_index(plan, HB_LISTEN), errno);
+		return report_failure(&launch);
+	}
 	if (prepare_streams(&launch) < 0)
 		return report_failure(&launch);
 	if (lease_take(plan, &lease, &step) < 0) {

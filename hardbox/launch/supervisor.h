@@ -18,8 +18,9 @@
 
 /* Launch, watch until everything inside has ended, and give the exit status.
  * status_fd: where records go (see wire.h), or -1: failures are told on stderr.
+ * network_fd: who keeps the job's network (network.h), or -1; a plan that needs one is then refused.
  * samples: the caller wants SAMPLE records. */
 int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd,
-		   int samples);
+		   int network_fd, int samples);
 
 #endif

@@ -49,13 +49,23 @@ uint64_t later(uint64_t from, uint64_t ms)
 	return ms > room ? UINT64_MAX : from + ms * 1000000u;
 }
 
+/* A socket of the job's network is handed on; without its keeper nothing is to run. */
+static void pass_socket(struct launch *launch, int descriptor)
+{
+	if (network_pass(&launch->network, descriptor) == 0)
+		return;
+	(void)blame(launch, plan_index(launch->plan, HB_LISTEN), errno);
+	kill_all(launch);
+}
+
 /* 1 while there may be more to come. */
 static int on_control(struct launch *launch)
 {
 	struct hb_message message;
 	int descriptor;
 	int got = message_receive_descriptor(launch->control, &message, &descriptor);
-	int brings = got == 1 && (message.type == HB_TERMINAL_MASTER || message.type == HB_LISTENER);
+	int brings = got == 1 && (message.type == HB_TERMINAL_MASTER || message.type == HB_LISTENER ||
+				  message.type == HB_SOCKET);
 
 	/* A word of init's is lost, or there was no room for what it brought. If that was the
 	 * listener, which the socket then keeps, every call that the filter tells of would wait for
@@ -72,6 +82,8 @@ static int on_control(struct launch *launch)
 		launch->relay.master = descriptor;
 	else if (descriptor >= 0 && message.type == HB_LISTENER)
 		listener_take(launch, descriptor);
+	else if (descriptor >= 0 && message.type == HB_SOCKET)
+		pass_socket(launch, descriptor);
 	else if (descriptor >= 0)
 		(void)close(descriptor);
 	if (message.type == HB_FAILED)
@@ -94,6 +106,61 @@ static int start_relay(struct launch *launch)
 	return relay_start(&launch->relay, launch->plan);
 }
 
+/* All is ready: the job may exec. */
+static void go(struct launch *launch)
+{
+	const struct hb_step *wall = plan_find(launch->plan, HB_WALL);
+	struct hb_message message = {.type = HB_GO};
+
+	if (start_relay(launch) < 0) {
+		(void)blame(launch, 0, errno);
+		kill_all(launch);
+		return;
+	}
+	if (limits_begin(launch) < 0) {
+		kill_all(launch);
+		return;
+	}
+	launch->hello = 1; /* from here on nobody can say that nothing was run */
+	if (wall != NULL) {
+		launch->deadline = later(now_ns(), wall->field[0].number);
+		launch->grace = wall->field[1].number;
+	}
+	/* EPIPE: it has died, and init will say so. Anything else would let it wait. */
+	if (message_send(launch->job, &message) < 0 && errno != EPIPE) {
+		(void)blame(launch, 0, errno);
+		kill_all(launch);
+	}
+}
+
+/* The job is ready, so init has sent its sockets: 1 if their keeper has to be asked before it may go. */
+static int ask_keeper(struct launch *launch)
+{
+	if (plan_find(launch->plan, HB_LISTEN) == NULL)
+		return 0;
+	while (launch->network.left > 0 && launch->failed == 0)
+		if (!on_control(launch))
+			break;
+	if (launch->failed == 0 && network_ask(&launch->network) < 0) {
+		(void)blame(launch, plan_index(launch->plan, HB_LISTEN), errno);
+		kill_all(launch);
+	}
+	return 1;
+}
+
+static void on_network(struct launch *launch)
+{
+	int heard = network_hear(&launch->network);
+
+	if (heard == 1 && launch->failed == 0)
+		go(launch);
+	/* Later than this its sockets are closed with it: the job's connections are refused. */
+	if (heard >= 0 || launch->hello)
+		return;
+	(void)blame(launch, plan_index(launch->plan, HB_LISTEN), errno);
+	kill_all(launch);
+}
+
 static void on_job(struct launch *launch)
 {
 	struct hb_message message;
@@ -101,29 +168,9 @@ static void on_job(struct launch *launch)
 	int got = message_receive_from(launch->job, &message, &pid);
 
 	if (got == 1 && message.type == HB_HELLO && !launch->hello && launch->failed == 0) {
-		const struct hb_step *wall = plan_find(launch->plan, HB_WALL);
-
 		read_back_job(launch, pid);
-		if (start_relay(launch) < 0) {
-			(void)blame(launch, 0, errno);
-			kill_all(launch);
-			return;
-		}
-		if (limits_begin(launch) < 0) {
-			kill_all(launch);
-			return;
-		}
-		launch->hello = 1; /* from here on nobody can say that nothing was run */
-		message = (struct hb_message){.type = HB_GO};
-		if (wall != NULL) {
-			launch->deadline = later(now_ns(), wall->field[0].number);
-			launch->grace = wall->field[1].number;
-		}
-		/* EPIPE: it has died, and init will say so. Anything else would let it wait. */
-		if (message_send(launch->job, &message) < 0 && errno != EPIPE) {
-			(void)blame(launch, 0, errno);
-			kill_all(launch);
-		}
+		if (!ask_keeper(launch))
+			go(launch);
 		return;
 	}
 	if (got == 1 && message.type == HB_NO_EXEC) {
@@ -233,7 +280,7 @@ void watch(struct launch *launch)
 	for (;;) {
 		/* poll(2) looks at them in this order. What happens last stands first: whoever
 		 * sees init's death sees what init and the job had said before, too. */
-		struct pollfd events[8] = {
+		struct pollfd events[9] = {
 		    {.fd = launch->signals, .events = POLLIN},
 		    {.fd = launch->pidfd, .events = POLLIN},
 		    {.fd = control_open ? launch->control : -1, .events = POLLIN},
@@ -242,9 +289,10 @@ void watch(struct launch *launch)
 		    {.fd = launch->limits.events, .events = changed},
 		    {.fd = launch->relay.link, .events = POLLIN},
 		    {.fd = listener_poll(launch), .events = POLLIN},
+		    {.fd = launch->network.fd, .events = POLLIN},
 		};
 
-		if (poll(events, 8, timeout_ms(launch)) < 0 && errno != EINTR) {
+		if (poll(events, 9, timeout_ms(launch)) < 0 && errno != EINTR) {
 			kill_all(launch);
 			break;
 		}
@@ -262,6 +310,8 @@ void watch(struct launch *launch)
 			on_relay(launch);
 		if (events[7].revents != 0)
 			on_listener(launch, events[7].revents);
+		if (events[8].revents != 0)
+			on_network(launch);
 		if (events[3].revents != 0)
 			on_job(launch);
 		else if (events[2].revents != 0)

@@ -5,6 +5,7 @@
  *   init -> supervisor   FAILED      a step failed: index, errno
  *   init -> supervisor   LISTENER    the filter's notifications, a descriptor
  *   init -> supervisor   TERMINAL    the caller's side of the job's terminal, a descriptor
+ *   init -> supervisor   SOCKET      a socket of the job's network, a descriptor
  *   job -> supervisor    HELLO       set up, filtered, about to exec; the kernel adds its host pid
  *   supervisor -> job    GO          read back; exec now
  *   job -> supervisor    NO_EXEC     exec failed: errno
@@ -14,6 +15,9 @@
  *   relay -> supervisor  HELLO       able to copy; before the job may go
  *   relay -> supervisor  FAILED      it is not: errno
  *   relay -> supervisor  OVERFLOW    there is more output than the limit
+ *   supervisor -> keeper SOCKET      the same, handed on (hardbox/net)
+ *   supervisor -> keeper HELLO       there are no more; the job waits
+ *   keeper -> supervisor GO          it serves them
  *
  * Status records to the caller (descriptor --status-fd): type:u32 length:u32 payload.
  */
@@ -25,7 +29,7 @@
 #include <sys/types.h>
 
 enum hb_message_type { HB_GO = 1, HB_FAILED, HB_HELLO, HB_NO_EXEC, HB_SIGNAL, HB_ENDED,
-		       HB_LISTENER, HB_TERMINAL_MASTER, HB_OVERFLOW };
+		       HB_LISTENER, HB_TERMINAL_MASTER, HB_OVERFLOW, HB_SOCKET };
 
 struct hb_message {
 	uint32_t type;

@@ -1,7 +1,8 @@
 """Synthetic addresses: what the stub answers inside, and what the broker takes a connection's target from.
 
-Run by: the broker; pure but for what it has given out. The addresses exist on the sandbox's loopback only, so they come
-from ranges that nothing outside answers from: benchmarking (RFC 2544), and a unique local prefix (RFC 4193).
+Run by: the broker; pure but for what it has given out. The addresses exist on the sandbox's loopback only,
+so they come from ranges that nothing outside answers from: benchmarking (RFC 2544), and a unique local
+prefix (RFC 4193).
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Addresses:
     def name_of(self, address: IPv4Address | IPv6Address) -> str | None:
         """Give the name that an address was given out for, or None.
 
-        A socket for both versions shows IPv4 addresses as IPv4-mapped ones, which are read as what they stand for.
+        A socket for both versions shows IPv4 addresses as IPv4-mapped ones: read as what they stand for.
         """
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
         return self._names.get(mapped or address)
@@ -74,4 +75,5 @@ class Addresses:
             # A rule may name an address of these ranges: it means the one outside.
             if self._number % 256 not in _ENDS and self._taken.isdisjoint(map(str, pair)):
                 return pair
-        raise ValueError("has more names than there are synthetic addresses")
+        message = "more names than there are synthetic addresses"
+        raise ValueError(message)

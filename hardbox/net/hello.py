@@ -1,10 +1,10 @@
 """The first bytes of a connection: TLS with which server name, HTTP, or something else.
 
-Run by: the broker, on what a job sends first; pure. The bytes are hostile: whatever begins as TLS and then breaks RFC 8446
-is "bad", never "other", since servers differ in what they forgive.
+Run by: the broker, on what a job sends first; pure. The bytes are hostile: whatever begins as TLS and
+then breaks RFC 8446 is "bad", never "other", since servers differ in what they forgive.
 
-What this cannot see: protocols that begin in clear text and start TLS later, and a name that is encrypted (ECH),
-whose outer name is given instead.
+What this cannot see: protocols that begin in clear text and start TLS later, and a name that is encrypted
+(ECH), whose outer name is given instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NoReturn
 
 # So many bytes may come before it has to be clear what they are.
 MOST: Final = 16 * 1024
@@ -38,10 +38,14 @@ _MOST_NAME: Final = 253
 _OLD_HEADER: Final = 11
 _OLD_CHALLENGE: Final = range(16, 33)
 
+# HAProxy's PROXY protocol, versions 1 and 2: a server that takes it reads what follows as the beginning.
+_RELAYED: Final = (b"PROXY ", b"\r\n\r\n\0")
+
 # RFC 9110 section 5.6.2.
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BLANK: Final = b" \t\r\n\v\f"
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+# What no request line has, though some servers let it pass.
+_ODD: Final = re.compile(rb"[^\t\x20-\x7e]")
 _HTTP_VERSION: Final = re.compile(rb"http/", re.IGNORECASE)
 # Without a version a line is HTTP/0.9 if it begins with one of these and then names a path or a URL.
 _METHODS: Final = frozenset(b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH".split())
@@ -63,8 +67,8 @@ class Hello(StrEnum):
 class Look:
     """What the first bytes are.
 
-    kind:        MORE: undecided, needs more bytes. HTTP: a request line of HTTP/1 or what a server could take for one.
-                 HTTP2: without TLS. BAD: not to be passed on.
+    kind:        MORE: undecided, needs more bytes. HTTP: a request line of HTTP/1, or what a server could
+                 take for one. HTTP2: without TLS. BAD: not to be passed on.
     server_name: TLS: in lower case, "" if there is none.
     ech:         TLS: whether a second, encrypted name may be inside, or only looks so (GREASE).
     reason:      BAD: why, on one line.
@@ -84,16 +88,14 @@ class _More(Exception):  # noqa: N818 (an outcome)
     """The bytes are right as far as they go."""
 
 
+def _refuse(why: str) -> NoReturn:
+    raise _Bad(why)
+
+
 def look(data: bytes) -> Look:
     """Say what a client's first bytes are; `data` is all of them since the connection began."""
-    if not data:
-        return Look(Hello.MORE)
     try:
-        if data[0] == _HANDSHAKE:
-            return _client_hello(_message(data))
-        if data[0] & 0x80:
-            return _old_hello(data)
-        return _request_line(data.lstrip(_BLANK))
+        return _judge(data)
     except _Bad as bad:
         return Look(Hello.BAD, reason=str(bad))
     except _More:
@@ -102,37 +104,58 @@ def look(data: bytes) -> Look:
         return Look(Hello.MORE)
 
 
+def _judge(data: bytes) -> Look:
+    if data[:1] == bytes([_HANDSHAKE]):
+        return _client_hello(_message(data))
+    if data and data[0] & 0x80:
+        return _old_hello(data)
+    if data.startswith(_RELAYED):
+        _refuse("a header of the PROXY protocol, behind which anything could be named")
+    return _request_line(data.lstrip(_BLANK))
+
+
 def _message(data: bytes) -> bytes:
     """Give the body of the first handshake message, put together from its records (RFC 8446 section 5.1)."""
-    body = b""
+    held = b""
     place = 0
     for _ in range(_MOST_RECORDS):
-        header = data[place : place + _RECORD_HEADER]
-        if header[:1] not in (b"", bytes([_HANDSHAKE])):
-            raise _Bad("TLS: another record within the ClientHello")
-        if header[1:2] not in (b"", bytes([_MAJOR])):
-            raise _Bad("TLS: a record of an unknown version")
-        if len(header) < _RECORD_HEADER:
-            raise _More
-        length = int.from_bytes(header[3:], "big")
-        if not 0 < length <= _MOST_FRAGMENT:
-            raise _Bad("TLS: a record of a length that is not allowed")
         start = place + _RECORD_HEADER
-        body += data[start : start + length]
-        if body[0:1] not in (b"", bytes([_CLIENT_HELLO])):
-            raise _Bad("TLS: the first message is no ClientHello")
-        if len(body) >= _MESSAGE_HEADER:
-            whole = _MESSAGE_HEADER + int.from_bytes(body[1:4], "big")
-            if whole > MOST:
-                raise _Bad(f"TLS: a ClientHello of more than {MOST} bytes")
-            if len(body) > whole or (len(body) == whole and len(data) < start + length):
-                raise _Bad("TLS: more behind the ClientHello in its record")
-            if len(body) == whole:
-                return body[_MESSAGE_HEADER:]
-        if len(data) < start + length:
-            raise _More
+        length = _fragment_length(data[place:start])
         place = start + length
-    raise _Bad(f"TLS: a ClientHello in more than {_MOST_RECORDS} records")
+        held += data[start:place]
+        body = _body(held)
+        if len(data) < place:
+            raise _More
+        if body is not None:
+            return body
+    _refuse(f"TLS: a ClientHello in more than {_MOST_RECORDS} records")
+
+
+def _fragment_length(header: bytes) -> int:
+    if header[:1] not in (b"", bytes([_HANDSHAKE])):
+        _refuse("TLS: another record within the ClientHello")
+    if header[1:2] not in (b"", bytes([_MAJOR])):
+        _refuse("TLS: a record of an unknown version")
+    if len(header) < _RECORD_HEADER:
+        raise _More
+    length = int.from_bytes(header[3:], "big")
+    if not 0 < length <= _MOST_FRAGMENT:
+        _refuse("TLS: a record of a length that is not allowed")
+    return length
+
+
+def _body(held: bytes) -> bytes | None:
+    """Give the body of a ClientHello (RFC 8446 section 4), or None if it is not all there."""
+    if held[:1] not in (b"", bytes([_CLIENT_HELLO])):
+        _refuse("TLS: the first message is no ClientHello")
+    if len(held) < _MESSAGE_HEADER:
+        return None
+    whole = _MESSAGE_HEADER + int.from_bytes(held[1:4], "big")
+    if whole > MOST:
+        _refuse(f"TLS: a ClientHello of more than {MOST} bytes")
+    if len(held) > whole:
+        _refuse("TLS: more behind the ClientHello in its record")
+    return held[_MESSAGE_HEADER:] if len(held) == whole else None
 
 
 class _Reader:
@@ -145,7 +168,7 @@ class _Reader:
     def take(self, size: int) -> bytes:
         part = self._data[self._place : self._place + size]
         if len(part) < size:
-            raise _Bad("TLS: a ClientHello whose lengths do not fit")
+            _refuse("TLS: a ClientHello whose lengths do not fit")
         self._place += size
         return part
 
@@ -156,7 +179,7 @@ class _Reader:
         """Give what stands behind a length of `size` bytes (RFC 8446 section 3.4)."""
         length = self.number(size)
         if length not in lengths:
-            raise _Bad("TLS: a ClientHello with a length that is not allowed")
+            _refuse("TLS: a ClientHello with a length that is not allowed")
         return self.take(length)
 
     @property
@@ -168,14 +191,14 @@ def _client_hello(body: bytes) -> Look:
     """Read a ClientHello (RFC 8446 section 4.1.2; without extensions, as before TLS 1.2, too)."""
     reader = _Reader(body)
     if reader.number(1) != _MAJOR:
-        raise _Bad("TLS: a ClientHello of an unknown version")
+        _refuse("TLS: a ClientHello of an unknown version")
     reader.take(1 + _RANDOM)
     reader.vector(1, range(_MOST_SESSION + 1))
     reader.vector(2, range(2, 2**16, 2))
     reader.vector(1, range(1, 2**8))
     extensions = {} if reader.ended else _extensions(reader.vector(2, range(2**16)))
     if not reader.ended:
-        raise _Bad("TLS: a ClientHello with more behind its extensions")
+        _refuse("TLS: a ClientHello with more behind its extensions")
     name = _server_name(extensions[_SERVER_NAME]) if _SERVER_NAME in extensions else ""
     return Look(Hello.TLS, server_name=name, ech=any(kind in extensions for kind in _ENCRYPTED))
 
@@ -186,7 +209,7 @@ def _extensions(data: bytes) -> dict[int, bytes]:
     while not reader.ended:
         kind = reader.number(2)
         if kind in found:
-            raise _Bad("TLS: an extension that is there twice")
+            _refuse("TLS: an extension that is there twice")
         found[kind] = reader.vector(2, range(2**16))
     return found
 
@@ -198,11 +221,11 @@ def _server_name(data: bytes) -> str:
     kind = names.number(1)
     name = names.vector(2, range(1, 2**16))
     if kind != _HOST_NAME:
-        raise _Bad("TLS: a server name of an unknown type")
+        _refuse("TLS: a server name of an unknown type")
     if not names.ended or not reader.ended:
-        raise _Bad("TLS: more than one server name")
+        _refuse("TLS: more than one server name")
     if len(name) > _MOST_NAME or not _NAME.fullmatch(name):
-        raise _Bad("TLS: a server name that is no host name")
+        _refuse("TLS: a server name that is no host name")
     return name.decode("ascii").lower()
 
 
@@ -217,29 +240,30 @@ def _old_hello(data: bytes) -> Look:
     ciphers, session, challenge = (int.from_bytes(data[place : place + 2], "big") for place in (5, 7, 9))
     fits = length == _OLD_HEADER - 2 + ciphers + session + challenge
     if fits and ciphers and not ciphers % 3 and challenge in _OLD_CHALLENGE:
-        raise _Bad("TLS: a hello in the form of SSL 2.0, which has no server name")
+        _refuse("TLS: a hello in the form of SSL 2.0, which has no server name")
     return Look(Hello.OTHER)
 
 
 def _request_line(data: bytes) -> Look:
     """Tell HTTP by its first line, as the most lenient server reads it (RFC 9112 sections 2.2 and 3)."""
     token = _TOKEN.match(data)
+    rest = data[token.end() :] if token else data
+    if rest in (b"", b"\r"):
+        raise _More
     if token is None:
-        if data:
-            return Look(Hello.OTHER)
-        raise _More
-    rest = data[token.end() :]
-    if not rest:
-        raise _More
+        return Look(Hello.OTHER)
     method = token[0].upper() in _METHODS
     if rest[0] not in b" \t":
-        # Some take any white space for a space; the parser of requests will not.
-        return Look(Hello.HTTP if method and rest[0] in b"\v\f" else Hello.OTHER)
+        # Some take other white space for a space: the parser of requests refuses it.
+        odd = method and _ODD.match(rest) and not rest.startswith((b"\n", b"\r\n"))
+        return Look(Hello.HTTP if odd else Hello.OTHER)
     line, end, _ = rest.partition(b"\n")
+    line = line.removesuffix(b"\r")
+    odd = bool(_ODD.search(line))
     if _HTTP_VERSION.search(line) and end:
         return Look(Hello.HTTP2 if token[0] == b"PRI" else Hello.HTTP)
-    if method and (_CONTROL.search(line.rstrip(b"\r")) or (end and _TARGET.match(line.lstrip()))):
+    if method and (odd or (end and _TARGET.match(line.lstrip()))):
         return Look(Hello.HTTP)
-    if end or _CONTROL.search(line.removesuffix(b"\r")):
+    if end or odd:
         return Look(Hello.OTHER)
     raise _More

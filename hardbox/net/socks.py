@@ -1,7 +1,7 @@
 """SOCKS 5 from the server's side (RFC 1928), without sockets: bytes in, bytes out.
 
-Run by: the broker, for connections to its proxy port that begin with 5, or with 4 to be refused. Only "no authentication" and CONNECT:
-the sandbox is the only client, and UDP and listening have no rules.
+Run by: the broker, for connections to its proxy port that begin with 5, or with 4 to be refused. Only
+"no authentication" and CONNECT: the sandbox is the only client, and UDP and listening have no rules.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ _NO_AUTHENTICATION: Final = 0
 _NONE_ACCEPTABLE: Final = 0xFF
 _CONNECT: Final = 1
 _IPV4, _NAME, _IPV6 = 1, 3, 4
+_SIZES: Final = {_IPV4: 4, _IPV6: 16}
+# Version, command, zero, type, and the first byte of the address: a name's length.
+_FIXED: Final = 5
 # "Request rejected or failed", as SOCKS 4 says it; the rest is ignored.
 _OLD_REJECTED: Final = bytes([0, 91, 0, 0, 0, 0, 0, 0])
 
@@ -51,7 +54,7 @@ class Socks:
     """One connection until its request is there.
 
     request: once it is complete, else None.
-    refused: why the connection is to be closed, once what `receive` gave has been sent; "" as long as it is not.
+    refused: why the connection is to be closed, once what `receive` gave has been sent; "" if not.
     rest:    what came behind the request, for the server that it leads to.
     """
 
@@ -64,9 +67,10 @@ class Socks:
         self._greeted = False
 
     def receive(self, data: bytes) -> bytes:
-        """Take what the client sent; give what is to be sent back now. Not to be called once it is done."""
+        """Take what the client sent; give what is to be sent back. Raises RuntimeError once it is done."""
         if self.request or self.refused:
-            raise RuntimeError("the SOCKS request is complete")
+            message = "the SOCKS request is complete"
+            raise RuntimeError(message)
         self._held += data
         answer = b"" if self._greeted else self._greeting()
         if self._greeted and not self.refused:
@@ -92,25 +96,20 @@ class Socks:
     def _requested(self) -> bytes:
         """Read the request: version, command, zero, type of address, address, port."""
         held = self._held
-        if held[:1] not in (b"", bytes([_VERSION])) or held[2:3] not in (b"", b"\0"):
-            return self._refuse(Reply.FAILURE, "a malformed SOCKS request")
-        if held[1:2] not in (b"", bytes([_CONNECT])):
-            return self._refuse(Reply.COMMAND_NOT_SUPPORTED, "a SOCKS command other than CONNECT")
-        if held[3:4] not in (b"", *(bytes([kind]) for kind in (_IPV4, _NAME, _IPV6))):
-            return self._refuse(Reply.ADDRESS_NOT_SUPPORTED, "an unknown type of address in a SOCKS request")
-        if len(held) < 5:  # noqa: PLR2004 (the fixed part, and the first byte of the address)
+        code, self.refused = _fault(held)
+        if self.refused:
+            return reply(code)
+        if len(held) < _FIXED:
             return b""
         kind = held[3]
-        start = 5 if kind == _NAME else 4
-        size = {_IPV4: 4, _IPV6: 16}.get(kind, held[4])
-        if not size:
-            return self._refuse(Reply.FAILURE, "an empty name in a SOCKS request")
-        end = start + size
+        start = _FIXED if kind == _NAME else _FIXED - 1
+        end = start + _SIZES.get(kind, held[4])
         if len(held) < end + 2:
             return b""
         host = _host(kind, held[start:end])
         if not host:
-            return self._refuse(Reply.FAILURE, "a name in a SOCKS request that is no text")
+            self.refused = "a SOCKS request whose name is empty or no text"
+            return reply(Reply.FAILURE)
         self.request = Request(host, int.from_bytes(held[end : end + 2], "big"))
         self.rest, self._held = held[end + 2 :], b""
         return b""
@@ -125,14 +124,21 @@ class Socks:
         taken, self._held = self._held[start + 1 : end], self._held[end:]
         return taken
 
-    def _refuse(self, code: Reply, why: str) -> bytes:
-        self.refused = why
-        return reply(code)
-
 
 def reply(code: Reply) -> bytes:
-    """Write the reply to a request. The bound address is always 0.0.0.0:0: what is outside is not told inside."""
+    """Write the reply to a request; it tells nothing of the outside: the bound address is 0.0.0.0:0."""
     return bytes([_VERSION, code, 0, _IPV4, 0, 0, 0, 0, 0, 0])
+
+
+def _fault(held: bytes) -> tuple[Reply, str]:
+    """Say what is wrong with the fixed part of a request, as far as it is there; "" if nothing."""
+    if held[:1] not in (b"", bytes([_VERSION])) or held[2:3] not in (b"", b"\0"):
+        return Reply.FAILURE, "a malformed SOCKS request"
+    if held[1:2] not in (b"", bytes([_CONNECT])):
+        return Reply.COMMAND_NOT_SUPPORTED, "a SOCKS command other than CONNECT"
+    if held[3:4] not in (b"", *(bytes([kind]) for kind in (_IPV4, _NAME, _IPV6))):
+        return Reply.ADDRESS_NOT_SUPPORTED, "a SOCKS request with an unknown type of address"
+    return Reply.SUCCEEDED, ""
 
 
 def _host(kind: int, data: bytes) -> str:

@@ -1,8 +1,9 @@
 """The name server inside the sandbox: answers from the rules alone, and never asks anybody.
 
-Run by: the broker, for each query that arrives at 127.0.0.1:53; pure but for the addresses that it gives out. A name that
-a rule speaks of, whatever the port, has synthetic addresses (addresses.py) and no other records; every other name
-does not exist. Resolving for real happens outside, after the decision about the connection.
+Run by: the broker, for each query that arrives at 127.0.0.1:53; pure but for the addresses that it gives
+out. A name that a rule speaks of, whatever the port, has synthetic addresses (addresses.py) and no other
+records; every other name does not exist. Resolving for real happens outside, after the decision about
+the connection.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import dns.edns
 import dns.exception
-import dns.flags
 import dns.message
+import dns.name
 import dns.opcode
 import dns.rcode
 import dns.rdataclass
@@ -26,14 +27,13 @@ from hardbox.destinations import Destination, host_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import dns.name
-
     from hardbox.net.addresses import Addresses
 
 TTL_SECONDS: Final = 30
-# What an answer over UDP may have if the client says nothing (RFC 1035), and at most: no fragments (RFC 9715).
+# What every client takes over UDP (RFC 1035 section 4.2.1). One question and one record are less.
 _DATAGRAM: Final = 512
-_MOST_DATAGRAM: Final = 1232
+# What is said to be taken here (RFC 9715).
+_PAYLOAD: Final = 1232
 _STREAM: Final = 65535
 # One question with EDNS options and padding is far below; more would only be work.
 _MOST_QUERY: Final = 4096
@@ -71,7 +71,7 @@ class Stub:
         self._ipv6: Final = ipv6
 
     def answer(self, query: bytes, *, datagram: bool) -> Answer:
-        """Answer one message (RFC 1035); datagram: by UDP, so that the answer has to fit (RFC 6891)."""
+        """Answer one message (RFC 1035); datagram: it came by UDP, so the answer has to fit."""
         if len(query) < _HEADER or query[2] & 0x80:
             return Answer(None)
         if (query[2] >> 3) & 0xF != dns.opcode.QUERY:
@@ -85,7 +85,7 @@ class Stub:
             return _refusal(query, dns.rcode.FORMERR)
         if not message.question:
             return _refusal(query, dns.rcode.FORMERR)
-        reply = dns.message.make_response(message, recursion_available=True, our_payload=_MOST_DATAGRAM)
+        reply = dns.message.make_response(message, recursion_available=True, our_payload=_PAYLOAD)
         question = message.question[0]
         if message.edns > 0:
             reply.set_rcode(dns.rcode.BADVERS)
@@ -96,11 +96,9 @@ class Stub:
         else:
             answer = self._look_up(question, reply)
         if answer.verdict == "denied" and reply.edns >= 0 and answer.reason != "protocol":
-            reply.use_edns(0, 0, _MOST_DATAGRAM, options=[_BLOCKED])
-        size = _STREAM
-        if datagram:
-            size = max(_DATAGRAM, min(message.payload, _MOST_DATAGRAM))
-        return Answer(_wire(reply, size), answer.asked, answer.verdict, answer.reason)
+            reply.use_edns(0, 0, _PAYLOAD, options=[_BLOCKED])
+        wire = reply.to_wire(max_size=_DATAGRAM if datagram else _STREAM, prefer_truncation=True)
+        return Answer(wire, answer.asked, answer.verdict, answer.reason)
 
     def _look_up(self, question: dns.rrset.RRset, reply: dns.message.Message) -> Answer:
         """Fill in what this name has of that type; give the verdict."""
@@ -111,7 +109,9 @@ class Stub:
             host = host_of(asked)
         except ValueError:
             reply.set_rcode(dns.rcode.NXDOMAIN)
-            return Answer(None, asked, "denied", "spelling")
+            # The root, and names of services (RFC 8552), are well spelled, but no hosts.
+            service = asked == "." or asked.startswith("_")
+            return Answer(None, asked, "denied", "not-allowed" if service else "spelling")
         name = host.text
         if name.rpartition(".")[2] == "localhost":
             # RFC 6761 section 6.3.
@@ -177,13 +177,3 @@ def _reversed(asked: str) -> IPv4Address | IPv6Address | None:
         return IPv6Address(bytes.fromhex(groups))
     except ValueError:
         return None
-
-
-def _wire(reply: dns.message.Message, size: int) -> bytes:
-    """Give the message, or what says that it is too long for a datagram (RFC 2181 section 9)."""
-    try:
-        return reply.to_wire(max_size=size)
-    except dns.exception.TooBig:
-        reply.answer.clear()
-        reply.flags |= dns.flags.TC
-        return reply.to_wire(max_size=size)

@@ -2,10 +2,10 @@
 
 Run by: the broker, for every address that a name resolves to; pure.
 
-Whoever runs an allowed name decides what it resolves to, and so could point the sandbox at the caller's own
-machine and network. The tables follow the IANA special-purpose address registries (RFC 6890) and name the
-RFC of each range. Two limits: an operator's own NAT64 prefix (RFC 6052 section 2.2) looks like any other address,
-and so does a public address that a firewall trusts.
+Whoever runs an allowed name decides what it resolves to, and so could point the sandbox at the caller's
+own machine and network. The tables follow the IANA special-purpose address registries (RFC 6890) and
+name the RFC of each range. Two limits: an operator's own NAT64 prefix (RFC 6052 section 2.2) looks like
+any other address, and so does a public address that a firewall trusts.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _VERSION_6: Final = tuple(
         ("ff00::/8", "multicast (RFC 4291)"),
     )
 )
-# All of version 6 that is handed out for use on the Internet (RFC 4291 section 2.4, IANA's address space registry).
+# All of version 6 that is handed out for use on the Internet (RFC 4291 section 2.4).
 _GLOBAL_6: Final = IPv6Network("2000::/3")
 
 

@@ -12,13 +12,14 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hardbox.errors import HostUnfit, Usage
+from hardbox.errors import Usage
 from hardbox.places import within
 from hardbox.plan import steps as s
 from hardbox.plan.bounds import bandwidth_steps, total_memory_steps
+from hardbox.plan.network import proxies
 from hardbox.plan.root import outside_trees, root_steps
 from hardbox.plan.walls import drop_steps, identity_steps, landlock_steps, visible
-from hardbox.policy import NETWORK_MODES_HERE, UNLIMITED
+from hardbox.policy import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,18 +85,6 @@ class LaunchPlan:
         )
 
 
-def no_such_network(mode: str, origin: str) -> HostUnfit:
-    """Make the error for a network mode that this version lacks."""
-    return HostUnfit(
-        "HB530",
-        f'network mode "{mode}" is not in this version',
-        value=f'network.mode = "{mode}"',
-        origin=origin,
-        why="without its broker the job would have no network, or all of it",
-        instead='network.mode = "none" or "loopback": hardbox run --network none ...',
-    )
-
-
 def build(
     policy: Policy,
     facts: HostFacts,
@@ -104,8 +93,6 @@ def build(
     command: Command,
 ) -> LaunchPlan:
     """Make the plan. Raises HostUnfit, Refused, ProfileError or Usage; starts nothing."""
-    if policy.network.mode not in NETWORK_MODES_HERE:
-        raise no_such_network(policy.network.mode, policy.origin("network.mode"))
     trees = outside_trees(policy, facts, paths)
     kinds = tuple("dir" if tree.flags & s.RECURSIVE else "file" for tree in trees)
     root = root_steps(policy, facts, paths)
@@ -172,7 +159,7 @@ def _carry(count: int, most: int, what: str, instead: str) -> None:
 
 
 def _data(policy: Policy, command: Command) -> tuple[s.Step, ...]:
-    fixed = policy.environment.set
+    fixed = {**proxies(policy), **policy.environment.set}
     search = fixed.get("PATH", _DEFAULT_PATH).split(":")
     return (
         s.PolicyName(policy.sources[0] if policy.sources else policy.name, policy.digest),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from hardbox.errors import ProfileError
 from hardbox.places import within
 from hardbox.plan import steps as s
+from hardbox.plan.network import resolv_conf
 from hardbox.plan.trees import TOP_LEVEL
 from hardbox.policy import files_of
 from hardbox.refusals.disk import MISSING, root_prefix
@@ -232,7 +233,7 @@ def _generated(build: _Builder, policy: Policy) -> None:
         "/etc/hosts": f"127.0.0.1 localhost {who.hostname}\n::1 localhost\n",
         "/etc/hostname": f"{who.hostname}\n",
         "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-        "/etc/resolv.conf": "# hardbox: no name server\n",
+        "/etc/resolv.conf": resolv_conf(policy),
     }
     build.directory("/etc")
     for path, text in contents.items():

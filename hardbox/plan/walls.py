@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox.errors import HostUnfit
 from hardbox.host import LEASE_SIZE
 from hardbox.plan import steps as s
+from hardbox.plan.network import network_steps
 from hardbox.policy import CAPABILITIES
 
 if TYPE_CHECKING:
@@ -182,8 +183,7 @@ def drop_steps(
     keep = capability_mask(policy.capabilities.keep)
     groups = s.DROP_GROUPS if facts.uid == 0 or policy.identity.ids == "range" else 0
     steps: list[s.Step] = [s.Hostname(policy.identity.hostname)]
-    if policy.network.mode == "loopback":
-        steps.append(s.LoopbackUp())
+    steps += network_steps(policy, facts)
     steps += [s.Keyring(), s.Normalise(), *limit_steps(policy), s.NoNewPrivs(), *landlock]
     steps += [
         s.Securebits(),

@@ -25,7 +25,7 @@ from hardbox.policy import (
     Seccomp,
     StreamRules,
 )
-from hardbox.profile import layers, merge, schema, sources
+from hardbox.profile import hosts, layers, merge, schema, sources
 from hardbox.words import hint
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def inspect(
     problems += own.problems
     if settings or reasons:
         state = _command_line(state, settings, reasons, problems)
+    if not problems:
+        _lockfiles(state, problems)
     policy = None if problems else _policy(_name(name_or_path), state)
     return Inspection(policy, problems, own, parent)
 
@@ -143,6 +145,7 @@ def _read_chain(name_or_path: str) -> list[Layer]:
         seen.add(found.key)
         home = os.path.dirname(found.place)
         layer = layers.from_table(found.table, source, home, found.way)
+        hosts.expand(layer, layer.values)
         chain.append(layer)
         if layer.extends is None:
             return chain
@@ -208,9 +211,23 @@ def _command_line(
             )
     for key, reason in reasons.items():
         layers.add_reason(layer, key, reason, "--loosen")
+    layer.home = cwd
+    hosts.expand(layer, layer.values)
+    hosts.expand(layer, added)
     state = merge.put(parent, layer, added)
     problems += layer.problems
     return state
+
+
+def _lockfiles(state: State, problems: list[HardboxError]) -> None:
+    """Add what the lock files name to what is allowed."""
+    try:
+        named, way = hosts.of_lockfiles(state.values, str(state.origins.get("network.from_lockfile", "")))
+    except HardboxError as error:
+        problems.append(error)
+        return
+    state.values["network.allow"] = merge.join(state.values["network.allow"], named)
+    state.files = (*state.files, *way)
 
 
 def _policy(name: str, state: State) -> Policy:
@@ -237,7 +254,7 @@ def _policy(name: str, state: State) -> Policy:
             exec=cast("str", v["filesystem.exec"]),
             grants=cast("str", v["filesystem.grants"]),
         ),
-        network=Network(cast("str", v["network.mode"]), cast("tuple[str, ...]", v["network.allow"])),
+        network=_network(v),
         capabilities=Capabilities(cast("tuple[str, ...]", v["capabilities.keep"])),
         seccomp=Seccomp(
             cast("str", v["seccomp.filter"]),
@@ -259,6 +276,26 @@ def _policy(name: str, state: State) -> Policy:
         sources=state.sources,
         digest=_digest(state, loosen),
         files=_files(state),
+    )
+
+
+def _network(v: Mapping[str, object]) -> Network:
+    return Network(
+        mode=cast("str", v["network.mode"]),
+        allow=cast("tuple[str, ...]", v["network.allow"]),
+        from_lockfile=cast("tuple[str, ...]", v["network.from_lockfile"]),
+        grants=cast("str", v["network.grants"]),
+        sni=cast("str", v["network.sni"]),
+        log=cast("str", v["network.log"]),
+        connections=cast("int", v["network.connections"]),
+        rate=cast("int", v["network.rate"]),
+        bytes=cast("int", v["network.bytes"]),
+        idle=cast("int", v["network.idle"]),
+        bridge=cast("str", v["network.bridge"]),
+        subnet=cast("str", v["network.subnet"]),
+        dns=cast("tuple[str, ...]", v["network.dns"]),
+        join=cast("str", v["network.join"]),
+        publish=cast("tuple[str, ...]", v["network.publish"]),
     )
 
 

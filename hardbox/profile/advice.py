@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hardbox.destinations import parse
 from hardbox.profile.values import show
 
 if TYPE_CHECKING:
@@ -45,9 +46,13 @@ def _asked(policy: Policy) -> Iterator[str]:
         yield 'filesystem.write with exec = "anywhere": what the job leaves there, people may run later'
     if policy.limits.wall > _DAY:
         yield "limits.wall is above one day: does a job that hangs so long harm nobody?"
-    if policy.network.mode == "allow" and not policy.network.allow:
+    network = policy.network
+    if network.mode == "allow" and not network.allow and network.grants == "none":
         yield 'network.mode = "allow" with an empty list reaches nothing: mode = "none" says so plainly'
-    if policy.network.mode in ("allow", "bridge"):
-        yield f'network.mode = "{policy.network.mode}" is not in this version: running it ends with HB530'
+    if network.allow and network.mode in ("none", "loopback"):
+        yield f'network.allow names destinations, and network.mode = "{network.mode}" reaches none of them'
+    for text in network.allow:
+        if parse(text).kind == "wildcard":
+            yield f"network.allow takes {text}: every host of that name, and whoever can make one"
     for name in policy.optional:
         yield f"{name} is optional: on a host without it one wall is missing, and the report says so"

@@ -13,6 +13,7 @@ from hardbox.errors import HardboxError
 from hardbox.policy import OPTIONAL, Origin
 from hardbox.profile import schema
 from hardbox.profile.spots import Spot
+from hardbox.profile.texts import text
 from hardbox.words import hint
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ LONGEST_REASON: Final = 300
 COMMAND_LINE: Final = "command line"
 SPECIAL: Final = ("extends", "summary", "refuse", "loosen", "optional")
 _DEEPEST: Final = 4
+# Keys whose relative paths start from the profile's own directory.
+_BESIDE: Final = ("seccomp.filter", "network.from_lockfile")
 
 
 class Layer:
@@ -101,7 +104,7 @@ def add(layer: Layer, key: str, value: object, flag: str = "", folder: str = "")
     spot = layer.spot(key, value, flag, folder)
     table, _, name = key.partition(".")
     if key in schema.READERS:
-        if key == "seccomp.filter" and not folder:
+        if key in _BESIDE and not folder:
             spot.folder = layer.home
         found = layer.attempt(schema.READERS[key], spot)
         if found is not None:
@@ -110,7 +113,7 @@ def add(layer: Layer, key: str, value: object, flag: str = "", folder: str = "")
             if isinstance(found, dict):
                 layer.origins.update({f"{key}.{each}": spot.origin for each in found})
     elif key == "extends":
-        extends = layer.attempt(schema.text, spot)
+        extends = layer.attempt(text, spot)
         layer.extends = extends if isinstance(extends, str) else None
         layer.origins[key] = spot.origin
     elif table == "refuse" and name:
@@ -167,7 +170,7 @@ def _ids(spot: Spot) -> tuple[str, ...]:
 
 def reason(spot: Spot) -> str:
     """Read a reason: one line that says something."""
-    value = schema.text(spot).strip()
+    value = text(spot).strip()
     if not SHORTEST_REASON <= len(value) <= LONGEST_REASON or not value.isprintable():
         raise spot.error(
             "HB421",

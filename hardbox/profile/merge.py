@@ -44,6 +44,20 @@ DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
         "filesystem.grants": "none",
         "network.mode": "none",
         "network.allow": (),
+        "network.from_lockfile": (),
+        "network.grants": "none",
+        "network.sni": "match",
+        "network.log": "denied",
+        # What a package manager or a test run needs, and no scanner.
+        "network.connections": 256,
+        "network.rate": 100,
+        "network.bytes": UNLIMITED,
+        "network.idle": 300_000,
+        "network.bridge": "hbx0",
+        "network.subnet": "10.210.0.0/16",
+        "network.dns": (),
+        "network.join": "",
+        "network.publish": (),
         "capabilities.keep": (),
         "seccomp.filter": "strict",
         "seccomp.add": (),
@@ -65,13 +79,15 @@ DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
         "audit.argv": False,
     }
 )
-# key -> the values of filesystem.grants under which the command line may add to it.
-GRANTED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+# key -> the key that grants, and its values under which the command line may add to it.
+GRANTED: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
     {
-        "filesystem.read": ("read", "any"),
-        "filesystem.write": ("any",),
-        "environment.set": ("read", "any"),
-        "environment.pass": ("read", "any"),
+        "filesystem.read": ("filesystem.grants", ("read", "any")),
+        "filesystem.write": ("filesystem.grants", ("any",)),
+        "environment.set": ("filesystem.grants", ("read", "any")),
+        "environment.pass": ("filesystem.grants", ("read", "any")),
+        "network.allow": ("network.grants", ("any",)),
+        "network.from_lockfile": ("network.grants", ("any",)),
     }
 )
 
@@ -125,8 +141,7 @@ def put(parent: State | None, layer: Layer, added: Mapping[str, object] = Mappin
         if key in schema.MERGED:
             new = join(old, new)
         if key in added:
-            granted = state.values["filesystem.grants"] in GRANTED.get(key, ())
-            base = join(old, added[key]) if granted else old
+            base = join(old, added[key]) if _granted(state, key) else old
             new = join(new, added[key])
         weaker = parent is not None and not orders.at_most(key, new, base)
         # environment.set has no order; without the profile's leave the command line sets nothing.
@@ -154,6 +169,11 @@ def put(parent: State | None, layer: Layer, added: Mapping[str, object] = Mappin
     state.files = (*layer.way, *state.files)
     _agree(layer, state)
     return state
+
+
+def _granted(state: State, key: str) -> bool:
+    grants, values = GRANTED.get(key, ("", ()))
+    return bool(grants) and state.values[grants] in values
 
 
 def join(old: object, new: object) -> object:
@@ -201,7 +221,8 @@ def _gate(
     lifted = key.startswith("refuse.")
     before = str(parent.origins.get(key, "")) if parent else ""
     if layer.source == COMMAND_LINE:
-        instead = f"keep the profile's value, or --loosen '{key}=why this run needs it'"
+        other = "--profile net-client, " if key == "network.mode" and new == "allow" else ""
+        instead = f"keep the profile's value, {other}or --loosen '{key}=why this run needs it'"
         where = "in the profile"
     else:
         instead = f'keep the parent\'s value, or add under [loosen]: "{key}" = "why this profile needs it"'
@@ -226,15 +247,17 @@ def _gate(
 
 
 def _not_granted(layer: Layer, key: str, new: object, parent: State | None) -> HardboxError:
-    grants = parent.values["filesystem.grants"] if parent else "none"
-    where = str(parent.origins.get("filesystem.grants", "")) if parent else ""
+    granting, values = GRANTED[key]
+    grants = parent.values[granting] if parent else "none"
+    where = str(parent.origins.get(granting, "")) if parent else ""
     return ProfileError(
         "HB418",
         f"the profile does not let the command line add to {key}",
         value=f"{key} = {show(key, new)}",
         origin=str(layer.origins.get(key, layer.source)),
-        why=f"filesystem.grants = {show('', grants)}{f' ({where})' if where else ''}",
-        instead=f'filesystem.grants = "{GRANTED[key][0]}" in a profile of your own,'
+        why=f"{granting} = {show('', grants)}{f' ({where})' if where else ''}",
+        instead=("--profile net-client, " if granting == "network.grants" else "")
+        + f'{granting} = "{values[0]}" in a profile of your own,'
         f" or --loosen '{key}=why this run needs it'",
     )
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hardbox.destinations import covers, parse
 from hardbox.policy import (
+    DESTINATION_GRANTS,
     EXEC_MODES,
     FILE_MODES,
     FILTER_ORDER,
@@ -19,6 +21,7 @@ from hardbox.policy import (
     ID_MODES,
     NETWORK_MODES,
     ROOT_MODES,
+    SNI_MODES,
     SOCKET_MODES,
 )
 
@@ -70,6 +73,19 @@ def _kept(a: object, b: object) -> bool:
     return a == b or not b
 
 
+def _kept_or_none(a: object, b: object) -> bool:
+    """Say whether `a` is what the parent has, or nothing."""
+    return a == b or not a
+
+
+def _destinations(a: object, b: object) -> bool:
+    """Say whether each destination of `a` is one of `b`, or lies within one."""
+    if not isinstance(a, tuple) or not isinstance(b, tuple):
+        return False
+    wide = [parse(text) for text in b]
+    return all(text in b or any(covers(one, parse(text)) for one in wide) for text in a)
+
+
 def _not_root(a: object, b: object) -> bool:
     return a != 0 or b == 0
 
@@ -91,7 +107,20 @@ ORDERS: Final[Mapping[str, tuple[Order, str]]] = {
     "filesystem.exec": (_ranks(EXEC_MODES), "shown < anywhere"),
     "filesystem.grants": (_ranks(GRANT_MODES), "none < read < any"),
     "network.mode": (_ranks(NETWORK_MODES), "none < loopback < allow < bridge"),
-    "network.allow": (_fewer, "a destination that the parent does not name"),
+    "network.allow": (_destinations, "a destination that the parent's list does not cover"),
+    "network.from_lockfile": (_fewer, "a lock file that the parent does not name"),
+    "network.grants": (_ranks(DESTINATION_GRANTS), "none < any"),
+    "network.sni": (_ranks(SNI_MODES), "match < off"),
+    "network.log": (_free, "never: what is refused is the same"),
+    "network.connections": (_numbers, "more connections"),
+    "network.rate": (_numbers, "more connections"),
+    "network.bytes": (_numbers, "more bytes, or no limit"),
+    "network.idle": (_numbers, "more time"),
+    "network.bridge": (_free, "never: which of hardbox's own bridges"),
+    "network.subnet": (_free, "never: addresses of the sandbox's own"),
+    "network.dns": (_fewer, "a name server that the parent does not name"),
+    "network.join": (_kept_or_none, "a group, where the parent has none or another one"),
+    "network.publish": (_fewer, "a port that the parent does not publish"),
     "capabilities.keep": (_fewer, "a capability that the parent does not keep"),
     "seccomp.filter": (
         _ranks(FILTER_ORDER),

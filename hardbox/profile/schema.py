@@ -13,6 +13,7 @@ from hardbox import rules
 from hardbox.policy import (
     CAPABILITIES,
     DENIAL_MODES,
+    DESTINATION_GRANTS,
     EXEC_MODES,
     FILE_MODES,
     FILTER_ORDER,
@@ -20,15 +21,17 @@ from hardbox.policy import (
     ID_MODES,
     MOST_CPUS,
     MOST_ID,
+    NETWORK_LOGS,
     NETWORK_MODES,
-    NETWORK_MODES_HERE,
     ROOT_MODES,
+    SNI_MODES,
     SOCKET_MODES,
     Bind,
     cpus_text,
 )
-from hardbox.profile import units
+from hardbox.profile import network, units
 from hardbox.profile.spots import Spot
+from hardbox.profile.texts import DIGITS, LETTERS, LOWER, label, text
 from hardbox.words import hint
 
 if TYPE_CHECKING:
@@ -53,23 +56,6 @@ _MOST_NUMBER: Final = 2**63 - 2
 _WRITERS: Final[Mapping[object, Callable[[int], str]]] = MappingProxyType(
     {units.size: units.size_text, units.duration: units.duration_text, units.cpus: cpus_text}
 )
-_LOWER: Final = "abcdefghijklmnopqrstuvwxyz"
-_DIGITS: Final = "0123456789"
-_LETTERS: Final = _LOWER + _LOWER.upper()
-
-
-def text(spot: Spot) -> str:
-    """Read a string that the kernel can take: no NUL, encodable."""
-    value = spot.value
-    if not isinstance(value, str):
-        raise spot.error("HB408", f"{spot.key} is a string", instead=f'{spot.key} = "..."')
-    if "\0" in value:
-        raise spot.error("HB409", f"{spot.key} contains a NUL", why="the kernel would end the text there")
-    try:
-        value.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        raise spot.error("HB409", f"{spot.key} contains a character that no file name has") from error
-    return value
 
 
 def _part(spot: Spot, value: object, name: str = "") -> Spot:
@@ -92,13 +78,13 @@ def _table(spot: Spot) -> dict[str, object]:
     return spot.value
 
 
-def _one_of(names: tuple[str, ...], offered: tuple[str, ...] = ()) -> Reader:
-    """Read one of `names`; a message offers only those of `offered`, if that is given."""
+def _one_of(names: tuple[str, ...]) -> Reader:
+    """Read one of `names`."""
 
     def read(spot: Spot) -> str:
         value = text(spot)
         if value not in names:
-            raise spot.error("HB409", f"{spot.key} has no such choice", instead=hint(value, offered or names))
+            raise spot.error("HB409", f"{spot.key} has no such choice", instead=hint(value, names))
         return value
 
     return read
@@ -109,6 +95,16 @@ def _each(read: Callable[[Spot], str]) -> Reader:
 
     def read_all(spot: Spot) -> tuple[str, ...]:
         return tuple(dict.fromkeys(read(item) for item in _list(spot)))
+
+    return read_all
+
+
+def _one_or_more(read: Callable[[Spot], str]) -> Reader:
+    """Read a list, or the one that it would hold."""
+    each = _each(read)
+
+    def read_all(spot: Spot) -> object:
+        return (read(spot),) if isinstance(spot.value, str) else each(spot)
 
     return read_all
 
@@ -152,16 +148,6 @@ def _id(spot: Spot) -> int:
     if not 0 <= value <= MOST_ID:
         raise rules.refuse("id-out-of-range", value=f"{spot.key} = {value:#x}", origin=str(spot.origin))
     return value
-
-
-def label(name: str) -> bool:
-    """Say whether `name` is one label of a host name (RFC 1123 section 2.1)."""
-    return (
-        0 < len(name) <= 63  # noqa: PLR2004 (RFC 1123)
-        and all(c in _LETTERS or c in _DIGITS or c == "-" for c in name)
-        and name[0] != "-"
-        and name[-1] != "-"
-    )
 
 
 def _hostname(spot: Spot) -> str:
@@ -247,28 +233,6 @@ def _scratch(spot: Spot) -> Mapping[str, int]:
     return found
 
 
-def _destination(spot: Spot) -> str:
-    """Read "host:port": a host name, an IPv4 address or an IPv6 address in brackets."""
-    value = text(spot)
-    host, _, port = value.rpartition(":")
-    inner = host[1:-1] if host.startswith("[") and host.endswith("]") else ""
-    good = all(c in "0123456789abcdefABCDEF:." for c in inner) and ":" in inner
-    if not inner:
-        good = len(host) <= 253 and all(label(part) for part in host.split("."))  # noqa: PLR2004 (RFC 1035)
-    try:
-        number = units.whole(port, 1, 65535)
-    except ValueError:
-        good = False
-    if not good:
-        raise spot.error(
-            "HB413",
-            'a destination is "host:port", without wildcards',
-            why="each name that is allowed is a way out for what the job can read",
-            instead='network.allow = ["packages.example.org:443"]',
-        )
-    return f"{host.lower()}:{number}"
-
-
 def _capability(spot: Spot) -> str:
     value = text(spot)
     name = value.upper().removeprefix("CAP_")
@@ -290,7 +254,7 @@ def _filter(spot: Spot) -> str:
 
 def _group(spot: Spot) -> str:
     value = text(spot)
-    if not value or value[0] not in _LOWER or any(c not in _LOWER + _DIGITS + "-" for c in value):
+    if not value or value[0] not in LOWER or any(c not in LOWER + DIGITS + "-" for c in value):
         raise spot.error("HB409", "a rule group is named in lower case, as in seccomp/*.toml")
     return value
 
@@ -298,7 +262,7 @@ def _group(spot: Spot) -> str:
 def variable(spot: Spot) -> str:
     """Read the name of an environment variable."""
     value = text(spot)
-    if not value or value[0] in _DIGITS or any(c not in _LETTERS + _DIGITS + "_" for c in value):
+    if not value or value[0] in DIGITS or any(c not in LETTERS + DIGITS + "_" for c in value):
         raise spot.error("HB415", "a variable is named in letters, digits and _", instead='pass = ["LANG"]')
     return value
 
@@ -360,8 +324,21 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "filesystem.scratch": _scratch,
         "filesystem.exec": _one_of(EXEC_MODES),
         "filesystem.grants": _one_of(GRANT_MODES),
-        "network.mode": _one_of(NETWORK_MODES, NETWORK_MODES_HERE),
-        "network.allow": _each(_destination),
+        "network.mode": _one_of(NETWORK_MODES),
+        "network.allow": _each(network.destination),
+        "network.from_lockfile": _one_or_more(path),
+        "network.grants": _one_of(DESTINATION_GRANTS),
+        "network.sni": _one_of(SNI_MODES),
+        "network.log": _one_of(NETWORK_LOGS),
+        "network.connections": _count(1, 16384),
+        "network.rate": _count(1, 10000),
+        "network.bytes": _unit(units.size),
+        "network.idle": _unit(units.duration, 1000, 7 * 86_400_000),
+        "network.bridge": network.bridge,
+        "network.subnet": network.subnet,
+        "network.dns": _each(network.server),
+        "network.join": network.group,
+        "network.publish": _each(network.published),
         "capabilities.keep": _each(_capability),
         "seccomp.filter": _filter,
         "seccomp.add": _each(_group),

@@ -13,9 +13,9 @@ from hardbox.toml_text import toml
 
 _BYTES: Final = (
     *("limits.memory", "limits.swap", "limits.file_size", "limits.locked", "limits.output"),
-    "filesystem.changes",
+    *("filesystem.changes", "network.bytes"),
 )
-_MILLISECONDS: Final = ("limits.wall", "limits.grace")
+_MILLISECONDS: Final = ("limits.wall", "limits.grace", "network.idle")
 
 
 def plain(key: str, value: object) -> object:  # noqa: PLR0911 (one return per unit)

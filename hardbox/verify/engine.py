@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 from hardbox import report
 from hardbox.engines.failures import set_up_failed
 from hardbox.engines.namespaces import launcher_path
+from hardbox.plan.network import kept
 from hardbox.verify.runner import PROBE, open_script, outcomes, script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from hardbox.engines.keeper import Keeper
     from hardbox.plan import LaunchPlan
+    from hardbox.policy import Policy
     from hardbox.report import Record
     from hardbox.verify.check import Check, Outcome
     from hardbox.verify.runner import Around
@@ -27,21 +30,31 @@ if TYPE_CHECKING:
 class Boxed:
     """One running sandbox; `end` must be called exactly once."""
 
-    def __init__(self, plan: LaunchPlan, around: Around, given: str = "") -> None:
-        """Start it: `given` is the job's stdin."""
+    def __init__(self, plan: LaunchPlan, policy: Policy, around: Around, given: str = "") -> None:
+        """Start it: `given` is the job's stdin. Raises SetupFailed."""
         self._plan = plan
+        self._keeper = _keeper(policy)
+        try:
+            self._start(plan, around, given)
+        except BaseException:
+            self._end_keeper()
+            raise
+
+    def _start(self, plan: LaunchPlan, around: Around, given: str) -> None:
         status_read, status_write = os.pipe()
         files = [_memory(plan.encode()), open_script(given, around.cwd)]
+        network = () if self._keeper is None else (self._keeper.socket,)
         try:
             self.process = subprocess.Popen(  # noqa: S603 (our own launcher)
                 [
                     *(os.path.join(around.folder, PROBE), "one", "odd", launcher_path()),
                     *("--plan-fd", str(files[0]), "--status-fd", str(status_write)),
+                    *(("--network-fd", str(network[0])) if network else ()),
                 ],
                 stdin=files[1],
                 stdout=subprocess.PIPE,
                 stderr=around.terminal[1],
-                pass_fds=(files[0], status_write),
+                pass_fds=(files[0], status_write, *network),
                 text=True,
                 cwd=around.cwd,
                 env=dict(around.environment),
@@ -53,6 +66,8 @@ class Boxed:
         finally:
             for file in (*files, status_write):
                 os.close(file)
+            if self._keeper is not None:
+                self._keeper.handed_over()
         self._status = status_read
         self._said: list[bytes] = []
 
@@ -77,6 +92,7 @@ class Boxed:
         """Kill it; what it says does not matter any more."""
         self.process.kill()
         self.process.wait()
+        self._end_keeper()
         os.close(self._status)
         if self.process.stdout:
             self.process.stdout.close()
@@ -88,6 +104,7 @@ class Boxed:
         finally:
             os.close(self._status)
             self.process.wait()
+            self._end_keeper()
             if self.process.stdout:
                 self.process.stdout.close()
         failed = report.failure(records)
@@ -95,12 +112,27 @@ class Boxed:
             raise set_up_failed(self._plan, failed)
         return records
 
+    def _end_keeper(self) -> None:
+        if self._keeper is not None:
+            self._keeper.close()
+
+
+def _keeper(policy: Policy) -> Keeper | None:
+    """Start who keeps the network of a policy, if anybody does."""
+    if not kept(policy):
+        return None
+    from hardbox.engines.keeper import Keeper  # noqa: PLC0415 (few profiles have such a network)
+
+    keeper = Keeper(policy)
+    keeper.wait_ready()
+    return keeper
+
 
 def run_inside(
-    plan: LaunchPlan, checks: Sequence[Check], around: Around, seen: Callable[[], None]
+    plan: LaunchPlan, policy: Policy, checks: Sequence[Check], around: Around, seen: Callable[[], None]
 ) -> dict[str, Outcome]:
     """Run attempts in one sandbox. Raises SetupFailed, with what the launcher says on the terminal."""
-    box = Boxed(plan, around, script(checks, around.places, around.machine))
+    box = Boxed(plan, policy, around, script(checks, around.places, around.machine))
     try:
         lines = list(_counted(box, seen))
     except BaseException:  # an interrupt: nothing may go on behind our back

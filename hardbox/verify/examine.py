@@ -27,14 +27,18 @@ from hardbox.verify.runner import Around
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from hardbox.api import Prepared
     from hardbox.host import HostFacts
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
+    from hardbox.runs import Prepared
     from hardbox.verify.check import Check
     from hardbox.verify.world import Canaries
 
 _REASON: Final = "hardbox verify shows the job the probes that attack it, read-only"
+
+# A profile that leaves it to its caller which destinations there are is attacked with one that
+# does not exist (RFC 6761).
+_SOMEWHERE: Final = Setting("network.allow", ["verify.invalid:443"], "verify", append=True)
 
 
 @dataclass
@@ -59,14 +63,15 @@ def prepare(name: str, settings: Sequence[Setting], reasons: Mapping[str, str], 
     os.mkdir(probes)
     runner.lay_out(probes)
     shown = Setting("filesystem.read", [f"{probes}:{runner.INSIDE_PROBES}"], "verify", append=True)
-    policy = _load(name, [*settings, shown], reasons)
+    own = api.load_profile(name, settings, reasons)
+    some = [_SOMEWHERE] if own.network.mode == "allow" and not own.network.allow else []
+    policy = _load(name, [*settings, *some, shown], reasons)
     command = [f"{runner.INSIDE_PROBES}/{runner.PROBE}", "batch"]
     prepared = api.prepare(policy, command, workdir="/")
     facts = host.read_facts()
     rules = compile_for(policy, facts.machine).rules
     # Of the profile as its user has it, without the probes.
-    digest = api.load_profile(name, settings, reasons).digest
-    return Arena(base, prepared, Promise(policy, prepared.plan, rules), facts, digest)
+    return Arena(base, prepared, Promise(policy, prepared.plan, rules), facts, own.digest)
 
 
 def _load(name: str, settings: Sequence[Setting], reasons: Mapping[str, str]) -> Policy:
@@ -186,7 +191,11 @@ def _inside(
         before = world.observe(watched)
         count = iter(range(1, len(checks) + 1))
         outcomes = engine.run_inside(
-            plan, checks, around, lambda: progress("inside", next(count, 0), len(checks))
+            plan,
+            arena.promise.policy,
+            checks,
+            around,
+            lambda: progress("inside", next(count, 0), len(checks)),
         )
         return outcomes, facts, before, world.observe(watched)
     finally:
@@ -232,7 +241,7 @@ def _posture(arena: Arena, plan: LaunchPlan) -> list[Row]:
     terminal = os.openpty()
     try:
         around = Around(arena.probes, {}, dict(os.environ), arena.base, arena.facts.machine, terminal)
-        return posture.rows(arena.prepared.plan, plan, around)
+        return posture.rows(arena.prepared.plan, plan, arena.promise.policy, around)
     finally:
         for end in terminal:
             os.close(end)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final
 
+from hardbox.plan.network import proxies
 from hardbox.policy import UNLIMITED
+from hardbox.verify.networks import listeners
 from hardbox.verify.promise import MOST_TASKS
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ def promised_places(promise: Promise, facts: HostFacts) -> dict[str, str]:
         "cpus": str(min(limits.cpu, len(facts.cpus))),
         "ids": "1" if policy.identity.ids == "single" else "65536",
         "scratch_more": str(scratch.get("/tmp", 0) + 4096),  # noqa: S108 (inside)
-        "names": " ".join((*policy.environment.set, *policy.environment.pass_)),
+        "names": " ".join((*policy.environment.set, *policy.environment.pass_, *proxies(policy))),
+        "listeners": " ".join(listeners(promise.plan)),
         "shown": " ".join((*policy.filesystem.show, *(bind.dest for bind in policy.filesystem.read))),
         "scratch_trees": " ".join(scratch),
         "mode": policy.filesystem.mode,

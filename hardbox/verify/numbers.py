@@ -16,7 +16,8 @@ _I386: Final = dict(
         *(("ptrace", 26), ("umount2", 52), ("chroot", 61), ("settimeofday", 79), ("reboot", 88)),
         *(("socketcall", 102), ("ipc", 117), ("clone", 120), ("modify_ldt", 123), ("init_module", 128)),
         *(("vm86", 166), ("pivot_root", 217), ("add_key", 286), ("request_key", 287), ("keyctl", 288)),
-        *(("unshare", 310), ("setns", 346), ("bpf", 357), ("clock_settime64", 404)),
+        *(("unshare", 310), ("setns", 346), ("bpf", 357), ("socket", 359), ("connect", 362)),
+        *(("sendto", 369), ("clock_settime64", 404)),
         *(("mq_timedsend_time64", 418), ("io_uring_setup", 425), ("clone3", 435)),
     )
 )

@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from hardbox.plan import LaunchPlan
+    from hardbox.policy import Policy
     from hardbox.verify.runner import Around
 
 _PID: Final = b"pid\0"
 _SOURCE: Final = "gVisor sandboxposture; am-i-isolated; runtime-tools; CIS-5.x"
 
 
-def take(wanted: LaunchPlan, plan: LaunchPlan, around: Around) -> tuple[dict[str, str], dict[str, str]]:
+def take(
+    wanted: LaunchPlan, plan: LaunchPlan, policy: Policy, around: Around
+) -> tuple[dict[str, str], dict[str, str]]:
     """Run a job that only waits; give what was promised and what was found.
 
     wanted: the plan that promises. plan: the plan that is launched; the tests give another one.
@@ -43,7 +46,7 @@ def take(wanted: LaunchPlan, plan: LaunchPlan, around: Around) -> tuple[dict[str
         os.path.lexists,
         lambda number: resource.getrlimit(number)[1],
     )
-    box = Boxed(_waiting(plan), around)
+    box = Boxed(_waiting(plan), policy, around)
     try:
         records = box.records(until=_PID)
         said = dict(_said(box))
@@ -77,9 +80,9 @@ def _waiting(plan: LaunchPlan) -> LaunchPlan:
     return replace(plan, steps=(*others[:first], *words, *others[first:]))
 
 
-def rows(wanted: LaunchPlan, plan: LaunchPlan, around: Around) -> list[Row]:
+def rows(wanted: LaunchPlan, plan: LaunchPlan, policy: Policy, around: Around) -> list[Row]:
     """Give a row for each fact, promised or found."""
-    promised, found = take(wanted, plan, around)
+    promised, found = take(wanted, plan, policy, around)
     return [_row(name, promised.get(name), found.get(name)) for name in dict.fromkeys((*promised, *found))]
 
 

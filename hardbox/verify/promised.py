@@ -9,6 +9,7 @@ import resource
 from typing import TYPE_CHECKING, Final
 
 from hardbox.plan import steps as s
+from hardbox.verify import networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +89,6 @@ def promise(
     found["ns time"] = "shared"
     names = {step.name for step in plan.steps if isinstance(step, s.Env)}
     names |= {step.name for step in plan.steps if isinstance(step, s.PassEnv) and step.name in present}
-    loopback = any(isinstance(step, s.LoopbackUp) for step in plan.steps)
     walls = [step for step in plan.steps if isinstance(step, s.Landlock)]
     few = [step.count for step in plan.steps if isinstance(step, s.Cpus)]
     return found | {
@@ -109,10 +109,7 @@ def promise(
         "attr current": AS_CALLER,
         "cgroup": OWN_CGROUP if any(isinstance(step, s.Cgroup) for step in plan.steps) else AS_CALLER,
         "CPUs": str(min(few[0], cpus)) if few else AS_CALLER,
-        "interfaces": "lo",
-        "routes": "none",
-        "sockets": "none",
-        "loopback": "up" if loopback else "down",
+        **networks.promised(plan),
         "init NoNewPrivs": "1",
         "init Seccomp": "2",
         "init CapEff": "0",

@@ -10,6 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from hardbox.verify import networks
 from hardbox.verify.promised import AS_CALLER, LIMITS, OWN_CGROUP, SETS
 
 if TYPE_CHECKING:
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
 # One for memory, and with version 1 one for CPU bandwidth (launch/cgroup.h).
 _OWN_CGROUPS: Final = 2
 _KINDS: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time")
-_TABLES: Final = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "unix", "packet")
 _SCHEDULING: Final = {os.SCHED_OTHER: "other", os.SCHED_BATCH: "other", os.SCHED_IDLE: "other"}
 _IFF_UP: Final = 1
-_NOTHING: Final = "none"
+_NOTHING: Final = networks.NOTHING
 
 
 def read(path: str) -> str:
@@ -79,7 +79,7 @@ def record(pid: int, init: int, promised: Mapping[str, str]) -> dict[str, str]:
         },
         "cgroup": _cgroup(job),
         "CPUs": _cpus(pid),
-        **_network(job),
+        **networks.found(job, read),
         "init NoNewPrivs": init_status.get("NoNewPrivs", "missing"),
         "init Seccomp": init_status.get("Seccomp", "missing"),
         "init CapEff": _hex(init_status, "CapEff"),
@@ -258,21 +258,3 @@ def _priority(pid: int) -> str:
 def _cpus(pid: int) -> str:
     count, own = len(os.sched_getaffinity(pid)), len(os.sched_getaffinity(0))
     return f"{count} ({AS_CALLER})" if count == own else str(count)
-
-
-def _network(job: str) -> dict[str, str]:
-    devices = [row.partition(":")[0].strip() for row in read(f"{job}/net/dev").splitlines()[2:]]
-    routes = read(f"{job}/net/route").splitlines()[1:]
-    sockets = [
-        f"{table}: {row.split()[0]}"
-        for table in _TABLES
-        for row in read(f"{job}/net/{table}").splitlines()[1:]
-    ]
-    up = any(row.split()[-1] == "lo" for row in read(f"{job}/net/if_inet6").splitlines())
-    table = read(f"{job}/net/fib_trie")
-    return {
-        "interfaces": " ".join(devices),
-        "routes": _NOTHING if not routes else "; ".join(routes),
-        "sockets": _NOTHING if not sockets else "; ".join(sockets),
-        "loopback": "up" if up or "127.0.0.1" in table else "down",
-    }

@@ -89,7 +89,6 @@ def test_json(hardbox: Hardbox) -> None:
         (("strict",), "HB001"),
         (("--json", "--json"), "HB001"),
         (("--profile", "nonsense"), "HB40"),
-        (("--profile", "agent", "--class", "uts"), "HB530"),
         (("--network", "host"), "HB103"),
         (("--class", "policy", "--html", "/nonexistent/page.html"), "HB604"),
     ],

@@ -56,7 +56,7 @@ SECOND: Final = replace(
 )
 
 
-def policy(
+def policy(  # noqa: PLR0913 (all by keyword)
     *,
     ids: str = "single",
     mode: str = "read-only",
@@ -65,6 +65,7 @@ def policy(
     write: Sequence[str] = (),
     output: int = UNLIMITED,
     bandwidth: int = UNLIMITED,
+    allow: Sequence[str] = (),
 ) -> Policy:
     """Give a small policy with one value of each kind."""
     return Policy(
@@ -79,7 +80,7 @@ def policy(
             scratch=MappingProxyType({"/tmp": 1 << 20, "/home/box": 1 << 20}),
             exec="anywhere" if mode == "ephemeral" else "shown",
         ),
-        network=Network(network),
+        network=Network(network, tuple(allow)),
         limits=Limits(
             memory=1 << 29,
             tasks=64,
@@ -121,6 +122,8 @@ def samples() -> dict[str, LaunchPlan]:
         "user": build(policy(), USER),
         "user-range": build(policy(ids="range"), USER),
         "user-ephemeral": build(policy(mode="ephemeral", network="loopback"), USER),
+        "user-network": build(policy(network="allow", allow=("a.example.org:443", "10.0.3.7:22")), USER),
+        "root-bridge": build(policy(network="bridge"), ROOT),
         "user-write": build(policy(write=("/made/up",)), USER),
         "user-output": build(policy(output=1 << 20), USER),
         "root": build(policy(), ROOT),

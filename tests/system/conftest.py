@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import faults, installed
+from support.internet import Internet
 from support.kept import Kept
+from support.questions import Asker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,3 +46,17 @@ def kept(caller: Caller, program: Installed, place: str) -> Iterator[Kept]:
         assert holder.stdout.readline() == "ready\n"
         yield Kept(caller, own, place, holder.pid)
         holder.kill()
+
+
+@pytest.fixture(scope="session")
+def internet(base: str) -> Iterator[Internet]:
+    """The tests' own internet, one for each worker."""
+    made = Internet.start(os.path.join(base, "internet"))
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def asker(caller: Caller, internet: Internet, program: Installed, place: str) -> Asker:
+    """The caller in that internet."""
+    return Asker(caller, internet, program, place)

@@ -173,7 +173,7 @@ def test_no_network(hardbox: Hardbox, place: str) -> None:
     assert "a look-up of a name" in the_one(found, "connect to 127.0.0.1:53")["what"]
     row = the_one(found, "connect to 192.0.2.1:443")
     assert (row["kind"], row["where"]) == ("network", 'network.mode = "none"')
-    assert row["allow"].startswith("nothing in this version")
+    assert row["allow"].startswith("--profile net-client --allow 192.0.2.1:443, ")
 
 
 def test_git_over_ssh(hardbox: Hardbox, place: str) -> None:

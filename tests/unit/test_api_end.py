@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import plans
 
-from hardbox import api
+from hardbox import runs
 from hardbox.engines import namespaces
 from hardbox.engines.namespaces import Launch, Streams
 from hardbox.errors import SetupFailed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hardbox.report import Result
 
-PREPARED = api.Prepared(plans.policy(), plans.samples()["user"], {})
+PREPARED = runs.Prepared(plans.policy(), plans.samples()["user"], {})
 
 
 def record(kind: int, payload: bytes) -> bytes:
@@ -48,7 +48,7 @@ def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def end(said: Path, content: bytes) -> Result:
     said.write_bytes(content)
-    return api.finish(PREPARED, Launch(PREPARED.plan, dict(os.environ), Streams()))
+    return runs.finish(PREPARED, Launch(PREPARED.plan, dict(os.environ), Streams()))
 
 
 @pytest.mark.parametrize("kind", [6, 7])

@@ -102,7 +102,8 @@ def test_the_command_line_adds_as_far_as_the_profile_grants(
     value = layer({table: {name: data.draw(VALUES[key])}}).values[key]
     line = layers.Layer(layers.COMMAND_LINE)
     after = merge.put(before, line, {key: value})
-    granted = before.values["filesystem.grants"] in merge.GRANTED[key]
+    grants, values = merge.GRANTED[key]
+    granted = before.values[grants] in values
     changed = after.values[key] != before.values[key]
     assert bool(_gate(list(line.problems))) == (changed and not granted)
     others = {other for other in orders.ORDERS if after.values[other] != before.values[other]} - {key}
@@ -123,12 +124,14 @@ def test_the_command_line_adds_as_far_as_the_profile_grants(
         ("filesystem.write", "any"),
         *(("environment.set", g) for g in ("read", "any")),
         *(("environment.pass", g) for g in ("read", "any")),
+        ("network.allow", "any"),
+        ("network.from_lockfile", "any"),
     ],
 )
 def test_what_each_grant_allows(key: str, grants: str) -> None:
-    assert grants in merge.GRANTED[key]
-    assert "none" not in merge.GRANTED[key]
-    assert "read" not in merge.GRANTED["filesystem.write"]
+    assert grants in merge.GRANTED[key][1]
+    assert "none" not in merge.GRANTED[key][1]
+    assert "read" not in merge.GRANTED["filesystem.write"][1]
 
 
 def test_a_tightened_value_forgets_its_reason() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hardbox import api
 from hardbox.cli.options import OPTIONS, parse
-from hardbox.errors import HostUnfit, Usage
+from hardbox.errors import Usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,14 +91,14 @@ def test_a_file_that_is_called_like_a_variable_is_a_file(
         assert setting.value == [f"{os.getcwd()}/{name}:/work/x"]
 
 
-@pytest.mark.parametrize("mode", ["allow", "bridge"])
-@pytest.mark.parametrize("words", [("--network", "{}"), ("--set", "network.mode={}")])
-def test_a_network_that_does_not_exist_yet_needs_no_reason(mode: str, words: tuple[str, str]) -> None:
-    request = parse("run", [words[0], words[1].format(mode), "ls"])
-    with pytest.raises(HostUnfit) as caught:
-        api.load_profile(request.profile, request.settings, request.reasons)
-    assert caught.value.code == "HB530"
-    assert caught.value.origin == words[0] + (" network.mode" if words[0] == "--set" else "")
+def test_destinations_and_lock_files_are_added_one_by_one() -> None:
+    words = ["--allow", "a.example.org:443", "--allow=10.0.3.7:22", "--lockfile", "uv.lock", "ls"]
+    settings = parse("run", words).settings
+    assert [(one.key, one.value, one.append) for one in settings] == [
+        ("network.allow", ["a.example.org:443"], True),
+        ("network.allow", ["10.0.3.7:22"], True),
+        ("network.from_lockfile", ["uv.lock"], True),
+    ]
 
 
 def test_a_command_is_a_list() -> None:

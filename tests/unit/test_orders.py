@@ -36,6 +36,7 @@ def test_orders_are_reflexive_and_transitive(case: tuple[str, list[object]]) -> 
 
 # Where two different values may give the same: ids (only 0 counts), names, lists in another order.
 _PREORDERS = (
+    "network.allow",
     *("summary", "identity.user", "identity.group", "identity.hostname", "environment.set"),
     "seccomp.denials",
 )
@@ -67,6 +68,13 @@ def test_orders_are_antisymmetric_where_values_are_canonical(case: tuple[str, li
         ("filesystem.grants", "read", "any"),
         ("network.mode", "none", "loopback"),
         ("network.mode", "loopback", "allow"),
+        ("network.allow", ("x.example.org:443",), ("*.example.org:443",)),
+        ("network.allow", ("10.0.3.7:443",), ("10.0.0.0/8:*",)),
+        ("network.from_lockfile", (), ("/a/uv.lock",)),
+        ("network.grants", "none", "any"),
+        ("network.sni", "match", "off"),
+        ("network.join", "", "team"),
+        ("network.bytes", 1, UNLIMITED),
         ("network.mode", "allow", "bridge"),
         ("network.allow", (), ("a.example:1",)),
         ("capabilities.keep", (), ("CHOWN",)),

@@ -60,6 +60,7 @@ from hardbox.plan.steps.drop import (
     SetIds,
     Terminal,
 )
+from hardbox.plan.steps.network import LISTEN_BARE, LISTEN_TCP, LISTEN_UDP, Listen, LocalRoute, address_text
 from hardbox.plan.steps.outside import (
     DELEGATE,
     DELEGATE_CPU,
@@ -96,6 +97,9 @@ __all__ = [
     "IDMAPPED",
     "IF_THERE",
     "KINDS",
+    "LISTEN_BARE",
+    "LISTEN_TCP",
+    "LISTEN_UDP",
     "NODEV",
     "NOEXEC",
     "NOSUID",
@@ -128,6 +132,8 @@ __all__ = [
     "LandlockEnforce",
     "LandlockPath",
     "LandlockStdio",
+    "Listen",
+    "LocalRoute",
     "LoopbackUp",
     "MakeDir",
     "MapGid",
@@ -163,5 +169,6 @@ __all__ = [
     "Wall",
     "Watch",
     "WriteFile",
+    "address_text",
     "attribute_words",
 ]

@@ -80,12 +80,14 @@ _FOREIGN: Final = (
         "setns",
     ),
     *("keyctl", "add_key", "request_key", "bpf", "io_uring_setup", "init_module", "reboot", "chroot"),
+    *("socket", "connect", "sendto"),
     *("pivot_root", "settimeofday", "vm86", "modify_ldt", "clone3", "clock_settime64", "mq_timedsend_time64"),
 )
 _X32: Final = (
     *(("mount", 165), ("getpid", 39), ("unshare", 272), ("ptrace", 101), ("keyctl", 250), ("bpf", 321)),
     *(("first-compat", 512), ("ioctl", 514), ("execve", 520), ("ptrace-compat", 521), ("execveat", 545)),
     *(("last-compat", 547), ("io-uring", 425), ("setns", 308)),
+    *(("socket", 41), ("connect", 42), ("sendto", 44)),
 )
 _SOCKETS: Final = (
     *(
@@ -104,9 +106,28 @@ _SOCKETS: Final = (
     ),
     *(("key", "15", "3"), ("x25", "9", "5"), ("appletalk", "5", "2"), ("llc", "26", "1"), ("smc", "43", "1")),
     *(("ieee802154", "36", "3"), ("qipcrtr", "42", "2"), ("mctp", "45", "2"), ("rxrpc", "33", "2")),
+    *(("ax25", "3", "5"), ("netrom", "6", "5"), ("pppox", "24", "1"), ("infiniband", "27", "1")),
+    *(
+        ("phonet", "35", "2"),
+        ("caif", "37", "1"),
+        ("vsock-datagram", "40", "2"),
+        ("vsock-seqpacket", "40", "5"),
+    ),
     *(("vsock-high", "0x100000028", "1"),),
 )
+# name, family, type, protocol: what the kernel loads a module for
+_PROTOCOLS: Final = (
+    *(("sctp", "2", "1", "132"), ("sctp-seqpacket", "2", "5", "132"), ("sctp-6", "10", "1", "132")),
+    *(("dccp", "2", "6", "33"), ("udp-lite", "2", "2", "136"), ("udp-lite-6", "10", "2", "136")),
+    *(
+        ("l2tp", "2", "2", "115"),
+        ("smc", "2", "1", "256"),
+        ("raw", "2", "3", "255"),
+        ("raw-6", "10", "3", "255"),
+    ),
+)
 _NETLINK: Final = (
+    *(("usersock", "2"), ("fib-lookup", "10"), ("rdma", "20")),
     *(("sock-diag", "4"), ("xfrm", "6"), ("audit", "9"), ("netfilter", "12"), ("kobject-uevent", "15")),
     *(
         ("generic", "16"),
@@ -232,6 +253,18 @@ CHECKS: Final = (
             vacuous="not built into every kernel, which then answers EAFNOSUPPORT",
         )
         for name, family, kind in _SOCKETS
+    ),
+    *(
+        Check(
+            f"K5-protocol-{name}",
+            f"a socket of a rare protocol: {name}",
+            ("sys", "@socket", *words),
+            FILTERED | {"EACCES"},
+            "CVE-2017-6074; CVE-2021-23133; moby",
+            control=(CALLER, THROWAWAY),
+            vacuous="not built into every kernel, which then answers EPROTONOSUPPORT",
+        )
+        for name, *words in _PROTOCOLS
     ),
     *(
         Check(

@@ -32,10 +32,11 @@ def _strange_devices(text: str, _facts: Facts) -> str:
     return f"interfaces: {sorted(names - {'lo'})}" if names - {"lo"} else ""
 
 
-def _rows(text: str, _facts: Facts) -> str:
-    """Find a row beneath the heading."""
-    rows = text.splitlines()[1:]
-    return rows[0] if rows else ""
+def _rows(text: str, facts: Facts) -> str:
+    """Find a row beneath the heading that is none of the sandbox's own sockets (network mode "allow")."""
+    own = facts.places["listeners"].split()
+    rows = (row for row in text.splitlines()[1:] if row.split()[1:2] not in ([name] for name in own))
+    return next(rows, "")
 
 
 def _own_address(text: str, facts: Facts) -> str:

@@ -67,6 +67,7 @@ CHECKS: Final = (
             ("environ", name),
             frozenset({"ENOENT"}),
             "bubblewrap --clearenv; CDK ak-leakage; NSA-secrets",
+            saw=_token,
             control=(CALLER,),
         )
         for name in SECRET_NAMES

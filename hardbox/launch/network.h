@@ -1,0 +1,32 @@
+/* Sockets of the job's own network, handed to a process outside that keeps it: the broker.
+ *
+ * Used by: launch.h, supervisor.c, watch.c, init.c, network.c. */
+#ifndef HB_NETWORK_H
+#define HB_NETWORK_H
+
+#include <stdint.h>
+
+#include "init.h"
+#include "plan.h"
+
+struct launch;
+
+struct hb_network {
+	int fd;	       /* to the keeper, -1: there is none, or it has gone */
+	uint32_t left; /* sockets that init has still to send */
+	int asked;     /* the job is ready, and waits until the keeper is */
+};
+
+/* A plan whose sockets nobody would keep is refused: 0, or -1 and errno. */
+int network_check(struct hb_network *network, const struct hb_plan *plan);
+/* Hand a socket of init's on, and close it. 0, or -1 and errno. */
+int network_pass(struct hb_network *network, int socket);
+/* All sockets are handed on, and the job is ready: ask the keeper to be so too. 0, or -1 and errno. */
+int network_ask(struct hb_network *network);
+/* The keeper speaks: 1 the job may go, 0 nothing new, -1 and errno: it has gone. */
+int network_hear(struct hb_network *network);
+
+/* Execute a LISTEN or LOCAL_ROUTE step, in init. 0, or -1 and errno. */
+int network_step(const struct hb_init *init, const struct hb_step *step);
+
+#endif

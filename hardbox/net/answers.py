@@ -1,0 +1,58 @@
+"""What the job is told, in words.
+
+Run by: the broker; pure. A program inside, or the model that runs it, must not take a denial for a fault.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from hardbox.net.ledger import DENIED, clean
+
+if TYPE_CHECKING:
+    from hardbox.net.decide import Refused
+
+LIMITS: Final = MappingProxyType(
+    {
+        "limit-bytes": "the run has moved as many bytes as it may",
+        "limit-idle": "nothing went either way for too long",
+    }
+)
+_WHY: Final = MappingProxyType(
+    {
+        "not-allowed": "{where} is not in network.allow",
+        "spelling": "{where} is not a plain spelling of a host ({detail})",
+        # Which one is for the report: addresses of the caller's network are not the job's business.
+        "unfit-address": "{where} leads to an address that is not public, and an allowed name may not",
+        "host-header": "the Host header and the allowed {where} differ ({detail})",
+        "protocol": "{detail}",
+        "limit-names": "{where} is one name too many ({detail})",
+        "limit-bytes": "{detail}",
+        "limit-idle": "{detail}",
+    }
+)
+_NO_RETRY: Final = (
+    "This is the sandbox's decision, not a network failure: do not retry and do not look for another way."
+)
+
+
+def where(host: str, port: int) -> str:
+    """Write a destination as in a rule."""
+    return f"[{clean(host)}]:{port}" if ":" in host else f"{clean(host)}:{port}"
+
+
+def refusal(profile: str, host: str, port: int, refused: Refused) -> str:
+    """Say why a request gets no answer, and what would change that."""
+    place = where(host, port)
+    detail = clean(refused.detail)
+    if refused.verdict != DENIED:
+        return (
+            f"hardbox: {place} is allowed, but could not be reached from outside the sandbox: {detail}. "
+            "This is a network failure, not the sandbox's decision.\n"
+        )
+    why = _WHY.get(refused.reason, refused.reason).format(where=place, detail=detail)
+    lines = f"hardbox: blocked by profile {clean(profile)}: {why}. {_NO_RETRY}"
+    if refused.reason == "not-allowed":
+        lines += f" To allow it, whoever runs the sandbox adds: --allow {place}"
+    return lines + "\n"

@@ -1,0 +1,317 @@
+"""The broker's program: takes listening sockets from the supervisor, serves them, and reports in the end.
+
+Run by: `python3 -m hardbox.net` (__main__.py), outside the sandbox, as the caller, confined. The sockets
+were made inside the sandbox's network namespace and stay there; what the job connects to is accepted here.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import json
+import os
+import signal
+import struct
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from hardbox import destinations
+from hardbox.net import decide, streams, vetting, ways
+from hardbox.net.addresses import Addresses
+from hardbox.net.bucket import Bucket
+from hardbox.net.connection import Connection
+from hardbox.net.copy import Room
+from hardbox.net.decide import Decider, Refused
+from hardbox.net.ledger import DENIED, FAILED, Ledger, Seen
+from hardbox.net.loop import Cancelled, Loop, Task
+from hardbox.net.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any
+
+    from hardbox.net.settings import Settings
+
+    Way = Callable[[Service, Connection], Awaitable[None]]
+
+# struct hb_message of the launcher: type, value, step.
+_MESSAGE: Final = struct.Struct("=IiI")
+_GO, _HELLO, _SOCKET = 1, 3, 10
+_FD_BYTES: Final = array.array("i").itemsize
+# One for each port of the rules, and three.
+MOST_SOCKETS: Final = 4096 + 3
+PROXY: Final = ("127.0.0.1", 3128)
+NAMES_PORT: Final = 53
+_BACKLOG: Final = 1024
+_ACCEPTS_AT_ONCE: Final = 64
+# How long accepting rests when there is no descriptor or memory for a connection, in seconds.
+_REST: Final = 0.1
+# How long a job's last bytes may take after its end, and how often that is looked at, in seconds.
+_DRAIN: Final = 1.0
+_DRAIN_STEP: Final = 0.005
+_DATAGRAMS_AT_ONCE: Final = 32
+_MOST_DATAGRAM: Final = 4097
+# Queries cost nobody but the broker, which answers so many per second.
+_QUERY_RATE: Final = 500
+# Queries with EDNS: A, AAAA and HTTPS of "a.invalid", PTR of an address. dnspython imports types late.
+_SAMPLES: Final = tuple(
+    bytes.fromhex(f"000001000001000000000001{question}000100002904d0000000000000")
+    for question in (
+        "016107696e76616c6964000001",
+        "016107696e76616c696400001c",
+        "016107696e76616c6964000041",
+        "013101300231380331393807696e2d61646472046172706100000c",
+    )
+)
+# Seconds for whoever reads the events to take the last one.
+_LAST_WORDS: Final = 30
+
+
+class Broken(Exception):  # noqa: N818 (what its message says)
+    """The supervisor says what it never should; the broker ends."""
+
+
+def _broken(what: str) -> NoReturn:
+    raise Broken(what)
+
+
+class Broker:
+    """One run's broker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        resolve: decide.Resolve = decide.resolve,
+        unfit: decide.Unfit = vetting.unfit,
+        proxy: tuple[str, int] = PROXY,
+        names_port: int = NAMES_PORT,
+    ) -> None:
+        """Take the settings, and what a test may replace: resolving, vetting, and ports that tell a role."""
+        self._proxy, self._names_port = proxy, names_port
+        self.loop = Loop(self._callback_failed)
+        self.ledger = Ledger(settings.log, settings.bytes)
+        decider = Decider(self.loop, settings.allow, resolve=resolve, unfit=unfit)
+        addresses = Addresses(settings.allow)
+        queries = Bucket(_QUERY_RATE, self.loop.time())
+        self.service = Service(self.loop, settings, self.ledger, decider, addresses, Room(), queries)
+        self._settings = settings
+        self._listeners: list[tuple[_socket.socket, Way, str]] = []
+        self._names: list[_socket.socket] = []
+        self._serving = False
+        self._tasks: dict[Task, Connection] = {}
+        self._rate = Bucket(settings.rate, self.loop.time())
+        self._problem: BaseException | None = None
+
+    # The supervisor's side.
+
+    def run(self, supervisor: int) -> None:
+        """Serve until the supervisor is gone. Raises Broken or OSError if it says what it should not."""
+        self._supervisor = _socket.socket(fileno=supervisor)
+        self._supervisor.setblocking(False)  # noqa: FBT003 (its signature)
+        self.loop.on_readable(supervisor, self._hear)
+        try:
+            self.loop.run()
+        finally:
+            self._close_all()
+        if self._problem is not None:
+            raise self._problem
+
+    def _hear(self) -> None:
+        try:
+            while self._hear_one():
+                pass
+        except BlockingIOError:
+            return
+        except Exception as error:  # noqa: BLE001 (ends the broker)
+            self._problem = error
+            self.loop.stop()
+
+    def _hear_one(self) -> bool:
+        room = _socket.CMSG_SPACE(4 * _FD_BYTES)
+        data, ancillary, flags, _ = self._supervisor.recvmsg(
+            _MESSAGE.size + 1, room, _socket.MSG_CMSG_CLOEXEC
+        )
+        fds = array.array("i")
+        for level, kind, content in ancillary:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                fds.frombytes(content[: len(content) - len(content) % _FD_BYTES])
+        sockets = [_socket.socket(fileno=fd) for fd in fds]
+        if not data and not sockets:
+            self.loop.on_readable(self._supervisor.fileno(), None)
+            self._stop_listening()
+            self._drain(self.loop.time() + _DRAIN)
+            return False
+        if len(data) != _MESSAGE.size or flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
+            _broken("a message of the supervisor is malformed")
+        kind = _MESSAGE.unpack(data)[0]
+        if kind == _SOCKET and len(sockets) == 1 and not self._serving:
+            self._take(sockets[0])
+        elif kind == _HELLO and not sockets and not self._serving:
+            self._serve()
+            self._supervisor.send(_MESSAGE.pack(_GO, 0, 0))
+            self.loop.later(0.0, self._warm)
+        else:
+            _broken(f"the supervisor sent message {kind} with {len(sockets)} sockets")
+        return True
+
+    def _take(self, sock: _socket.socket) -> None:
+        """Find a socket's role by its address."""
+        if len(self._listeners) + len(self._names) >= MOST_SOCKETS:
+            _broken("too many sockets")
+        address, port = streams.address_of(sock)
+        sock.setblocking(False)  # noqa: FBT003 (its signature)
+        if sock.type == _socket.SOCK_DGRAM and port == self._names_port:
+            self._names.append(sock)
+            return
+        if sock.type != _socket.SOCK_STREAM or not port:
+            _broken(f"a socket of type {sock.type} at {address} port {port}")
+        if port == self._names_port:
+            way: tuple[Way, str] = (ways.names_by_stream, "dns")
+        elif (address, port) == self._proxy:
+            way = (ways.proxy, "http")
+        else:
+            way = (ways.transparent, "transparent")
+            if sock.family == _socket.AF_INET6:
+                self.service.ipv6 = True
+        sock.listen(_BACKLOG)
+        self._listeners.append((sock, *way))
+
+    def _serve(self) -> None:
+        self._serving = True
+        for listener in self._listeners:
+            self._listen(listener)
+        for sock in self._names:
+            self.loop.on_readable(sock.fileno(), lambda sock=sock: self._answer(sock))  # type: ignore[misc]
+
+    def _warm(self) -> None:
+        """Import what most jobs need, while theirs starts and nothing else is to be done; in two steps."""
+        from hardbox.net import http, socks  # noqa: F401, PLC0415 (for the next import of it)
+
+        self.loop.later(0.0, self._warm_names)
+
+    def _warm_names(self) -> None:
+        self.service.stub()
+
+    def import_all(self) -> None:
+        """Import whatever may be needed later: for where nothing can be read by then (confine.py)."""
+        from hardbox.net import http, socks  # noqa: F401, PLC0415 (for the next import of it)
+
+        for query in _SAMPLES:
+            self.service.stub().answer(query, datagram=True)
+        destinations.host_of("b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.invalid")
+
+    # The job's side.
+
+    def _listen(self, listener: tuple[_socket.socket, Way, str]) -> None:
+        self.loop.on_readable(listener[0].fileno(), lambda: self._accept(listener))
+
+    def _accept(self, listener: tuple[_socket.socket, Way, str]) -> None:
+        sock, way, via = listener
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                fd, _ = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 (`socket`'s way to accept, see loop.py)
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError:
+                # No descriptor or memory is left: what waits is still there later, and so is the event.
+                self.loop.on_readable(sock.fileno(), None)
+                self.loop.later(_REST, lambda: self._listen(listener))
+                return
+            client = _socket.socket(fileno=fd)
+            try:
+                self._admit(client, way, via)
+            except Exception as error:  # noqa: BLE001 (one connection's error is not the listener's)
+                streams.reset(self.loop, client)
+                self._callback_failed(error)
+
+    def _admit(self, client: _socket.socket, way: Way, via: str) -> None:
+        """Start to serve a connection, or reset it if it is one too many."""
+        reason = ""
+        if self.ledger.open >= self._settings.connections:
+            reason = "limit-connections"
+        elif not self._rate.take(self.loop.time()):
+            reason = "limit-rate"
+        elif not self.ledger.left:
+            reason = "limit-bytes"
+        if reason:
+            streams.reset(self.loop, client)
+            self.ledger.add(Seen(DENIED, "", 0, via, reason))
+            return
+        client.setblocking(False)  # noqa: FBT003 (its signature)
+        streams.no_delay(client)
+        connection = Connection(self.loop, self.ledger, client, via, self._settings.patience)
+        self.ledger.opened()
+
+        def ended(error: BaseException | None) -> None:
+            del self._tasks[task]
+            self.ledger.closed()
+            self._ended(connection, error)
+
+        task = self.loop.spawn(way(self.service, connection), ended)  # type: ignore[arg-type]
+        self._tasks[task] = connection
+
+    def _ended(self, connection: Connection, error: BaseException | None) -> None:
+        """Let go of a connection, and write down why it ended if that was not its own doing."""
+        try:
+            if isinstance(error, Refused):
+                connection.refused(error)
+            elif error is not None and not isinstance(error, OSError | Cancelled):
+                connection.refused(Refused("protocol", f"internal error: {type(error).__name__}", FAILED))
+        finally:
+            # Of a sandbox that has ended, what it sent last is still to arrive.
+            sent = isinstance(error, Cancelled) and connection.all_sent is True
+            connection.close(regular=error is None or sent)
+
+    def _answer(self, sock: _socket.socket) -> None:
+        """Answer DNS over UDP."""
+        for _ in range(_DATAGRAMS_AT_ONCE):
+            try:
+                query, sender = sock.recvfrom(_MOST_DATAGRAM)
+                if not self.service.queries.take(self.loop.time()):
+                    continue
+                wire = ways.answer_name(self.service, query, datagram=True)
+                if wire is not None:
+                    sock.sendto(wire, sender)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # the asker's socket is closed: nobody misses the answer
+            except Exception as error:  # noqa: BLE001 (one query's error is not that of the others)
+                self._callback_failed(error)
+
+    def _callback_failed(self, error: BaseException) -> None:
+        self.ledger.add(Seen(FAILED, "", 0, "", "protocol", f"internal error: {type(error).__name__}"))
+
+    def _drain(self, end: float) -> None:
+        """Stop once all that the job has sent is on its way, or at the end of its time.
+
+        The job's sockets are closed by now, so that this is a matter of moments, unless a server takes nothing.
+        """
+        if self.loop.time() < end and any(conn.all_sent is False for conn in self._tasks.values()):
+            self.loop.later(_DRAIN_STEP, lambda: self._drain(end))
+        else:
+            self.loop.stop()
+
+    def _stop_listening(self) -> None:
+        for sock in (*(listener[0] for listener in self._listeners), *self._names):
+            streams.close(self.loop, sock)
+
+    def _close_all(self) -> None:
+        self._stop_listening()
+        for task in tuple(self._tasks):
+            task.cancel()
+        self.loop.run_rest()
+        self._supervisor.close()
+
+
+def tell(events: int, event: dict[str, Any]) -> None:
+    """Write one event. A reader that is gone is no error; one that never reads ends the broker."""
+    signal.alarm(_LAST_WORDS)
+    data = memoryview(json.dumps(event, ensure_ascii=True).encode("ascii") + b"\n")
+    try:
+        while data:
+            data = data[os.write(events, data) :]
+    except BrokenPipeError:
+        return
+    finally:
+        signal.alarm(0)

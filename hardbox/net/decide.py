@@ -1,0 +1,212 @@
+"""The decision about a destination, the same for every way in: match, resolve, vet, connect.
+
+Run by: the broker. Nothing else in it resolves a name or connects anywhere.
+
+The order is the point. A name is resolved only after a rule has matched: a look-up alone can carry data out.
+What it resolves to is vetted, and connected to as an address: the name is not resolved again, so an answer
+that changes between check and use (rebinding) changes nothing.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hardbox.destinations import Host, allowing, host_of
+from hardbox.net import streams
+from hardbox.net.ledger import DENIED, FAILED
+from hardbox.net.loop import Pause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from ipaddress import IPv4Address, IPv6Address
+
+    from hardbox.destinations import Destination
+    from hardbox.net.loop import Loop
+
+    Address = IPv4Address | IPv6Address
+    Resolve = Callable[[str, int], Sequence[str]]
+    Unfit = Callable[[Address], str]
+
+# Distinct names that may match wildcards in one run: each one that is resolved tells its server something.
+MOST_WILD_NAMES: Final = 256
+# Look-ups under way; getaddrinfo(3) cannot be interrupted, so each one that hangs keeps its thread.
+MOST_LOOKUPS: Final = 16
+# Seconds.
+LOOKUP_PATIENCE: Final = 20.0
+CONNECT_PATIENCE: Final = 10.0
+ALL_CONNECTS_PATIENCE: Final = 30.0
+MOST_ADDRESSES: Final = 8
+
+
+class Refused(Exception):  # noqa: N818 (an outcome, not an error of ours)
+    """The connection does not come about.
+
+    verdict: "denied", or "failed" if it was allowed and did not work.
+    reason:  as in the ledger's rows; detail: one line.
+    """
+
+    def __init__(self, reason: str, detail: str = "", verdict: str = DENIED) -> None:
+        """Carry the reason."""
+        super().__init__(reason, detail)
+        self.verdict, self.reason, self.detail = verdict, reason, detail
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A destination that a rule allows. Only `Decider.match` makes one."""
+
+    host: Host
+    port: int
+    rule: Destination
+
+    @property
+    def text(self) -> str:
+        """Write it as in a URL: "[2001:db8::1]:22"."""
+        host = f"[{self.host.text}]" if ":" in self.host.text else self.host.text
+        return f"{host}:{self.port}"
+
+
+class Decider:
+    """The decisions of one run."""
+
+    def __init__(self, loop: Loop, rules: Sequence[Destination], *, resolve: Resolve, unfit: Unfit) -> None:
+        """Take the rules, and what a test may replace.
+
+        resolve: gives the addresses of a name, as text; called in a thread. Raises OSError.
+        unfit:   why a name may not lead to an address, or "".
+        """
+        self._loop = loop
+        self._rules = tuple(rules)
+        self._literals = frozenset((rule.host, rule.port) for rule in rules if rule.kind == "address")
+        self._resolve = resolve
+        self._unfit = unfit
+        self._wild_names: set[str] = set()
+        self._under_way: dict[tuple[str, int], list[Pause]] = {}
+        self._queue: list[Pause] = []
+        self._threads = 0
+
+    def match(self, text: str, port: int) -> Wanted:
+        """Give the destination that a client asks for, if a rule allows it. Raises Refused.
+
+        text: the host as the client wrote it.
+        """
+        try:
+            host = host_of(text)
+        except ValueError as error:
+            raise Refused("spelling", f"the host {error}") from error
+        rule = allowing(self._rules, host, port)
+        if rule is None:
+            raise Refused("not-allowed")
+        if rule.kind == "wildcard" and host.text not in self._wild_names:
+            if len(self._wild_names) >= MOST_WILD_NAMES:
+                raise Refused("limit-names", f"more than {MOST_WILD_NAMES} names that match wildcards")
+            self._wild_names.add(host.text)
+        return Wanted(host, port, rule)
+
+    async def connect(self, wanted: Wanted) -> _socket.socket:
+        """Connect to the first vetted address that answers. Raises Refused."""
+        problem = ""
+        addresses = await self.addresses(wanted)
+        end = self._loop.time() + ALL_CONNECTS_PATIENCE
+        for address in addresses:
+            try:
+                deadline = min(end, self._loop.time() + CONNECT_PATIENCE)
+                return await streams.connect(self._loop, (str(address), wanted.port), deadline)
+            except TimeoutError:
+                problem = f"{address}: no answer"
+            except OSError as error:
+                problem = f"{address}: {error.strerror or error}"
+        raise Refused("unreachable", problem, FAILED)
+
+    async def addresses(self, wanted: Wanted) -> tuple[Address, ...]:
+        """Give the addresses that may be connected to, at least one. Raises Refused."""
+        from ipaddress import ip_address  # noqa: PLC0415 (4 ms; nothing at the start needs it)
+
+        if wanted.host.literal:
+            # What a rule names itself is not vetted: whoever wrote 10.0.3.7:5432 means it.
+            return (ip_address(wanted.host.text),)
+        found = tuple(ip_address(text) for text in await self._look_up(wanted.host.text, wanted.port))
+        if not found:
+            raise Refused("unresolved", "no addresses", FAILED)
+        why = {address: self._why_not(address, wanted.port) for address in found}
+        fit = tuple(address for address in found if not why[address])
+        if not fit:
+            raise Refused("unfit-address", f"resolves to {found[0]}: {why[found[0]]}")
+        return fit[:MOST_ADDRESSES]
+
+    def _why_not(self, address: Address, port: int) -> str:
+        return "" if (str(address), port) in self._literals else self._unfit(address)
+
+    async def _look_up(self, name: str, port: int) -> tuple[str, ...]:
+        """Resolve in a thread; whoever asks for the same meanwhile gets the same answer. Raises Refused."""
+        deadline = self._loop.time() + LOOKUP_PATIENCE
+        mine = Pause()
+        if (name, port) not in self._under_way:
+            self._under_way[name, port] = []
+            self._start(name, port)
+        waiting = self._under_way[name, port]
+        waiting.append(mine)
+        try:
+            answer = await self._loop.settled(mine, deadline)
+        except TimeoutError as error:
+            raise Refused("unresolved", f"no answer within {LOOKUP_PATIENCE:.0f} s", FAILED) from error
+        finally:
+            # The answer takes the whole list; who gives up before it leaves nothing behind.
+            if not mine.settled or mine in waiting:
+                waiting.remove(mine)
+        if isinstance(answer, BaseException):
+            raise Refused("unresolved", _words(answer), FAILED) from answer
+        return tuple(answer)
+
+    def _start(self, name: str, port: int) -> None:
+        """Look up in a thread, at once or when one ends."""
+        if self._threads >= MOST_LOOKUPS:
+            turn = Pause()
+            turn.on_settled(lambda: self._start(name, port))
+            self._queue.append(turn)
+            return
+        import _thread  # noqa: PLC0415 (beside its only use)
+
+        def ask() -> None:
+            try:
+                answer: object = tuple(self._resolve(name, port))
+            except Exception as error:  # noqa: BLE001 (whatever it is, the waiter has to hear of it)
+                answer = error
+            self._loop.from_thread(lambda: self._answered(name, port, answer))
+
+        self._threads += 1
+        try:
+            _thread.start_new_thread(ask, ())
+        except RuntimeError as error:
+            self._answered(name, port, error)
+
+    def _answered(self, name: str, port: int, answer: object) -> None:
+        self._threads -= 1
+        for pause in self._under_way.pop((name, port), ()):
+            pause.wake(answer)
+        if self._queue:
+            self._queue.pop(0).wake()
+
+
+def resolve(name: str, port: int) -> tuple[str, ...]:
+    """Give the addresses of a name as the host's resolver does, each once. Raises OSError."""
+    found = _socket.getaddrinfo(name.encode("ascii"), port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP)
+    return tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+def no_search_domains() -> None:
+    """Make getaddrinfo(3) look up names as they are: "index.example.org" is never tried below another domain.
+
+    resolv.conf(5): LOCALDOMAIN overrides its search list. To be called before the first look-up.
+    """
+    os.environ["LOCALDOMAIN"] = "."
+    os.environ.pop("HOSTALIASES", None)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return type(error).__name__

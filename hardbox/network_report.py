@@ -1,0 +1,111 @@
+"""What the process that kept a job's network says of it, as frozen values.
+
+Run by: the Python front; pure. hardbox/net/ledger.py writes it, engines/keeper.py reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from hardbox.errors import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TEXTS: Final = ("verdict", "host", "via", "reason", "detail")
+_NUMBERS: Final = ("port", "count", "sent", "received")
+_TOTALS: Final = ("connections", "most", "sent", "received", "dropped")
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Attempts of one kind to reach one destination.
+
+    verdict:  "allowed", "denied" or "failed" (allowed, and it did not work).
+    host, port: as the job asked for it; port 0 where only the name was asked for.
+    via:      "connect", "http", "socks", "transparent", "dns", or "packet" (mode bridge).
+    reason:   why not, one of those of docs/network.md; "" if it was allowed.
+    detail:   one line more, or "".
+    count:    how often.
+    sent, received: bytes, as the job sees it.
+    """
+
+    verdict: str
+    host: str
+    port: int
+    via: str
+    reason: str
+    detail: str
+    count: int
+    sent: int
+    received: int
+
+    def to_json(self) -> dict[str, object]:
+        """Give it as plain values."""
+        texts = {name: plain(getattr(self, name)) for name in _TEXTS}
+        return texts | {name: getattr(self, name) for name in _NUMBERS}
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkUse:
+    """How a job has used its network.
+
+    mode:        "allow" or "bridge".
+    complete:    False if the process that kept it ended early: from then on nothing was reached.
+    contacts:    as far as network.log says.
+    connections: how many there were; most: at one time.
+    sent, received: bytes, as the job sees it.
+    dropped:     contacts beyond those that are listed.
+    """
+
+    mode: str
+    complete: bool
+    contacts: tuple[Contact, ...] = ()
+    connections: int = 0
+    most: int = 0
+    sent: int = 0
+    received: int = 0
+    dropped: int = 0
+
+    def to_json(self) -> dict[str, object]:
+        """Give it as plain values."""
+        totals = {name: getattr(self, name) for name in _TOTALS}
+        rows = [contact.to_json() for contact in self.contacts]
+        return {"mode": self.mode, "complete": self.complete, **totals, "contacts": rows}
+
+
+def read(mode: str, event: Mapping[str, object] | None) -> NetworkUse:
+    """Read the last word of the keeper; None: there was none. Raises ValueError if it is none of ours."""
+    if event is None:
+        return NetworkUse(mode, complete=False)
+    rows = event.get("rows")
+    if not isinstance(rows, list):
+        message = "the keeper of the network named no rows"
+        raise ValueError(message)  # noqa: TRY004 (one kind of error for whatever is wrong with it)
+    return NetworkUse(
+        mode,
+        complete=True,
+        contacts=tuple(_contact(row) for row in rows),
+        **{name: _number(event, name) for name in _TOTALS},
+    )
+
+
+def _contact(row: object) -> Contact:
+    if not isinstance(row, dict):
+        message = "a row of the keeper's is no table"
+        raise ValueError(message)  # noqa: TRY004 (one kind of error for whatever is wrong with it)
+    texts = {name: row.get(name) for name in _TEXTS}
+    if not all(isinstance(text, str) for text in texts.values()):
+        message = "a row of the keeper's lacks a text"
+        raise ValueError(message)
+    numbers = {name: _number(row, name) for name in _NUMBERS}
+    return Contact(**cast("dict[str, Any]", texts | numbers))
+
+
+def _number(table: Mapping[str, object], name: str) -> int:
+    value = table.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        message = f"the keeper's {name} is no number"
+        raise ValueError(message)
+    return value

@@ -1,0 +1,133 @@
+"""The part of a plan that makes the job's network: sockets in it that a process outside serves.
+
+Run by: the Python front; pure. With mode "allow" the sockets are a stub name server, a proxy, and one
+for each port that a rule names; the addresses that lead to them are the sandbox's own, since there is
+no route to any other place. With mode "bridge" one socket tells the keeper which network is the job's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hardbox.destinations import parse
+from hardbox.errors import ProfileError
+from hardbox.plan import steps as s
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hardbox.destinations import Destination
+    from hardbox.host import HostFacts
+    from hardbox.policy import Policy
+
+KEPT: Final = ("allow", "bridge")
+DNS_PORT: Final = 53
+PROXY_PORT: Final = 3128
+# Of transparent listeners; each is a socket that the broker holds.
+PORTS_MAX: Final = 64
+_LOCAL: Final = bytes((127, 0, 0, 1))
+_ANY_IPV4: Final = bytes(4)
+_ANY_IPV6: Final = bytes(16)
+# Of synthetic addresses, as hardbox/net/addresses.py gives them out.
+SYNTHETIC: Final = (
+    (bytes((198, 18, 0, 0)), 15),
+    (bytes((0xFD, 0x68, 0x62, 0x78, 0x6F, 0x78, *bytes(10))), 64),
+)
+_PROXY: Final = f"http://127.0.0.1:{PROXY_PORT}"
+# The job's own servers are reached directly. Both spellings: programs look at one of them. No socks5h://,
+# though the proxy speaks SOCKS: HTTP libraries without SOCKS of their own end at the sight of it.
+_PROXIES: Final = {
+    "http_proxy": _PROXY,
+    "https_proxy": _PROXY,
+    "all_proxy": _PROXY,
+    "no_proxy": "localhost,127.0.0.1,::1",
+}
+
+
+def kept(policy: Policy) -> bool:
+    """Say whether a process outside keeps the job's network."""
+    return policy.network.mode in KEPT
+
+
+def proxies(policy: Policy) -> dict[str, str]:
+    """Give the variables by which programs find the proxy; empty in other modes than "allow"."""
+    if policy.network.mode != "allow":
+        return {}
+    return {**_PROXIES, **{name.upper(): value for name, value in _PROXIES.items()}}
+
+
+def resolv_conf(policy: Policy) -> str:
+    """Give the content of /etc/resolv.conf."""
+    if policy.network.mode == "allow":
+        return "# hardbox: a stub that knows the names of network.allow\nnameserver 127.0.0.1\n"
+    if policy.network.mode == "bridge" and policy.network.dns:
+        return "".join(f"nameserver {address}\n" for address in policy.network.dns)
+    return "# hardbox: no name server\n"
+
+
+def network_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
+    """Give the steps, in init, before capabilities are given up. Raises ProfileError HB432, HB433."""
+    mode = policy.network.mode
+    if mode == "none":
+        return ()
+    if mode == "loopback":
+        return (s.LoopbackUp(),)
+    if mode == "bridge":
+        return (s.LoopbackUp(), s.Listen(s.LISTEN_BARE, _LOCAL, 0))
+    rules = _rules(policy)
+    literals = (rule.host for rule in rules if rule.kind == "address")
+    routes = [*(SYNTHETIC if facts.ipv6 else SYNTHETIC[:1]), *_own(literals, ipv6=facts.ipv6)]
+    ports = sorted({rule.port for rule in rules} - {DNS_PORT, PROXY_PORT})
+    if len(ports) > PORTS_MAX:
+        raise ProfileError(
+            "HB433",
+            f"network.allow names more than {PORTS_MAX} different ports",
+            value=f"{len(ports)} ports",
+            origin=policy.origin("network.allow"),
+            why="each one is a socket that is served from outside",
+            instead="fewer ports, in two profiles if need be",
+        )
+    anywhere = _ANY_IPV6 if facts.ipv6 else _ANY_IPV4
+    return (
+        s.LoopbackUp(),
+        *(s.LocalRoute(prefix, bits) for prefix, bits in dict.fromkeys(routes)),
+        s.Listen(s.LISTEN_UDP, _LOCAL, DNS_PORT),
+        s.Listen(s.LISTEN_TCP, _LOCAL, DNS_PORT),
+        s.Listen(s.LISTEN_TCP, _LOCAL, PROXY_PORT),
+        *(s.Listen(s.LISTEN_TCP, anywhere, port) for port in ports),
+    )
+
+
+def _rules(policy: Policy) -> tuple[Destination, ...]:
+    """Give the destinations of mode "allow"; there is at least one, and each is of its kind."""
+    rules = tuple(parse(text) for text in policy.network.allow)
+    if not rules:
+        raise ProfileError(
+            "HB432",
+            'network.mode = "allow" names no destination',
+            value="network.allow = []",
+            origin=policy.origin("network.mode"),
+            why="nothing could be reached; whoever starts the job says what it may reach",
+            instead="--allow HOST:PORT for each destination, or --network none",
+        )
+    for rule in rules:
+        if rule.kind == "network" or rule.port == 0:
+            raise ProfileError(
+                "HB433",
+                'a range of addresses or ports is for mode "bridge"',
+                value=f'network.allow = ["{rule}"]',
+                origin=policy.origin("network.allow"),
+                why='mode "allow" decides about single names, addresses and ports',
+                instead='"HOST:PORT", one for each destination',
+            )
+    return rules
+
+
+def _own(literals: Iterable[str], *, ipv6: bool) -> Iterator[tuple[bytes, int]]:
+    """Make literal addresses the sandbox's own; those of its loopback are."""
+    import ipaddress  # noqa: PLC0415 (10 ms; few profiles name addresses)
+
+    for text in literals:
+        address = ipaddress.ip_address(text)
+        if not address.is_loopback and (ipv6 or address.version == 4):  # noqa: PLR2004 (IPv4)
+            yield address.packed, address.max_prefixlen

@@ -1,0 +1,276 @@
+"""The decision: match, resolve, vet, connect; in this order, and each name resolved once."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.brokers import PATIENCE, Names, echo, server
+
+from hardbox import destinations
+from hardbox.net import decide
+from hardbox.net.decide import MOST_WILD_NAMES, Decider, Refused
+from hardbox.net.loop import Loop
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+
+class Deciding:
+    """A decider with scripted names."""
+
+    def __init__(self, *rules: str, **names: Any) -> None:  # noqa: ANN401 (see Names)
+        self.names = Names(**names)
+        self.loop = Loop(self._failed)
+        self.decider = Decider(
+            self.loop,
+            [destinations.parse(rule) for rule in rules],
+            resolve=self.names.resolve,
+            unfit=self.names.unfit,
+        )
+
+    @staticmethod
+    def _failed(error: BaseException) -> None:
+        raise error
+
+    def run(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+        """Give what each coroutine returns or raises."""
+        results: list[Any] = [None] * len(coroutines)
+        left = len(coroutines)
+
+        async def one(number: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+            try:
+                results[number] = await coroutine
+            except Refused as refused:
+                results[number] = refused
+
+        def ended(error: BaseException | None) -> None:
+            nonlocal left
+            left -= 1
+            assert error is None, error
+            if not left:
+                self.loop.stop()
+
+        for number, coroutine in enumerate(coroutines):
+            self.loop.spawn(one(number, coroutine), ended)
+        self.loop.run()
+        return results
+
+    def addresses(self, host: str, port: int = 443) -> Any:  # noqa: ANN401 (addresses or Refused)
+        """Match and resolve."""
+        try:
+            wanted = self.decider.match(host, port)
+        except Refused as refused:
+            return refused
+        return self.run(self.decider.addresses(wanted))[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("index.example.org", 443),
+        ("INDEX.Example.ORG", 443),
+        ("index.example.org.", 443),
+        ("b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example.org", 443),
+        ("xn--bcher-kva.example.org", 443),
+        ("one.files.example.org", 8443),
+        ("10.0.3.7", 5432),
+        ("2001:db8::1", 22),
+        ("[2001:DB8:0::1]", 22),
+    ],
+)
+def test_what_a_rule_means_matches(host: str, port: int) -> None:
+    rules = ("index.example.org:443", "xn--bcher-kva.example.org:443", "*.files.example.org:8443")
+    deciding = Deciding(*rules, "10.0.3.7:5432", "[2001:db8::1]:22")
+    assert deciding.decider.match(host, port).port == port
+    assert deciding.names.asked == []
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "reason"),
+    [
+        ("index.example.org", 444, "not-allowed"),
+        ("index.example.org", 0, "not-allowed"),
+        ("example.org", 443, "not-allowed"),
+        ("files.example.org", 8443, "not-allowed"),
+        ("a.b.files.example.org", 8443, "not-allowed"),
+        ("index.example.org.evil.example", 443, "not-allowed"),
+        ("evilindex.example.org", 443, "not-allowed"),
+        ("93.184.216.34", 443, "not-allowed"),
+        ("127.0.0.1", 443, "not-allowed"),
+        ("::1", 443, "not-allowed"),
+        ("localhost", 443, "not-allowed"),
+        ("index.example.org..", 443, "spelling"),
+        (".files.example.org", 8443, "spelling"),
+        ("user@index.example.org", 443, "spelling"),
+        ("index.example.org\0.evil.example", 443, "spelling"),
+        ("index.example.org%00", 443, "spelling"),
+        ("index.example.org ", 443, "spelling"),
+        ("index\N{FULLWIDTH FULL STOP}example.org", 443, "spelling"),
+        ("2130706433", 443, "spelling"),
+        ("0x7f000001", 443, "spelling"),
+        ("0x7f.1", 443, "spelling"),
+        ("127.1", 443, "spelling"),
+        ("0177.0.0.1", 443, "spelling"),
+        ("010.0.3.7", 5432, "spelling"),
+        ("10.0.3.7.", 5432, "spelling"),
+        ("10.0.775", 5432, "spelling"),
+        ("::ffff:10.0.3.7", 5432, "spelling"),
+        ("::ffff:a00:307", 5432, "spelling"),
+        ("fe80::1%lo", 443, "spelling"),
+        ("a" * 64 + ".files.example.org", 8443, "spelling"),
+        ("x" * 300, 443, "spelling"),
+        ("", 443, "spelling"),
+    ],
+)
+def test_whatever_else_is_refused_before_anybody_is_asked(host: str, port: int, reason: str) -> None:
+    deciding = Deciding("index.example.org:443", "*.files.example.org:8443", "10.0.3.7:5432")
+    with pytest.raises(Refused) as raised:
+        deciding.decider.match(host, port)
+    assert raised.value.reason == reason
+    assert raised.value.verdict == "denied"
+    assert deciding.names.asked == []
+
+
+@pytest.mark.parametrize(
+    ("found", "fit"),
+    [
+        (["93.184.216.34"], ["93.184.216.34"]),
+        (["10.0.3.7", "93.184.216.34"], ["93.184.216.34"]),
+        (["2606:2800:220:1::34", "fd00::1"], ["2606:2800:220:1::34"]),
+    ],
+)
+def test_only_public_addresses_are_left(found: list[str], fit: list[str]) -> None:
+    deciding = Deciding("index.example.org:443", index_example_org=found)
+    assert [str(address) for address in deciding.addresses("index.example.org")] == fit
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        *("10.0.3.7", "127.9.0.1", "169.254.169.254", "192.168.7.7", "172.16.0.1", "100.64.0.1", "0.0.0.0"),  # noqa: S104 (refused)
+        *("224.0.0.1", "255.255.255.255", "198.18.0.1", "::", "::1", "::ffff:93.184.216.34", "fe80::1"),
+        *("64:ff9b::5db8:d822", "2002:5db8:d822::1", "fd00:ec2::254", "ff02::1", "2001:db8::1"),
+    ],
+)
+def test_a_name_that_leads_inwards_is_denied(found: str) -> None:
+    refused = Deciding("index.example.org:443", index_example_org=[found]).addresses("index.example.org")
+    assert (refused.reason, refused.verdict) == ("unfit-address", "denied")
+    assert refused.detail.startswith("resolves to ")
+
+
+def test_a_literal_rule_of_the_same_port_makes_an_address_fit() -> None:
+    rules = ("db.example.org:5432", "db.example.org:443", "10.0.3.7:5432")
+    deciding = Deciding(*rules, db_example_org=["10.0.3.7"])
+    assert [str(address) for address in deciding.addresses("db.example.org", 5432)] == ["10.0.3.7"]
+    assert deciding.addresses("db.example.org", 443).reason == "unfit-address"
+
+
+def test_a_literal_is_never_resolved() -> None:
+    deciding = Deciding("10.0.3.7:5432")
+    assert [str(address) for address in deciding.addresses("10.0.3.7", 5432)] == ["10.0.3.7"]
+    assert deciding.names.asked == []
+
+
+def test_the_name_is_not_resolved_again_between_check_and_connect() -> None:
+    answers = [["127.0.0.1"], ["127.9.0.1"], ["127.9.0.1"]]
+    with server(echo) as (port, _):
+        deciding = Deciding(f"index.example.org:{port}", index_example_org=lambda: answers.pop(0))
+        sock = deciding.run(deciding.decider.connect(deciding.decider.match("index.example.org", port)))[0]
+        assert sock.getpeername() == ("127.0.0.1", port)
+        sock.close()
+        assert deciding.names.asked == ["index.example.org"]
+        again = deciding.run(deciding.decider.connect(deciding.decider.match("index.example.org", port)))[0]
+        assert again.reason == "unfit-address"
+
+
+def test_addresses_are_tried_in_turn() -> None:
+    with server(echo, "127.0.0.2") as (port, _):
+        rules = f"index.example.org:{port}"
+        deciding = Deciding(rules, index_example_org=["127.0.0.3", "127.0.0.2"])
+        sock = deciding.run(deciding.decider.connect(deciding.decider.match("index.example.org", port)))[0]
+        assert sock.getpeername()[0] == "127.0.0.2"
+        sock.close()
+
+
+def test_what_does_not_work_is_failed_and_not_denied() -> None:
+    with server(echo) as (port, _):
+        pass
+    deciding = Deciding(
+        f"index.example.org:{port}", f"gone.example.org:{port}", index_example_org=["127.0.0.1"]
+    )
+    outcomes = deciding.run(
+        *(
+            deciding.decider.connect(deciding.decider.match(name, port))
+            for name in ("index.example.org", "gone.example.org")
+        )
+    )
+    assert [(outcome.verdict, outcome.reason) for outcome in outcomes] == [
+        ("failed", "unreachable"),
+        ("failed", "unresolved"),
+    ]
+
+
+def test_who_asks_for_the_same_name_meanwhile_gets_the_same_answer() -> None:
+    go = threading.Event()
+
+    def slow() -> list[str]:
+        go.wait(PATIENCE)
+        return ["93.184.216.34"]
+
+    deciding = Deciding("index.example.org:443", index_example_org=slow)
+    wanted = deciding.decider.match("index.example.org", 443)
+    deciding.loop.later(0.05, go.set)
+    found = deciding.run(*(deciding.decider.addresses(wanted) for _ in range(50)))
+    assert deciding.names.asked == ["index.example.org"]
+    assert {str(addresses[0]) for addresses in found} == {"93.184.216.34"}
+
+
+def test_threads_are_bounded_and_everybody_gets_an_answer() -> None:
+    at_once: list[int] = []
+    lock, running = threading.Lock(), [0]
+
+    def slow() -> list[str]:
+        with lock:
+            running[0] += 1
+            at_once.append(running[0])
+        threading.Event().wait(0.01)
+        with lock:
+            running[0] -= 1
+        return ["93.184.216.34"]
+
+    deciding = Deciding("*.example.org:443", **{f"n{number}_example_org": slow for number in range(100)})
+    found = deciding.run(
+        *(
+            deciding.decider.addresses(deciding.decider.match(f"n{number}.example.org", 443))
+            for number in range(100)
+        )
+    )
+    assert all(str(addresses[0]) == "93.184.216.34" for addresses in found)
+    assert max(at_once) <= decide.MOST_LOOKUPS
+
+
+def test_names_by_wildcards_are_bounded_and_known_ones_stay() -> None:
+    deciding = Deciding("*.example.org:443", "own.example.org:443")
+    for number in range(MOST_WILD_NAMES):
+        deciding.decider.match(f"n{number}.example.org", 443)
+    with pytest.raises(Refused) as raised:
+        deciding.decider.match("more.example.org", 443)
+    assert raised.value.reason == "limit-names"
+    assert deciding.decider.match("n0.example.org", 443)
+    assert deciding.decider.match("own.example.org", 443)
+
+
+def test_a_resolver_that_breaks_is_an_outcome() -> None:
+    def breaks() -> list[str]:
+        raise MemoryError
+
+    refused = Deciding("index.example.org:443", index_example_org=breaks).addresses("index.example.org")
+    assert (refused.reason, refused.detail) == ("unresolved", "MemoryError")
+
+
+def test_the_host_s_resolver_gives_addresses_as_text() -> None:
+    assert decide.resolve("localhost", 80)[0] in ("127.0.0.1", "::1")
+    with pytest.raises(OSError, match="."):
+        decide.resolve("no.such.name.invalid", 80)

@@ -1,0 +1,179 @@
+"""Limits of connections, rate, bytes and idleness; half-close and back-pressure; nothing leaks."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+
+import pytest
+from support.brokers import PATIENCE, Names, World, echo, everything, server, serving, until, wanted
+
+from hardbox.net import copy
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_one_connection_too_many_is_reset() -> None:
+    with server(echo) as (port, _), serving(wanted(f"127.0.0.1:{port}", connections=2), Names()) as world:
+        first, second = (world.tunnel(f"127.0.0.1:{port}") for _ in range(2))
+        assert world.is_reset()
+        first.close()
+        while world.program.ledger.open > 1:
+            time.sleep(0.01)
+        with world.tunnel(f"127.0.0.1:{port}") as again:
+            again.sendall(b"x\n")
+            assert again.recv(10) == b"x\n"
+        second.close()
+    assert [(row["verdict"], row["reason"]) for row in world.rows if row["reason"]] == [
+        ("denied", "limit-connections")
+    ]
+    assert world.end["most"] == 2
+
+
+def test_too_many_at_a_time_are_reset() -> None:
+    with serving(wanted("127.0.0.1:9", rate=1), Names()) as world:
+        answers = []
+        for _ in range(10):
+            answers.append(world.is_reset(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+    assert answers[:2] == [False, False]
+    assert sum(answers) >= 6
+    assert "limit-rate" in [row["reason"] for row in world.rows]
+
+
+def test_a_run_moves_no_more_bytes_than_it_may() -> None:
+    with server(echo) as (port, _), serving(wanted(f"127.0.0.1:{port}", bytes=100_000), Names()) as world:
+        with world.tunnel(f"127.0.0.1:{port}") as client:
+            client.sendall(b"\0" * 200_000)
+            answer = everything(client)
+        assert world.is_reset()
+    assert answer.endswith(b"RESET")
+    assert len(answer) < 100_000
+    assert world.end["sent"] + world.end["received"] == 100_000
+    assert {row["reason"] for row in world.rows} == {"", "limit-bytes"}
+
+
+def test_an_idle_connection_is_closed_and_a_slow_one_is_not() -> None:
+    with server(echo) as (port, _), serving(wanted(f"127.0.0.1:{port}", idle=400), Names()) as world:
+        idle, slow = (world.tunnel(f"127.0.0.1:{port}") for _ in range(2))
+        for _ in range(8):
+            slow.sendall(b".\n")
+            assert slow.recv(2) == b".\n"
+            time.sleep(0.1)
+        assert everything(idle) == b"RESET"
+        slow.sendall(b"!\n")
+        assert slow.recv(2) == b"!\n"
+        slow.close()
+        idle.close()
+    assert [row["reason"] for row in world.rows if row["verdict"] == "denied"] == ["limit-idle"]
+
+
+@pytest.mark.parametrize("who", ["client", "server"])
+def test_one_direction_ends_and_the_other_goes_on(who: str) -> None:
+    def half(client: socket.socket) -> None:
+        if who == "server":
+            client.sendall(b"all I say\n")
+            client.shutdown(socket.SHUT_WR)
+        said = everything(client)
+        if who == "client":
+            client.sendall(said.upper())
+        got.append(said)
+
+    got: list[bytes] = []
+    with server(half) as (port, _), serving(wanted(f"127.0.0.1:{port}"), Names()) as world:
+        with world.tunnel(f"127.0.0.1:{port}") as client:
+            if who == "server":
+                assert everything(client) == b"all I say\n"
+            client.sendall(b"\0said")
+            time.sleep(0.05)
+            client.sendall(b" later")
+            client.shutdown(socket.SHUT_WR)
+            assert everything(client) == (b"\0SAID LATER" if who == "client" else b"")
+    assert got == [b"\0said later"]
+
+
+def test_a_reset_is_handed_on() -> None:
+    def resets(client: socket.socket) -> None:
+        client.recv(10)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    with server(resets) as (port, _), serving(wanted(f"127.0.0.1:{port}"), Names()) as world:
+        with world.tunnel(f"127.0.0.1:{port}") as client:
+            client.sendall(b"\0")
+            assert everything(client) == b"RESET"
+
+
+def test_what_nobody_takes_is_not_read_either() -> None:
+    """Back-pressure: what is held of one connection is one read at most, however much is sent."""
+    go = threading.Event()
+
+    def lazy(client: socket.socket) -> None:
+        go.wait(PATIENCE)
+        size.append(len(everything(client)))
+
+    size: list[int] = []
+    with server(lazy) as (port, _), serving(wanted(f"127.0.0.1:{port}"), Names()) as world:
+        with world.tunnel(f"127.0.0.1:{port}") as client:
+            client.setblocking(False)
+            sent = quiet = 0
+            while quiet < 20:
+                try:
+                    sent += client.send(bytes(1 << 16))
+                    quiet = 0
+                except BlockingIOError:
+                    quiet += 1
+                    time.sleep(0.02)
+                assert world.program.service.room.held <= copy._CHUNK  # noqa: SLF001 (the bound)
+            assert world.program.service.room.held > 0
+            client.setblocking(True)
+            go.set()
+            client.shutdown(socket.SHUT_WR)
+            assert everything(client) == b""
+        assert size == [sent]
+        assert world.program.service.room.held == 0
+
+
+def test_500_connections_at_once_and_none_leaks() -> None:
+    with server(echo) as (port, _):
+        before = descriptors()
+        with serving(wanted(f"127.0.0.1:{port}"), Names()) as world:
+            serves = descriptors()
+            clients = [world.tunnel(f"127.0.0.1:{port}") for _ in range(500)]
+            for number, client in enumerate(clients):
+                client.sendall(b"%d\n" % number)
+            assert [int(until(client, b"\n")) for client in clients] == list(range(500))
+            for number, client in enumerate(clients):
+                if number % 3:
+                    client.shutdown(socket.SHUT_WR)
+                    assert everything(client) == b""
+                client.close()
+            while world.program.ledger.open:
+                time.sleep(0.01)
+            settle(serves)
+        # The eventfd stays open (loop.py).
+        settle(before + 1)
+    assert world.end["most"] == 500
+    assert sum(row["count"] for row in world.rows) == 500
+
+
+def settle(most: int) -> None:
+    """Wait until so few descriptors are left: the other side of each belongs to a thread of the test."""
+    for _ in range(500):
+        if descriptors() <= most:
+            return
+        time.sleep(0.01)
+    assert descriptors() <= most
+
+
+def test_the_end_of_the_sandbox_ends_whatever_is_open() -> None:
+    with server(echo) as (port, _):
+        with serving(wanted(f"127.0.0.1:{port}"), Names()) as world:
+            open_ones = [world.tunnel(f"127.0.0.1:{port}"), world.connect()]
+            waiting: World = world
+        for client in open_ones:
+            assert everything(client) in (b"RESET", b"")
+            client.close()
+    assert waiting.program.ledger.open == 0
