@@ -263,7 +263,7 @@ def _address_everything(folder: str) -> None:
     rows += [f"addr add {one}/128 dev lo nodad" for one in at.V6] if six else []
     subprocess.run(["ip", "-batch", "-"], input="\n".join(rows), text=True, check=True)
     for name, text in (
-        ("resolv.conf", f"nameserver {at.RESOLVER}\noptions timeout:1 attempts:1\n"),
+        ("resolv.conf", f"nameserver {at.RESOLVER}\noptions timeout:10 attempts:1\n"),
         ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
     ):
         path = os.path.join(folder, name)
