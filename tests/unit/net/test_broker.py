@@ -42,5 +42,5 @@ def test_importing_everything_leaves_the_name_server_to_be_made() -> None:
 def test_a_bucket_gives_twice_its_rate_at_once_and_then_its_rate() -> None:
     bucket = Bucket(10, 100.0)
     assert [bucket.take(100.0) for _ in range(21)] == [True] * 20 + [False]
-    assert [bucket.take(100.1), bucket.take(100.1)] == [True, False]
+    assert [bucket.take(100.15), bucket.take(100.15)] == [True, False]
     assert sum(bucket.take(1000.0) for _ in range(100)) == 20
