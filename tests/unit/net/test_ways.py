@@ -135,7 +135,7 @@ def test_a_client_that_says_nothing_ends_as_the_server_s_end(world: World) -> No
 def socks(world: World, request: bytes, greeting: bytes = b"\x05\x01\x00") -> socket.socket:
     client = world.connect()
     client.sendall(greeting + request)
-    assert client.recv(2) == b"\x05\x00"
+    assert exactly(client, 2) == b"\x05\x00"
     return client
 
 
@@ -145,7 +145,7 @@ def named(name: str, port: int) -> bytes:
 
 def test_socks_leads_to_an_allowed_name(world: World) -> None:
     with socks(world, named("INDEX.example.org", world.echo) + b"early\r\n") as client:  # type: ignore[attr-defined]
-        assert client.recv(10) == b"\x05\x00\x00\x01\0\0\0\0\0\0"
+        assert exactly(client, 10) == b"\x05\x00\x00\x01\0\0\0\0\0\0"
         client.sendall(b"late\r\n")
         client.shutdown(socket.SHUT_WR)
         assert everything(client) == b"early\r\nlate\r\n"
@@ -218,8 +218,14 @@ def test_names_are_answered_by_datagram_and_by_stream(world: World) -> None:
 
 
 def until_framed(client: socket.socket) -> bytes:
-    length = struct.unpack(">H", client.recv(2, socket.MSG_WAITALL))[0]
-    return client.recv(length, socket.MSG_WAITALL)
+    return exactly(client, struct.unpack(">H", exactly(client, 2))[0])
+
+
+def exactly(client: socket.socket, size: int) -> bytes:
+    found = b""
+    while len(found) < size and (data := client.recv(size - len(found))):
+        found += data
+    return found
 
 
 def test_no_name_is_ever_asked_of_anybody_else() -> None:
