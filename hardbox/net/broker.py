@@ -271,6 +271,7 @@ class Broker:
             try:
                 query, sender = sock.recvfrom(_MOST_DATAGRAM)
                 if not self.service.queries.take(self.loop.time()):
+                    self.ledger.add(Seen(DENIED, "", 0, "dns", "limit-rate"))
                     continue
                 wire = ways.answer_name(self.service, query, datagram=True)
                 if wire is not None:
