@@ -1,6 +1,6 @@
-"""The broker's start: arguments, descriptors, settings, confinement, then the program.
+"""The keeper's start: arguments, descriptors, settings; then the broker, confined, or a bridge's keeper.
 
-Run by: the supervisor (C), as `python3 -I -m hardbox.net --settings-fd N --sockets-fd M --events-fd K`.
+Run by: engines/keeper.py, as `python3 -m hardbox.net --settings-fd N --sockets-fd M --events-fd K`.
 """
 
 from __future__ import annotations
@@ -48,8 +48,13 @@ def main(words: list[str]) -> int:
 def _run(settings_fd: int, sockets_fd: int, events_fd: int) -> int:
     from hardbox.net import broker, confine, decide, settings  # noqa: PLC0415 (see main)
 
-    wanted = settings.read(settings_fd)
+    table = settings.table(settings.read(settings_fd))
     os.close(settings_fd)
+    if table.get("mode") == "bridge":
+        from hardbox.net import bridge  # noqa: PLC0415 (its libraries are none of the broker's)
+
+        return bridge.keep(table, sockets_fd, events_fd)
+    wanted = settings.of(table)
     decide.no_search_domains()
     program = broker.Broker(wanted)
     confine.confine(confine.compiled(), program.import_all)

@@ -285,7 +285,7 @@ class Broker:
     def _drain(self, end: float) -> None:
         """Stop once all that the job has sent is on its way, or at the end of its time.
 
-        The job's sockets are closed by now, so that this is a matter of moments, unless a server takes nothing.
+        The job's sockets are closed by now: this is a matter of moments, unless a server takes nothing.
         """
         if self.loop.time() < end and any(conn.all_sent is False for conn in self._tasks.values()):
             self.loop.later(_DRAIN_STEP, lambda: self._drain(end))

@@ -24,6 +24,7 @@ _MESSAGE: Final = struct.Struct("=IiI")  # type, value, step
 _GO: Final = 1
 _HELLO: Final = 3
 _SOCKET: Final = 10
+_EARLY: Final = "the sandbox ended before it had a network"
 
 
 class Events:
@@ -58,7 +59,7 @@ class Supervisor:
         """Wait for the socket that was made in the sandbox, then for HELLO. Raises Trouble otherwise."""
         descriptor = -1
         while True:
-            data, found, flags, _ = socket.recv_fds(self._socket, _MESSAGE.size, 4)
+            data, found, flags = self._receive()
             kind = _MESSAGE.unpack(data)[0] if len(data) == _MESSAGE.size else 0
             fit = not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
             if fit and kind == _SOCKET and len(found) == 1 and descriptor < 0:
@@ -69,12 +70,22 @@ class Supervisor:
                 for one in (*found, *((descriptor,) if descriptor >= 0 else ())):
                     os.close(one)
                 if not data:
-                    raise Gone(what="the sandbox ended before it had a network")
+                    raise Gone(what=_EARLY)
                 raise Trouble(what=f"the supervisor sent message {kind} with {len(found)} descriptors")
 
+    def _receive(self) -> tuple[bytes, list[int], int]:
+        try:
+            data, found, flags, _ = socket.recv_fds(self._socket, _MESSAGE.size, 4)
+        except ConnectionResetError as error:
+            raise Gone(what=_EARLY) from error
+        return data, list(found), flags
+
     def go(self) -> None:
-        """Say that everything is in force: the job may be executed. Raises OSError if nobody listens."""
-        self._socket.send(_MESSAGE.pack(_GO, 0, 0))
+        """Say that everything is in force: the job may be executed. Raises Gone if nobody listens."""
+        try:
+            self._socket.send(_MESSAGE.pack(_GO, 0, 0))
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise Gone(what=_EARLY) from error
 
     def ended(self) -> None:
         """Read the end of the channel. Raises Trouble for anything else: nothing more is to be said."""

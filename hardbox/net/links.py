@@ -1,7 +1,7 @@
 """Links, addresses and routes of network mode "bridge".
 
-Run by: hardbox.net.bridge, in the keeper's process, as root. The only importer of pyroute2. Makes and
-removes interfaces that are hardbox's own, and changes no other; every call raises OSError or Trouble.
+Run by: hardbox.net.veth, in the keeper's process, as root. Beside flows.py the only importer of pyroute2.
+It makes and removes interfaces of hardbox's own, and changes no other; every call raises OSError or Trouble.
 
 There is no ARP: both ends know the other's MAC for good, so a sandbox has nothing to ask and nobody to answer
 for. A port learns nothing and floods nothing: frames go to the one MAC that is written down for it.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hardbox.net.bridge_settings import BridgeSettings, Egress
     from hardbox.net.rules_state import State
 
-__all__ = ("SPECIAL", "Box", "chain", "inside", "load", "table", "unload", "unload_all")
+__all__ = ("INSIDE", "SPECIAL", "Box", "chain", "inside", "load", "table", "unload", "unload_all")
 
 # IANA's special-purpose registry (RFC 6890) and multicast (RFC 5771): a rule opens what lies in these only
 # if it lies in them as a whole. "0.0.0.0/0:443" is the internet, not the host's neighbours or its metadata.
@@ -51,6 +51,7 @@ SPECIAL: Final = tuple(
         "240.0.0.0/4",  # reserved, RFC 1112; broadcast
     )
 )
+INSIDE: Final = "hardbox"  # the table within a namespace that pasta serves
 _MOST_DENIED: Final = 512
 _REFUSE: Final = (
     "meta l4proto tcp reject with tcp reset",
@@ -137,11 +138,12 @@ def inside(settings: BridgeSettings, host: Sequence[IPv4Address]) -> str:
 
     host: the host's own addresses: reached by a rule that names the very address, or not at all.
     """
-    lines = ["add table inet hardbox", "delete table inet hardbox", "add table inet hardbox"]
-    add = "add chain inet hardbox"
+    lines = [f"{verb} table inet {INSIDE}" for verb in ("add", "delete", "add")]
+    add, denied = f"add chain inet {INSIDE}", "denied-0"
     lines += [
+        _denied_set(INSIDE, denied),
         f"{add} refuse",
-        *_rules("hardbox", "refuse", _REFUSE),
+        *_rules(INSIDE, "refuse", (_count(denied), *_REFUSE)),
         f"{add} output {{ type filter hook output priority 0; policy drop; }}",
         f"{add} input {{ type filter hook input priority 0; policy drop; }}",
         f"{add} forward {{ type filter hook forward priority 0; policy drop; }}",
@@ -150,7 +152,7 @@ def inside(settings: BridgeSettings, host: Sequence[IPv4Address]) -> str:
     literal = [rule for rule in settings.egress if rule.literal]
     ports = sorted({port.box_port for port in settings.publish})
     lines += _rules(
-        "hardbox",
+        INSIDE,
         "output",
         (
             'oifname "lo" accept',
@@ -163,7 +165,7 @@ def inside(settings: BridgeSettings, host: Sequence[IPv4Address]) -> str:
         ),
     )
     lines += _rules(
-        "hardbox",
+        INSIDE,
         "input",
         (
             'iifname "lo" accept',
@@ -290,12 +292,10 @@ def _chains(
 def _box(settings: BridgeSettings, box: Box) -> list[str]:
     name, own, host = table(box.bridge), chain(box.offset), f"host-{box.offset:x}"
     no, denied = f"no-{box.offset:x}", f"denied-{box.offset:x}"
-    form = f"type ipv4_addr . inet_proto . inet_service; flags dynamic; size {_MOST_DENIED};"
-    count = f"update @{denied} {{ ip daddr . meta l4proto . th dport counter }}"
     lines = [
-        f"add set inet {name} {denied} {{ {form} }}",
-        *(f"add chain inet {name} {of}" for of in (no, own, host)),
-        *_rules(name, no, (f"meta l4proto {{ tcp, udp }} {count}", "goto refuse")),
+        _denied_set(name, denied),
+        *(f"{verb} chain inet {name} {of}" for of in (no, own, host) for verb in ("add", "flush")),
+        *_rules(name, no, (_count(denied), "goto refuse")),
     ]
     peers = [f'oifname "{box.bridge}" goto {no}']
     if settings.join:
@@ -320,6 +320,16 @@ def _box(settings: BridgeSettings, box: Box) -> list[str]:
         f'add element bridge {name} boxes {{ "{box.port}" . {box.mac} . {box.address} }}',
     ]
     return lines
+
+
+def _denied_set(name: str, denied: str) -> str:
+    form = f"type ipv4_addr . inet_proto . inet_service; flags dynamic; size {_MOST_DENIED};"
+    return f"add set inet {name} {denied} {{ {form} }}"
+
+
+def _count(denied: str) -> str:
+    """Give the rule that counts a packet by its destination; a set that is full takes no new ones."""
+    return f"meta l4proto {{ tcp, udp }} update @{denied} {{ ip daddr . meta l4proto . th dport counter }}"
 
 
 def _egress(rules: Iterable[Egress], no: str) -> list[str]:

@@ -58,16 +58,16 @@ class Settings:
         return self.idle / 1000
 
 
-def read(fd: int) -> Settings:
-    """Read the settings from a descriptor, from its start. Raises ValueError with the reason, OSError."""
+def read(fd: int) -> bytes:
+    """Read the settings from a descriptor, from its start. Raises OSError."""
     raw = b""
     while chunk := os.pread(fd, MOST_BYTES + 1 - len(raw), len(raw)):
         raw += chunk
-    return parse(raw)
+    return raw
 
 
-def parse(raw: bytes) -> Settings:
-    """Check one JSON object. Raises ValueError with the reason."""
+def table(raw: bytes) -> dict[str, Any]:
+    """Read one JSON object, whatever is in it. Raises ValueError with the reason."""
     if len(raw) > MOST_BYTES:
         _bad(f"the settings are longer than {MOST_BYTES} bytes")
     try:
@@ -76,6 +76,16 @@ def parse(raw: bytes) -> Settings:
         _bad("the settings are nested too deeply", error)
     if not isinstance(top, dict):
         _bad("the settings are no object")
+    return top
+
+
+def parse(raw: bytes) -> Settings:
+    """Read and check the broker's settings. Raises ValueError with the reason."""
+    return of(table(raw))
+
+
+def of(top: dict[str, Any]) -> Settings:
+    """Check the broker's settings. Raises ValueError with the reason."""
     _check(top)
     return Settings(
         profile="".join(letter if letter.isprintable() else "?" for letter in top["profile"][:200]),

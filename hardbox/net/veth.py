@@ -18,7 +18,7 @@ import socket
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from hardbox.net import links, privileges, programs, rules, rules_state
+from hardbox.net import flows, links, privileges, programs, rules, rules_state
 from hardbox.net.keeper_wire import end, row
 from hardbox.net.leases import FOLDER, Leases
 from hardbox.net.links import Links
@@ -98,6 +98,7 @@ class _Keeper:
         box, host, wanted = self._box, self._host, self._wanted
         with self._leases.alone():
             state, stale = self._tidy()
+            flows.forget(box.address)
             watch = Watch()  # not before: what _tidy deletes is no loss
             programs.nft(rules.load(wanted, box, state, stale))
             self._check_loaded()

@@ -333,7 +333,7 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "network.connections": _count(1, 16384),
         "network.rate": _count(1, 10000),
         "network.bytes": _unit(units.size),
-        "network.idle": _unit(units.duration, 1000, LONGEST),
+        "network.idle": _unit(units.duration, 1000, 7 * 86_400_000),
         "network.bridge": network.bridge,
         "network.subnet": network.subnet,
         "network.dns": _each(network.server),

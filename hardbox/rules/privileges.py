@@ -150,8 +150,8 @@ PRIVILEGES: Final = (
         ("CIS-5.8", "CIS-5.9", "PSS-hostPorts", "800-190-4.4.2"),
         "publishing a port on the host is asked for",
         "whoever reaches the host would reach untrusted code",
-        'talk to the job through stdin and stdout, or test inside with network.mode = "loopback"',
-        NO_MEANS,
+        'talk to the job through stdin and stdout, or test inside with network.mode = "loopback"; a profile'
+        " that lifts the rule may name ports in network.publish (mode bridge)",
     ),
     Rule(
         "cgroup-parent",

@@ -53,7 +53,8 @@ class Names:
         if name not in self.known:
             raise OSError(-2, "Name or service not known")
         found = self.known[name]
-        return found() if callable(found) else found
+        addresses: Sequence[str] = found() if callable(found) else found
+        return addresses
 
     @staticmethod
     def unfit(address: IPv4Address | IPv6Address) -> str:
@@ -193,6 +194,15 @@ def server(
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+@contextmanager
+def near(handle: Callable[[socket.socket], None], **changed: object) -> Iterator[tuple[World, str]]:
+    """Serve with a function, and with a broker whose only rule leads there; gives that place too."""
+    with server(handle) as (port, _):
+        where = f"127.0.0.1:{port}"
+        with serving(wanted(where, **changed), Names()) as world:
+            yield world, where
 
 
 def echo(client: socket.socket) -> None:

@@ -70,6 +70,18 @@ def test_what_a_killed_keeper_left_beside_others_is_gone_too(world: World) -> No
     assert {box.ask("connect", PUBLIC[0], 443) for box in (lives, third)} == {f"internet {UPLINK}"}
 
 
+def test_an_answer_to_the_last_holder_does_not_reach_the_next(world: World) -> None:
+    small = {"subnet": "10.213.0.0/30"}  # one address
+    ask = "exec 3<>/dev/udp/93.184.216.34/443; echo >&3"
+    world.sandbox(**small).ask("run", "bash", "-c", ask)
+    world.end()
+    flows = "grep -c 10.213.0.2 /proc/net/nf_conntrack || true"
+    assert world.on_host(flows) != "0\n"
+    box = world.sandbox(**small)
+    assert world.on_host(flows) == "0\n"
+    assert box.ask("connect", PUBLIC[0], 443) == f"internet {UPLINK}"
+
+
 def test_a_sandbox_whose_keeper_was_killed_is_cut_off_by_the_next(world: World) -> None:
     orphan = world.sandbox()
     orphan.keeper.kill()

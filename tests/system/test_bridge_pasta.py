@@ -65,6 +65,16 @@ def test_what_is_allowed_is_reached_and_nothing_else(world: World, user: Caller)
     ended = box.finish()
     assert ended.status == 0
     assert [event["event"] for event in ended.events] == ["ready", "end"]
+    rows = ended.events[-1]["rows"]
+    assert {(row["host"], row["port"], row["detail"][:3], row["via"]) for row in rows} == {
+        (PUBLIC[0], 80, "tcp", "pasta"),
+        (PUBLIC[1], 443, "tcp", "pasta"),
+        (PUBLIC[1], 443, "udp", "pasta"),
+        ("10.0.3.7", 443, "tcp", "pasta"),
+        ("169.254.169.254", 80, "tcp", "pasta"),
+    }
+    assert ended.events[-1]["sent"] > 0
+    assert ended.events[-1]["received"] > 0
 
 
 def test_the_whole_internet_is_neither_the_host_nor_its_neighbours(world: World, user: Caller) -> None:
@@ -84,6 +94,30 @@ def test_without_the_rules_the_host_would_be_reached_but_not_its_loopback(world:
     assert box.ask("connect", UPLINK, 80).startswith("host ")
     for host in ("127.0.0.1", BRIDGE, "169.254.1.1", "10.210.0.2"):
         assert not box.ask("silence", host, 80).startswith("host")
+
+
+def test_the_hosts_loopback_is_reached_if_pasta_is_told_so(world: World, user: Caller) -> None:
+    # The control of the test above: the same probes succeed against a pasta with the two ways left open.
+    cases = '*--no-map-gw) ;; --tcp-nsnone) words+=(80) ;; *) words+=("$word") ;;'
+    wrapper = [
+        "#!/bin/bash",
+        "words=()",
+        f'for word; do case "$last$word" in {cases} esac; last=$word; done',
+        'exec /run/pasta "${words[@]}"',
+    ]
+    lines = "\n".join(wrapper)
+    world.on_host(
+        f"cat >/run/open <<'END'\n{lines}\nEND\n"
+        "cp -L /usr/bin/pasta /run/pasta; chmod 755 /run/open; mount --bind /run/open /usr/bin/pasta"
+    )
+    try:
+        box = world.sandbox(user, engine="pasta")
+        assert box.ask("run", "/usr/sbin/nft", "flush", "ruleset") == "0 "
+        assert box.ask("silence", "127.0.0.1", 80).startswith("host ")
+        assert box.ask("silence", BRIDGE, 80).startswith("host ")
+    finally:
+        world.end()
+        world.on_host("umount /usr/bin/pasta")
 
 
 def test_the_hosts_very_address_is_opened_by_a_rule_for_it(world: World, user: Caller) -> None:
@@ -135,6 +169,22 @@ def test_without_its_tools_there_is_no_network(world: World, user: Caller, missi
     assert ended.status == 1
     assert [event["event"] for event in ended.events] == ["error"]
     assert missing in ended.error
+
+
+def test_rules_that_are_not_loaded_leave_no_way_out(world: World, user: Caller) -> None:
+    for script in ("exit 0", "exit 1"):
+        world.on_host(
+            f"printf '%s\\n' '#!/bin/sh' '{script}' >/run/faulty; chmod 755 /run/faulty;"
+            " mount --bind /run/faulty /usr/sbin/nft"
+        )
+        try:
+            box = world.start(user, engine="pasta")
+            box.hand_over()
+            assert box.answer() == 0
+            assert "eth0" not in box.ask("run", "ip", "link")
+            assert box.finish().status == 1
+        finally:
+            world.on_host("umount /usr/sbin/nft")
 
 
 def test_pasta_that_fails_leaves_no_way_out(world: World, user: Caller) -> None:

@@ -44,7 +44,7 @@ def test_good_settings_are_read() -> None:
 def test_they_are_read_from_a_descriptor_wherever_it_stands() -> None:
     memory = os.memfd_create("settings")
     os.write(memory, json.dumps(GOOD).encode())
-    assert settings.read(memory) == parse()
+    assert settings.parse(settings.read(memory)) == parse()
     os.close(memory)
 
 
