@@ -56,7 +56,11 @@ def plain(address: str) -> str:
 
 
 class Web(http.server.BaseHTTPRequestHandler):
-    """Echo: a JSON object of what came. /big?N: N bytes. /slow?S: after S seconds. /www/...: files."""
+    """Echo: a JSON object of what came.
+
+    /big?N: N bytes. /slow?S: after S seconds. /www/...: files. /bare: ends with the connection. /chunks?N: N
+    chunks. /status?N: that one, without a body. /upgrade: another protocol, which echoes.
+    """
 
     protocol_version = "HTTP/1.1"
     server: Server
@@ -75,8 +79,16 @@ class Web(http.server.BaseHTTPRequestHandler):
         self.server.book.note("http", local, **told)
         if path == "/slow":
             time.sleep(float(query))
+        special = {
+            "/bare": self._bare,
+            "/chunks": self._chunks,
+            "/status": self._status,
+            "/upgrade": self._upgrade,
+        }
         if path == "/big":
             self._big(int(query))
+        elif path in special:
+            special[path](query)
         elif path.startswith("/www/"):
             self._file(path)
         else:
@@ -91,6 +103,31 @@ class Web(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def _bare(self, _query: str) -> None:
+        self.close_connection = True
+        self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\nuntil the end")
+
+    def _chunks(self, query: str) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for _ in range(int(query)):
+            self.wfile.write(b"5\r\nchunk\r\n")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _status(self, query: str) -> None:
+        self.send_response(int(query))
+        self.end_headers()
+
+    def _upgrade(self, _query: str) -> None:
+        self.close_connection = True
+        self.send_response(101)
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Upgrade", "echo")
+        self.end_headers()
+        while block := self.connection.recv(_BLOCK):
+            self.wfile.write(block)
 
     def _big(self, size: int) -> None:
         self.send_response(200)

@@ -38,8 +38,8 @@ def anew():
         return new.recv(9)
 def by_proxy():
     with socket.create_connection(("127.0.0.1", 3128), 9) as new:
-        new.sendall(b"CONNECT {NAME}:443 HTTP/1.1\\r\\n\\r\\n")
-        return new.recv(9)
+        new.sendall(b"CONNECT {NAME}:443 HTTP/1.1\\r\\nHost: {NAME}\\r\\n\\r\\n")
+        return new.recv(12)
 link = socket.create_connection(("{NAME}", {at.ECHO}))
 link.settimeout(9)
 link.sendall(b"x\\n")
@@ -109,7 +109,7 @@ def finish(child: subprocess.Popen[bytes]) -> list[str]:
 
 def test_works(running: subprocess.Popen[bytes]) -> None:
     """The control of the tests below."""
-    assert finish(running) == [r"again b'again\n'", r"anew b'new\n'", "by_proxy b'HTTP/1.1 '"]
+    assert finish(running) == [r"again b'again\n'", r"anew b'new\n'", "by_proxy b'HTTP/1.1 200'"]
 
 
 def test_killed(running: subprocess.Popen[bytes], asker: Asker) -> None:

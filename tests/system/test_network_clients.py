@@ -46,7 +46,8 @@ REQUESTS: Final = (
     f"answer = requests.get(sys.argv[1], verify='{CA}'); print(answer.text); answer.raise_for_status()"
 )
 FETCH: Final = (
-    "fetch(process.argv[1]).then(async r => {{ console.log(await r.text()); process.exitCode = r.ok ? 0 : 1 }})"
+    "fetch(process.argv[1])"
+    ".then(async r => {{ console.log(await r.text()); process.exitCode = r.ok ? 0 : 1 }})"
     ".catch(e => {{ console.log('failed', e.cause && e.cause.code); process.exitCode = 1 }})"
 )
 SSH: Final = (
