@@ -32,6 +32,8 @@ _END_SECONDS: Final = 15.0
 _ROOM: Final = 65536
 # Of what it says in all: 512 rows of at most a few hundred bytes.
 _MOST_SAID: Final = 4 << 20
+# Of the caller's environment; the last two lead to the cache of compiled filters.
+_PASSED: Final = ("LANG", "LC_ALL", "HOME", "XDG_CACHE_HOME")
 _COMMON: Final = ("mode", "allow")
 _KEYS: Final = {
     "allow": ("sni", "log", "connections", "rate", "bytes", "idle"),
@@ -208,7 +210,7 @@ def _start(settings: int, sockets: int, events: int) -> int:
                 *(sys.executable, "-EP", "-m", "hardbox.net"),
                 *(word for pair in zip(options, map(str, numbers), strict=True) for word in pair),
             ],
-            {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL")},
+            {name: value for name, value in os.environ.items() if name in _PASSED},
             file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in moves],
             # A group of its own: an interrupt from the terminal is the job's matter.
             setpgroup=0,
