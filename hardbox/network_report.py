@@ -13,6 +13,10 @@ from hardbox.errors import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+VERDICTS: Final = ("allowed", "denied", "failed")
+_MOST_PORT: Final = 65535
+# Bytes and counts of one run are less; a report is read by programs that have no longer numbers.
+_MOST: Final = (1 << 63) - 1
 _TEXTS: Final = ("verdict", "host", "via", "reason", "detail")
 _NUMBERS: Final = ("port", "count", "sent", "received")
 _TOTALS: Final = ("connections", "most", "sent", "received", "dropped")
@@ -23,8 +27,9 @@ class Contact:
     """Attempts of one kind to reach one destination.
 
     verdict:  "allowed", "denied" or "failed" (allowed, and it did not work).
-    host, port: as the job asked for it; port 0 where only the name was asked for.
-    via:      "connect", "http", "socks", "transparent", "dns", or "packet" (mode bridge).
+    host, port: as the job asked for it; "" and 0 where that was not known yet. Port 0 also where only
+              the name was asked for, and of packets without ports.
+    via:      "connect", "http", "socks", "transparent", "dns"; of mode bridge "bridge" or "pasta".
     reason:   why not, one of those of docs/network.md; "" if it was allowed.
     detail:   one line more, or "".
     count:    how often.
@@ -96,16 +101,20 @@ def _contact(row: object) -> Contact:
         message = "a row of the keeper's is no table"
         raise ValueError(message)  # noqa: TRY004 (one kind of error for whatever is wrong with it)
     texts = {name: row.get(name) for name in _TEXTS}
-    if not all(isinstance(text, str) for text in texts.values()):
-        message = "a row of the keeper's lacks a text"
+    # The keeper writes nothing else, and it speaks with the job: what is more is not its own word any more.
+    if not all(isinstance(text, str) and text.isascii() and text.isprintable() for text in texts.values()):
+        message = "a row of the keeper's lacks a plain text"
         raise ValueError(message)
     numbers = {name: _number(row, name) for name in _NUMBERS}
+    if texts["verdict"] not in VERDICTS or numbers["port"] > _MOST_PORT:
+        message = "a row of the keeper's is of no known kind"
+        raise ValueError(message)
     return Contact(**cast("dict[str, Any]", texts | numbers))
 
 
 def _number(table: Mapping[str, object], name: str) -> int:
     value = table.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
         message = f"the keeper's {name} is no number"
         raise ValueError(message)
     return value

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox.denials.denial import CERTAIN, Denial
 from hardbox.denials.paste import pasteable_word
+from hardbox.destinations import parse
 from hardbox.policy import UNLIMITED
+from hardbox.profile import units
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from hardbox.network_report import Contact, NetworkUse
     from hardbox.policy import Policy
 
@@ -19,6 +23,10 @@ _OUT: Final = "medium: what the job can read can be sent there"
 _INWARDS: Final = "high: it is an address of this machine or of the networks around it"
 _FRONT: Final = "medium: a server that is allowed may hand the request on to one that is not"
 _MORE: Final = "low: it is only more of what is allowed"
+# Ways of mode "bridge". A packet of a protocol without ports has port 0.
+_PACKETS: Final = ("bridge", "pasta")
+# Details of one denial that are told; the report has them all.
+_MOST_DETAILS: Final = 3
 _WHY: Final = {
     "not-allowed": "no destination of the list covers it",
     "spelling": "odd spellings of names and addresses are how lists are got around",
@@ -32,57 +40,111 @@ _WHY: Final = {
     "limit-idle": "nothing moved on the connection for so long",
     "limit-names": "so many names of one wildcard are the limit",
 }
-# reason -> (the key that decides, an example of more).
-_LIMITS: Final = {
-    "limit-connections": ("network.connections", "512"),
-    "limit-rate": ("network.rate", "500"),
-    "limit-bytes": ("network.bytes", "100G"),
-    "limit-idle": ("network.idle", "1h"),
+# reason -> (the key that decides, the most that it can be (profile/schema.py), how it is written).
+_LIMITS: Final[dict[str, tuple[str, int, Callable[[int], str]]]] = {
+    "limit-connections": ("network.connections", 16384, str),
+    "limit-rate": ("network.rate", 10000, str),
+    "limit-bytes": ("network.bytes", UNLIMITED - 1, units.size_text),
+    "limit-idle": ("network.idle", 7 * 86_400_000, units.duration_text),
 }
+# reason -> (what to do instead, what that costs).
+_NO_CHANGE: Final = {
+    "spelling": ("nothing: the plain name or address", ""),
+    "limit-names": ("nothing: name the hosts themselves in place of the wildcard", ""),
+    "unfit-address": ("nothing by its name; --allow ADDRESS:PORT, if it is meant", _INWARDS),
+}
+# RFC 1035 section 3.5 and RFC 3596 section 2.5.
+_REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
 
 
 def explain(use: NetworkUse, policy: Policy) -> tuple[Denial, ...]:
-    """Explain what was denied; a look-up of a name counts only if no connection to it was tried."""
+    """Explain what was denied: one denial for each host, port and reason, whichever way it was tried.
+
+    A look-up of a name counts only if no connection to it was tried.
+    """
     denied = [contact for contact in use.contacts if contact.verdict == "denied"]
     tried = {contact.host for contact in denied if contact.port}
-    return tuple(_denial(contact, policy) for contact in denied if contact.port or contact.host not in tried)
+    found: dict[tuple[str, int, str], list[Contact]] = {}
+    for contact in denied:
+        if contact.port or not _looked_up(contact) or contact.host not in tried:
+            found.setdefault((contact.host, contact.port, contact.reason), []).append(contact)
+    return tuple(_denial(contacts, policy) for contacts in found.values())
 
 
-def _denial(contact: Contact, policy: Policy) -> Denial:
-    why = _WHY.get(contact.reason, "")
-    if contact.detail:
-        why = f"{why}: {contact.detail}" if why else contact.detail
-    where, allow, risk = _change(contact, policy)
-    place = f"[{contact.host}]" if ":" in contact.host else contact.host
-    what = f"connection to {place}:{contact.port}" if contact.port else f"look-up of {place}"
-    return Denial("network", what, contact.count, "", where, why, allow, risk, CERTAIN)
+def _looked_up(contact: Contact) -> bool:
+    """Say whether only the name was asked for."""
+    return contact.via == "dns"
+
+
+def _denial(contacts: list[Contact], policy: Policy) -> Denial:
+    first = contacts[0]
+    why = ": ".join(part for part in (_WHY.get(first.reason, ""), _details(contacts)) if part)
+    where, allow, risk = _change(first, policy)
+    count = sum(contact.count for contact in contacts)
+    return Denial("network", _what(first), count, "", where, why, allow, risk, CERTAIN)
+
+
+def _what(contact: Contact) -> str:
+    place = _place(contact.host)
+    if contact.port:
+        return f"connection to {place}:{contact.port}"
+    if _looked_up(contact):
+        return f"look-up of {place}" if place else "look-up that names nothing"
+    # A limit refuses a connection before anybody knows where it was to go.
+    word = "packets" if contact.via in _PACKETS else "connection"
+    return f"{word} to {place}" if place else word
+
+
+def _details(contacts: Iterable[Contact]) -> str:
+    details = list(dict.fromkeys(contact.detail for contact in contacts if contact.detail))
+    more = len(details) - _MOST_DETAILS
+    return "; ".join((*details[:_MOST_DETAILS], *((f"and {more} more",) if more > 0 else ())))
 
 
 def _change(contact: Contact, policy: Policy) -> tuple[str, str, str]:
     """Give the key that refused it, the smallest change, and what that costs."""
-    network = policy.network
     if contact.reason in _LIMITS:
-        key, more = _LIMITS[contact.reason]
-        value = getattr(network, key.partition(".")[2])
-        where = key if value == UNLIMITED else f"{key} = {value}"
-        return where, f"--set {key}={more} --loosen '{key}=REASON'", _MORE
+        return _more(contact, policy)
+    if contact.reason == "protocol" and _looked_up(contact):
+        return "network.allow", "nothing: the stub answers questions of class IN", ""
     if contact.reason in ("server-name", "host-header", "protocol"):
-        where = f'network.sni = "{network.sni}"'
+        where = f'network.sni = "{policy.network.sni}"'
         return where, "--set network.sni=off --loosen 'network.sni=REASON'", _FRONT
-    if contact.reason == "spelling":
-        return "network.allow", "nothing: the plain name or address", ""
-    if contact.reason == "limit-names":
-        return "network.allow", "nothing: name the hosts themselves in place of the wildcard", ""
-    if contact.reason == "unfit-address":
-        return "network.allow", "nothing by its name; --allow ADDRESS:PORT, if it is meant", _INWARDS
-    return "network.allow", _allow(contact, policy), _OUT
+    if contact.reason in _NO_CHANGE:
+        return "network.allow", *_NO_CHANGE[contact.reason]
+    return "network.allow", *_allow(contact, policy)
 
 
-def _allow(contact: Contact, policy: Policy) -> str:
-    place = f"[{contact.host}]" if ":" in contact.host else contact.host
-    word = pasteable_word(f"{place}:{contact.port or 443}")
-    if not word:
-        return "nothing: such a name cannot be allowed"
+def _more(contact: Contact, policy: Policy) -> tuple[str, str, str]:
+    """Give twice of a limit, as far as that can be."""
+    key, most, write = _LIMITS[contact.reason]
+    value = getattr(policy.network, key.partition(".")[2])
+    if value == UNLIMITED:
+        return key, "", ""
+    where = f"{key} = {write(value)}"
+    if value >= most:
+        return where, "nothing: it is as high as it can be", ""
+    return where, f"--set {key}={write(min(2 * value, most))} --loosen '{key}=REASON'", _MORE
+
+
+def _allow(contact: Contact, policy: Policy) -> tuple[str, str]:
+    rule = f"{_place(contact.host)}:{_port(contact)}"
+    if _looked_up(contact) and contact.host.endswith(_REVERSE):
+        return "nothing: addresses outside have no names here", ""
+    try:
+        word = pasteable_word(str(parse(rule)))
+    except ValueError:
+        return "nothing: such a name cannot be allowed", ""
     reason = "" if policy.network.grants == "any" else " --loosen 'network.allow=REASON'"
-    port = "" if contact.port else ", or the port that is meant"
-    return f"--allow {word}{reason}{port}"
+    guessed = ", or the port that is meant" if _looked_up(contact) else ""
+    return f"--allow {word}{reason}{guessed}", _OUT
+
+
+def _port(contact: Contact) -> str:
+    if contact.port:
+        return str(contact.port)
+    return "*" if contact.via in _PACKETS else "443"
+
+
+def _place(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

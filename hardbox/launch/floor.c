@@ -231,6 +231,17 @@ static const char *mount_floor(const struct hb_plan *plan, const struct hb_step 
 	return plain ? NULL : "a mount shows the host's root, or device files, or is not locked down";
 }
 
+/* The job's network is made while init still has the rights to; what it may do later is nobody's to add to. */
+static const char *network_floor(const struct hb_plan *plan)
+{
+	const struct hb_step *last = plan_find(plan, HB_NO_NEW_PRIVS);
+
+	for (const struct hb_step *step = last; step < plan->steps + plan->count; step++)
+		if (step->kind == HB_LISTEN || step->kind == HB_LOCAL_ROUTE)
+			return "the job's network is made behind the giving up of rights";
+	return NULL;
+}
+
 const char *plan_below_floor(const struct hb_plan *plan)
 {
 	const char *why = order(plan);
@@ -241,6 +252,8 @@ const char *plan_below_floor(const struct hb_plan *plan)
 		why = identity(plan);
 	if (why == NULL)
 		why = limits_floor(plan);
+	if (why == NULL)
+		why = network_floor(plan);
 	if (why != NULL)
 		return why;
 

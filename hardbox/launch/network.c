@@ -60,14 +60,13 @@ int network_hear(struct hb_network *network)
 	struct hb_message message;
 	int got = message_receive(network->fd, &message);
 
-	if (got == 1) {
-		int go = network->asked && message.type == HB_GO;
-
-		network->asked = network->asked && !go;
-		return go;
+	if (got == 1 && network->asked && message.type == HB_GO) {
+		network->asked = 0;
+		return 1;
 	}
-	if (got == 0)
-		errno = ECONNRESET;
+	/* It has one word to say, when it is asked; one that says more is none of ours. */
+	if (got >= 0)
+		errno = got == 0 ? ECONNRESET : EPROTO;
 
 	int error = errno;
 

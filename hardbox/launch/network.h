@@ -23,7 +23,7 @@ int network_check(struct hb_network *network, const struct hb_plan *plan);
 int network_pass(struct hb_network *network, int socket);
 /* All sockets are handed on, and the job is ready: ask the keeper to be so too. 0, or -1 and errno. */
 int network_ask(struct hb_network *network);
-/* The keeper speaks: 1 the job may go, 0 nothing new, -1 and errno: it has gone. */
+/* The keeper speaks: 1 the job may go, -1 and errno: it has gone, or speaks nonsense, and is heard no more. */
 int network_hear(struct hb_network *network);
 
 /* Execute a LISTEN or LOCAL_ROUTE step, in init. 0, or -1 and errno. */

@@ -155,7 +155,7 @@ static void on_network(struct launch *launch)
 	if (heard == 1 && launch->failed == 0)
 		go(launch);
 	/* Later than this its sockets are closed with it: the job's connections are refused. */
-	if (heard >= 0 || launch->hello)
+	if (heard == 1 || launch->hello)
 		return;
 	(void)blame(launch, plan_index(launch->plan, HB_LISTEN), errno);
 	kill_all(launch);

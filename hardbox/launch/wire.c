@@ -38,7 +38,8 @@ static int receive(int socket, struct hb_message *message, void *control, size_t
 	while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got <= 0)
 		return (int)got;
-	if (got != (ssize_t)sizeof(*message)) {
+	/* What is longer is cut to this size. */
+	if (got != (ssize_t)sizeof(*message) || (header->msg_flags & MSG_TRUNC) != 0) {
 		errno = EPROTO;
 		return -1;
 	}

@@ -57,7 +57,8 @@ def _run(settings_fd: int, sockets_fd: int, events_fd: int) -> int:
     wanted = settings.of(table)
     decide.no_search_domains()
     program = broker.Broker(wanted)
-    confine.confine(confine.compiled(), program.import_all)
+    ports = {rule.port for rule in wanted.allow}
+    confine.confine(confine.compiled(), ports, program.import_all)
     sys.dont_write_bytecode = True
     broker.tell(events_fd, {"event": "ready"})
     try:

@@ -73,6 +73,7 @@ def network_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
     if mode == "loopback":
         return (s.LoopbackUp(),)
     if mode == "bridge":
+        _check_packets(policy)
         return (s.LoopbackUp(), s.Listen(s.LISTEN_BARE, _LOCAL, 0))
     rules = _rules(policy)
     literals = (rule.host for rule in rules if rule.kind == "address")
@@ -121,6 +122,28 @@ def _rules(policy: Policy) -> tuple[Destination, ...]:
                 instead='"HOST:PORT", one for each destination',
             )
     return rules
+
+
+def _check_packets(policy: Policy) -> None:
+    """Refuse what packets do not carry. What is left out here would be found by the keeper, once it runs."""
+    for text in policy.network.allow:
+        rule = parse(text)
+        if rule.kind in ("name", "wildcard"):
+            what, why = 'a name is for mode "allow"', "packets carry addresses alone, and names change theirs"
+            instead = '"ADDRESS:PORT" or "ADDRESS/LENGTH:PORT"; or network.mode = "allow"'
+        elif ":" in rule.host:
+            what, why = 'an IPv6 address is for mode "allow"', "a job on a bridge has an IPv4 address alone"
+            instead = 'leave it out, or network.mode = "allow"'
+        else:
+            continue
+        raise ProfileError(
+            "HB433",
+            what,
+            value=f'network.allow = ["{rule}"]',
+            origin=policy.origin("network.allow"),
+            why=why,
+            instead=instead,
+        )
 
 
 def _own(literals: Iterable[str], *, ipv6: bool) -> Iterator[tuple[bytes, int]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hardbox.view import amounts, page, plot
+from hardbox.view import amounts, network, page, plot
 from hardbox.view.page import text
 from hardbox.view.plot import Curve, Plot
 from hardbox.view.terminal import cpus
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hardbox.denials import Denial
+    from hardbox.view.network import Contact, Network
     from hardbox.view.run import LimitRow, Run
 
 _SHOWN: Final = 160
@@ -35,6 +36,8 @@ td.word { width: 3.5rem; }
 .bar i { display: block; height: 100%; background: var(--soft); print-color-adjust: exact; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--ground); padding: .6rem .8rem; margin: .4rem 0; }
 table.denials td:first-child { width: 26%; }
+table.contacts { margin-top: .6rem; } table.contacts td:first-child { width: 5.5rem; white-space: nowrap; }
+table.contacts td:nth-child(2) { width: 45%; }
 ul { margin: .3rem 0; padding-left: 1.3rem; }
 """
 
@@ -62,6 +65,8 @@ def _parts(run: Run, command: str, short: str) -> Iterator[str]:
     if run.weaker:
         yield f"<h2>Weaker than the parent profile, or without what this host lacks</h2>{page.facts(run.weaker)}"
     yield from _denials(run)
+    if run.network is not None:
+        yield f"<h2>Network</h2>{_network(run.network)}"
     if run.limits:
         yield f"<h2>Limits</h2>{_limits(run)}"
     if run.samples:
@@ -122,6 +127,25 @@ def _denial(denial: Denial) -> str:
     return (
         f"<tr><td><code>{text(denial.what)}</code> ×{denial.count}<br>"  # noqa: RUF001 (times)
         f'<span class="soft">{text(about)}</span></td><td>{text(denial.why)}{where}{allow}</td></tr>'
+    )
+
+
+def _network(found: Network) -> str:
+    lost = f'<p class="no">{text(network.LOST)}</p>' if found.lost else ""
+    head = "<tr><th>verdict</th><th>destination and way</th><th>detail</th></tr>"
+    rows = "".join(map(_contact, found.contacts))
+    table = f'<table class="contacts">{head}{rows}</table>' if rows else ""
+    more = f"<p>{found.more} more are not listed.</p>" if found.more else ""
+    return f"{page.facts(found.facts)}{lost}{table}{more}"
+
+
+def _contact(contact: Contact) -> str:
+    kind = {"allowed": "yes", "denied": "no", "failed": "no"}.get(contact.verdict, "soft")
+    about = "; ".join(part for part in (contact.why, contact.moved) if part)
+    return (
+        f'<tr><td><span class="{kind}">{text(contact.verdict)}</span></td>'
+        f"<td><code>{text(contact.place)}</code> ×{contact.count}<br>"  # noqa: RUF001 (times)
+        f'<span class="soft">{text(contact.via)}</span></td><td>{text(about)}</td></tr>'
     )
 
 

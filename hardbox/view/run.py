@@ -16,10 +16,12 @@ from hardbox import ends
 from hardbox.denials import Denial
 from hardbox.limit_report import Sample
 from hardbox.report import SCHEMA
-from hardbox.view import amounts
+from hardbox.view import amounts, network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hardbox.view.network import Network
 
 MOST_BYTES: Final = 16 << 20
 # Rows of a table that people still look at.
@@ -80,6 +82,7 @@ class Run:
     ran:     the command was started, so there is something that was enforced.
     error:   parts of a refusal or failure, in order; empty if there was none.
     facts:   names and values of the run, as text.
+    network: None if the job had none that reached outside.
     missing: what this report does not tell, in words.
     """
 
@@ -94,6 +97,7 @@ class Run:
     limits: tuple[LimitRow, ...]
     denials: tuple[Denial, ...]
     denials_dropped: int
+    network: Network | None
     samples: tuple[Sample, ...]
     weaker: dict[str, str]
     missing: tuple[str, ...]
@@ -167,6 +171,7 @@ def read(report: dict[str, object]) -> Run:
         limits=tuple(_limits(report)),
         denials=tuple(_denials(report)),
         denials_dropped=int(dropped or 0),
+        network=network.read(report.get("network")),
         samples=tuple(sorted(_samples(report), key=lambda sample: sample.t)),
         weaker={
             f"{word} {key}": str(reason)

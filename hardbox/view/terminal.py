@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from hardbox.denials import shown
-from hardbox.view import amounts
+from hardbox.view import amounts, network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +40,7 @@ def lines(run: Run, *, drawn: bool) -> Iterator[str]:
     yield from (f"  {key}: {reason}" for key, reason in run.weaker.items())
     yield from _walls(run)
     yield from _denials(run)
+    yield from _network(run)
     yield from _limits(run)
     if drawn and run.samples:
         yield from _course(run)
@@ -71,6 +72,36 @@ def _denials(run: Run) -> Iterator[str]:
         yield from shown(denial)
     if run.denials_dropped:
         yield f"  and {run.denials_dropped} more, which were counted only"
+
+
+def _network(run: Run) -> Iterator[str]:
+    if run.network is None:
+        return
+    yield ""
+    yield "network: " + "; ".join(f"{name} {value}" for name, value in run.network.facts.items() if value)
+    if run.network.lost:
+        yield f"  {network.LOST}"
+    rows = [
+        (
+            contact.verdict,
+            contact.place,
+            contact.via,
+            amounts.times(contact.count),
+            "; ".join(part for part in (contact.why, contact.moved) if part),
+        )
+        for contact in run.network.contacts
+    ]
+    yield from _columns(rows)
+    if run.network.more:
+        yield f"  and {run.network.more} more, which are not listed"
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Give rows of cells, each but the last as wide as the widest of its column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    for row in rows:
+        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
+        yield "  " + "  ".join((*cells, row[-1])).rstrip()
 
 
 def _limits(run: Run) -> Iterator[str]:

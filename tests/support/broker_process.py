@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 PUBLIC: Final = "93.184.216.34"
@@ -104,8 +105,8 @@ def _serve(address: str, port: int) -> None:
     def accept() -> None:
         while True:
             client, _ = listener.accept()
-            client.sendall(f"{address}\n".encode())
-            client.close()
+            with client, suppress(OSError):  # who asks by SOCKS does not stay for the answer
+                client.sendall(f"{address}\n".encode())
 
     threading.Thread(target=accept, daemon=True).start()
 
@@ -127,6 +128,29 @@ def ask(where: str) -> str:
             answer += data
     head, _, body = answer.partition(b"\r\n\r\n")
     return body.decode().strip() if b" 200 " in head else head.split()[1].decode()
+
+
+def ask_by_socks(name: str) -> int:
+    """Give the reply's code (RFC 1928 section 6); the name is UTF-8, as a program's socks5h has it."""
+    text = name.encode()
+    with socket.create_connection(("127.0.0.1", 3128), timeout=_PATIENCE) as client:
+        client.sendall(b"\x05\x01\0\x05\x01\0\x03" + bytes([len(text)]) + text + struct.pack(">H", PORT))
+        answer = b""
+        while len(answer) < 4 and (data := client.recv(4 - len(answer))):
+            answer += data
+    return answer[3]
+
+
+def ask_for_name(name: str, kind: int) -> tuple[int, str]:
+    """Give the code and the last four bytes of the name server's answer (RFC 1035 section 4)."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    head = struct.pack(">6H", 7, 0x100, 1, 0, 0, 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(_PATIENCE)
+        client.connect(("127.0.0.1", 53))
+        client.send(head + labels + b"\0" + struct.pack(">2H", kind, 1))
+        answer = client.recv(4096)
+    return answer[3] & 15, socket.inet_ntoa(answer[-4:])
 
 
 def connect(address: str) -> str:
@@ -164,6 +188,11 @@ def serves() -> dict[str, Any]:
         where: ask(where)
         for where in (*RULES, f"INDEX.example.org.:{PORT}", f"other.example.org:{PORT}", f"{PUBLIC}:{PORT}")
     }
+    found["socks"] = [
+        ask_by_socks("index.example.org"),
+        ask_by_socks("b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example.org"),
+    ]
+    found["names"] = [ask_for_name("index.example.org", 1), ask_for_name("other.example.org", 1)]
     found["connected"] = [connect("198.18.0.1"), connect("198.18.0.2")]
     found["status"] = status(broker.process.pid)
     # Of a process that is not dumpable, these belong to root.

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hardbox.net import confine, decide
@@ -20,6 +21,8 @@ from hardbox.net import confine, decide
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Of the one rule; nobody listens there.
+_PORT = 4431
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -96,11 +99,36 @@ def _import() -> None:
     import tabnanny  # noqa: F401, PLC0415 (any module that nobody has imported yet)
 
 
+def _connect(port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock, suppress(ConnectionRefusedError):
+        sock.connect(("127.0.0.1", port))
+
+
+def _connect_elsewhere() -> None:
+    _connect(_PORT + 1)
+
+
+def _connect_to_a_rule() -> None:
+    _connect(_PORT)
+
+
+def _bind() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+
+
+def _local() -> None:
+    socket.socket(socket.AF_UNIX).close()
+
+
+# What Landlock holds from Linux 6.7 on.
+SINCE_6_7 = (_connect_elsewhere, _bind)
 REFUSED = (
+    *SINCE_6_7,
     *(_write, _change, _read, _remove, _read_proc, _fork, _execute, _signal),
-    *(_uevents, _memory_file, _trace),
+    *(_uevents, _local, _memory_file, _trace),
 )
-ALLOWED = (_stream, _thread, _resolve, _import)
+ALLOWED = (_connect_to_a_rule, _stream, _thread, _resolve, _import)
 
 
 def attempt(act: Callable[[], None]) -> int:
@@ -128,7 +156,7 @@ def main() -> None:
     with open(sys.argv[1] + "/file2", "w"):
         pass
     imported: list[bool] = []
-    confine.confine(confine.compiled(), lambda: imported.append(True))
+    confine.confine(confine.compiled(), [_PORT], lambda: imported.append(True))
     after = {act.__name__: attempt(act) for act in (*REFUSED, *ALLOWED)}
     print(json.dumps({"before": before, "after": after, "imported": bool(imported)}))
 

@@ -100,6 +100,7 @@ def full() -> dict[str, Any]:
             ),
         ],
         "denials_dropped": 4,
+        "network": network(),
     }
 
 
@@ -115,7 +116,56 @@ def hostile() -> dict[str, Any]:
     found["denials"] = [
         denial(HOSTILE, 1, HOSTILE, where=HOSTILE, why=HOSTILE, allow=HOSTILE, risk="low") for _ in range(2)
     ]
+    found["network"]["contacts"] = [
+        contact("denied", HOSTILE, 443, HOSTILE, "spelling", HOSTILE),
+        *found["network"]["contacts"],
+    ]
     return found
+
+
+def network() -> dict[str, Any]:
+    """Give the network of a job that fetched something and tried more."""
+    return {
+        "mode": "allow",
+        "complete": True,
+        "connections": 41,
+        "most": 6,
+        "sent": 91_204,
+        "received": 190 << 20,
+        "dropped": 2,
+        "contacts": [
+            contact("allowed", "index.example.org", 443, "connect", "", "", 38, 90_000, 189 << 20),
+            contact("denied", "tracker.example.net", 443, "transparent", "not-allowed", "", 3),
+            contact("denied", "2001:db8::7", 22, "socks", "not-allowed", ""),
+            contact("denied", "metadata.example.net", 0, "dns", "not-allowed", "", 4),
+            contact("denied", "", 0, "transparent", "limit-rate", "", 1200),
+            contact("failed", "old.example.org", 80, "http", "unreachable", "Connection refused"),
+        ],
+    }
+
+
+def contact(  # noqa: PLR0913, PLR0917 (a row)
+    verdict: str,
+    host: str,
+    port: int,
+    via: str,
+    reason: str,
+    detail: str,
+    count: int = 1,
+    sent: int = 0,
+    received: int = 0,
+) -> dict[str, Any]:
+    return {
+        "verdict": verdict,
+        "host": host,
+        "port": port,
+        "via": via,
+        "reason": reason,
+        "detail": detail,
+        "count": count,
+        "sent": sent,
+        "received": received,
+    }
 
 
 def limit(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
+import sysconfig
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from support import broker_process, confined
+from support import broker_process, confined, installed
 
+from hardbox import host
 from hardbox.net import confine
 
 if TYPE_CHECKING:
@@ -58,6 +62,9 @@ def test_what_is_asked_for_is_decided_by_rule_and_by_where_it_leads(life: dict[s
         f"gone.example.org:{PORT}": "502",
     }
     assert life["connected"] == [PUBLIC, "reset"]
+    assert life["socks"] == [0, 2]
+    assert life["names"][0] == [0, "198.18.0.1"]
+    assert life["names"][1][0] == 3
 
 
 def test_its_rows_say_what_was_asked(life: dict[str, Any]) -> None:
@@ -69,7 +76,7 @@ def test_its_rows_say_what_was_asked(life: dict[str, Any]) -> None:
     assert ("denied", "inwards.example.org", "transparent", "unfit-address") in rows
     assert ("denied", "other.example.org", "connect", "not-allowed") in rows
     assert ("failed", "gone.example.org", "connect", "unresolved") in rows
-    assert end["connections"] == 11
+    assert end["connections"] == 13
     assert end["dropped"] == 0
 
 
@@ -87,6 +94,27 @@ def test_it_has_no_privileges(caller: Caller, life: dict[str, Any]) -> None:
         assert life["memory"] is False, "it is not dumpable"
     core = next(line for line in life["limits"].splitlines() if line.startswith("Max core file size"))
     assert core.split()[4:6] == ["0", "0"]
+
+
+def test_an_installation_that_nobody_can_read_serves_too(
+    caller: Caller, program: Installed, place: str
+) -> None:
+    """As root the broker becomes nobody: what it would import later, it imports before."""
+    if caller.uid != 0:
+        pytest.skip("only root becomes somebody else")
+    own = installed.copy(program, os.path.join(place, "venv"))
+    folder = sysconfig.get_path("purelib")
+    for name in ("dns", "h11", "idna"):
+        source = os.path.join(folder, name)
+        target = os.path.join(own.prefix, os.path.relpath(source, sys.prefix))
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    os.chmod(place, 0o700)
+    life = scenario(caller, own, "serves")
+    assert life["first"] == {"event": "ready"}
+    assert life["connected"] == [PUBLIC, "reset"]
+    assert life["socks"] == [0, 2]
+    assert [code for code, _ in life["names"]] == [0, 3]
+    assert life["asked"][f"index.example.org:{PORT}"] == PUBLIC
 
 
 def test_settings_that_are_wrong_end_it(caller: Caller, program: Installed) -> None:
@@ -126,4 +154,6 @@ def test_its_walls_leave_what_it_needs_and_nothing_else(
     found = json.loads(done.stdout)
     assert set(found["before"].values()) == {0}, "the control: all of it works without walls"
     refused = {act.__name__ for act in confined.REFUSED}
+    if host.landlock_abi() < 4:
+        refused -= {act.__name__ for act in confined.SINCE_6_7}
     assert {name for name, problem in found["after"].items() if problem} == refused

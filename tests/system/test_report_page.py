@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LIGHT, DARK = b"\xff\xff\xff", bytes((0x0D, 0x11, 0x17))
 RED, RED_IN_THE_DARK = bytes((0xB3, 0x15, 0x1B)), bytes((0xFF, 0x7B, 0x72))
+GREEN = bytes((0x1A, 0x7F, 0x37))
 CURVE = bytes((0x0B, 0x5C, 0xAD))
 
 
@@ -84,26 +85,29 @@ def test_a_terminal_without_unicode_gets_no_error(hardbox: Hardbox, caller: Call
 
 
 def test_the_page_in_a_browser(full: str, tmp_path: Path) -> None:
-    width, height, rows = browser.screenshot(full, tmp_path, 1300, 2300)
-    assert (width, height) == (1300, 2300)
+    width, height, rows = browser.screenshot(full, tmp_path, 1300, 2700)
+    assert (width, height) == (1300, 2700)
     seen = colours(rows)
     assert {LIGHT, RED, CURVE} <= seen, "paper, a limit's line, a curve"
     # Nothing is cut off on the right.
     assert all(row[-3:] == LIGHT for row in rows)
+    # What was reached stands beside what was not: a colour for each.
+    assert GREEN in {row[i : i + 3] for row in rows[1470:1530] for i in range(0, len(row), 3)}
+    assert RED in {row[i : i + 3] for row in rows[1200:1460] for i in range(0, len(row), 3)}
     # The last plots are drawn: the lower part is not blank.
-    assert any(CURVE in (row[i : i + 3] for i in range(0, len(row), 3)) for row in rows[1700:2200])
+    assert any(CURVE in (row[i : i + 3] for i in range(0, len(row), 3)) for row in rows[2250:2450])
 
 
 def test_a_dark_screen_gets_dark_paper(full: str, tmp_path: Path) -> None:
     seen = colours(
-        browser.screenshot(full, tmp_path, 1300, 2300, "--blink-settings=preferredColorScheme=0")[2]
+        browser.screenshot(full, tmp_path, 1300, 2700, "--blink-settings=preferredColorScheme=0")[2]
     )
     assert {DARK, RED_IN_THE_DARK} <= seen
     assert RED not in seen
 
 
 def test_a_narrow_screen_cuts_nothing_off(full: str, tmp_path: Path) -> None:
-    _, _, rows = browser.screenshot(full, tmp_path, 520, 3400)
+    _, _, rows = browser.screenshot(full, tmp_path, 520, 3900)
     assert all(row[-3:] == LIGHT for row in rows)
 
 

@@ -267,6 +267,12 @@ BELOW = {
         USER, first(USER, s.Hostname), s.Env("LD_PRELOAD", "/x")
     ),
     "something behind seccomp": changed(USER, (*USER.steps[:-1], s.Hostname("late"), s.Exec())),
+    "a socket of the network behind the giving up of rights": expanded(
+        USER, s.SetCaps(0), new=(s.SetCaps(0), s.Listen(s.LISTEN_TCP, bytes(4), 8080))
+    ),
+    "an address of the network behind the giving up of rights": expanded(
+        USER, first(USER, s.Securebits), new=(s.LocalRoute(bytes(4), 32), first(USER, s.Securebits))
+    ),
     "nothing": changed(USER, (s.Exec(),)),
 }
 

@@ -331,3 +331,42 @@ def test_a_slow_head_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         client.sendall(b"GET http://index.example.org/ HT")
         assert b"too slow" in everything(client)
     assert [row["reason"] for row in world.rows] == ["limit-idle"]
+
+
+def test_an_answer_may_come_before_the_body(origin: Origin) -> None:
+    def at_once(client: socket.socket) -> None:
+        origin.heads.append(until(client, b"\r\n\r\n"))
+        client.sendall(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nno\n")
+        client.shutdown(socket.SHUT_WR)
+        everything(client)
+
+    with near(at_once) as (world, where), world.connect() as client:
+        head = f"POST http://{where}/ HTTP/1.1\r\nHost: {where}\r\nContent-Length: 50000000\r\n\r\n"
+        client.sendall(head.encode() + b"x" * 10_000)
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.removesuffix(b"RESET").endswith(b"no\n")
+
+
+def test_an_answer_to_head_has_no_body(world: World, origin: Origin) -> None:
+    origin.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+    request = "HEAD http://HERE/ HTTP/1.1\r\nHost: HERE\r\n\r\n"
+    assert ask(world, request + request) == origin.answer * 2
+
+
+def test_a_connection_kept_for_later_is_closed_without_a_word(origin: Origin) -> None:
+    with near(origin, idle=300) as (world, where), world.connect() as client:
+        client.sendall(f"GET http://{where}/ HTTP/1.1\r\nHost: {where}\r\n\r\n".encode())
+        assert everything(client) == origin.answer
+    assert [row["verdict"] for row in world.rows] == ["allowed"]
+
+
+def test_one_connection_leads_to_several_servers(origin: Origin) -> None:
+    other = Origin()
+    with server(origin) as (first, _), server(other) as (second, _):
+        places = f"127.0.0.1:{first}", f"127.0.0.1:{second}"
+        with serving(wanted(*places), Names()) as world:
+            text = "".join(f"GET http://{place}/ HTTP/1.1\r\nHost: {place}\r\n\r\n" for place in places * 2)
+            assert world.ask(text.encode(), end=True) == origin.answer * 4
+    assert (len(origin.heads), len(other.heads)) == (2, 2)
+    assert [row["count"] for row in world.rows] == [2, 2]

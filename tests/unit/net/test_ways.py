@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import dns.message
 import dns.rcode
 import pytest
+from support import faults
 from support.brokers import Names, World, echo, everything, near, server, serving, until, wanted
 
 from hardbox.net import ways
+from hardbox.net.bucket import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,10 +107,23 @@ def test_nothing_is_looked_at_where_the_profile_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "first", [b"\0\0\0\x08\x04\xd2\x16\x2f", b"SSH-2.0-x\r\n", b"\xff\xfe\x01\x02\x03", b"EHLO me\r\n"]
+    "first",
+    [
+        b"x",
+        b"to and fro",
+        b"\0\0\0\x08\x04\xd2\x16\x2f",
+        b"SSH-2.0-x\r\n",
+        b"\xff\xfe\x01\x02\x03",
+        b"EHLO me\r\n",
+    ],
 )
 def test_other_protocols_pass(world: World, first: bytes) -> None:
     assert through(world, first) == first
+
+
+@pytest.mark.parametrize("first", [b"GET /", b"GET / HTTP/1.1", b"GET http://evil.example/", b"\x16\x03"])
+def test_a_request_that_breaks_off_goes_nowhere(world: World, first: bytes) -> None:
+    assert through(world, first) == b"RESET"
 
 
 def test_a_server_may_speak_first() -> None:
@@ -135,7 +150,7 @@ def test_a_client_that_says_nothing_ends_as_the_server_s_end(world: World) -> No
 def socks(world: World, request: bytes, greeting: bytes = b"\x05\x01\x00") -> socket.socket:
     client = world.connect()
     client.sendall(greeting + request)
-    assert client.recv(2) == b"\x05\x00"
+    assert exactly(client, 2) == b"\x05\x00"
     return client
 
 
@@ -145,7 +160,7 @@ def named(name: str, port: int) -> bytes:
 
 def test_socks_leads_to_an_allowed_name(world: World) -> None:
     with socks(world, named("INDEX.example.org", world.echo) + b"early\r\n") as client:  # type: ignore[attr-defined]
-        assert client.recv(10) == b"\x05\x00\x00\x01\0\0\0\0\0\0"
+        assert exactly(client, 10) == b"\x05\x00\x00\x01\0\0\0\0\0\0"
         client.sendall(b"late\r\n")
         client.shutdown(socket.SHUT_WR)
         assert everything(client) == b"early\r\nlate\r\n"
@@ -218,8 +233,14 @@ def test_names_are_answered_by_datagram_and_by_stream(world: World) -> None:
 
 
 def until_framed(client: socket.socket) -> bytes:
-    length = struct.unpack(">H", client.recv(2, socket.MSG_WAITALL))[0]
-    return client.recv(length, socket.MSG_WAITALL)
+    return exactly(client, struct.unpack(">H", exactly(client, 2))[0])
+
+
+def exactly(client: socket.socket, size: int) -> bytes:
+    found = b""
+    while len(found) < size and (data := client.recv(size - len(found))):
+        found += data
+    return found
 
 
 def test_no_name_is_ever_asked_of_anybody_else() -> None:
@@ -236,6 +257,19 @@ def test_no_name_is_ever_asked_of_anybody_else() -> None:
         ("denied", "secret.evil.example", "dns"),
         ("allowed", "index.example.org", "dns"),
     }
+
+
+def test_more_queries_than_are_answered_leave_a_row() -> None:
+    asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with serving(wanted("index.example.org:443"), Names()) as world, asker:
+        world.program.service.queries = Bucket(1, world.program.loop.time())
+        asker.settimeout(20)
+        asker.connect(("127.0.0.1", world.names))
+        for _ in range(10):
+            asker.send(query("index.example.org"))
+        asker.recv(4096)
+        faults.eventually(lambda: len(world.program.ledger.end()["rows"]) == 2, "the others are counted")
+    assert world.rows[1]["reason"] == "limit-rate"
 
 
 def test_a_name_server_that_breaks_ends_nothing(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
