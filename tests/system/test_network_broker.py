@@ -228,8 +228,10 @@ def test_ends_with_the_front(running: subprocess.Popen[bytes], asker: Asker) -> 
     faults.eventually(lambda: not faults.alive(job), "the job has ended")
 
 
-def test_stopped_broker_holds_up_nothing_else(running: subprocess.Popen[bytes]) -> None:
+def test_stopped_broker_holds_up_nothing_else(running: subprocess.Popen[bytes], asker: Asker) -> None:
     """A broker that hangs does not keep the run from its end."""
+    if asker.caller.uid == 0:
+        pytest.skip("it is waited for for half a minute: one caller is enough")
     pid = broker_of(running)
     os.kill(pid, signal.SIGSTOP)
     running.send_signal(signal.SIGTERM)
