@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox.denials.denial import CERTAIN, Denial
 from hardbox.denials.paste import pasteable_word
 from hardbox.destinations import parse
-from hardbox.plan.network import PROXY_PORT
-from hardbox.policy import UNLIMITED
+from hardbox.policy import PROXY_PORT, UNLIMITED
 from hardbox.profile import units
 
 if TYPE_CHECKING:
