@@ -114,8 +114,8 @@ def test_the_hosts_loopback_is_reached_if_pasta_is_told_so(world: World, user: C
     try:
         box = world.sandbox(user, engine="pasta")
         assert box.ask("run", "/usr/sbin/nft", "flush", "ruleset") == "0 "
-        assert box.ask("silence", "127.0.0.1", 80).startswith("host ")
-        assert box.ask("silence", BRIDGE, 80).startswith("host ")
+        assert box.ask("connect", "127.0.0.1", 80).startswith("host ")
+        assert box.ask("connect", BRIDGE, 80).startswith("host ")
     finally:
         world.end()
         world.on_host("umount /usr/bin/pasta")
