@@ -38,7 +38,7 @@ _WHY: Final = {
     "limit-rate": "so many new connections in a second are the limit",
     "limit-bytes": "so many bytes in all are the limit",
     "limit-idle": "nothing moved on the connection for so long",
-    "limit-names": "so many names of one wildcard are the limit",
+    "limit-names": "256 names of wildcards are the limit",
 }
 # reason -> (the key that decides, the most that it can be (profile/schema.py), how it is written).
 _LIMITS: Final[dict[str, tuple[str, int, Callable[[int], str]]]] = {
@@ -54,6 +54,7 @@ _NO_CHANGE: Final = {
     "unfit-address": ("nothing by its name; --allow ADDRESS:PORT, if it is meant", _INWARDS),
 }
 _PROXY_HOST: Final = "127.0.0.1"
+_LOOPBACK: Final = ("127.", "::1")
 # RFC 1035 section 3.5 and RFC 3596 section 2.5.
 _REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
 
@@ -113,9 +114,7 @@ def _change(contact: Contact, policy: Policy) -> tuple[str, str, str]:
     if contact.reason in ("server-name", "host-header", "protocol"):
         where = f'network.sni = "{policy.network.sni}"'
         return where, "--set network.sni=off --loosen 'network.sni=REASON'", _FRONT
-    if contact.reason in _NO_CHANGE:
-        return "network.allow", *_NO_CHANGE[contact.reason]
-    return "network.allow", *_allow(contact, policy)
+    return "network.allow", *(_NO_CHANGE.get(contact.reason) or _allow(contact, policy))
 
 
 def _more(contact: Contact, policy: Policy) -> tuple[str, str, str]:
@@ -131,6 +130,8 @@ def _more(contact: Contact, policy: Policy) -> tuple[str, str, str]:
 
 
 def _allow(contact: Contact, policy: Policy) -> tuple[str, str]:
+    if contact.host.startswith(_LOOPBACK):
+        return "nothing: it is the job's own address, and rules take their ports there", ""
     rule = f"{_place(contact.host)}:{_port(contact)}"
     if _looked_up(contact) and contact.host.endswith(_REVERSE):
         return "nothing: addresses outside have no names here", ""
@@ -140,7 +141,18 @@ def _allow(contact: Contact, policy: Policy) -> tuple[str, str]:
         return "nothing: such a name cannot be allowed", ""
     reason = "" if policy.network.grants == "any" else " --loosen 'network.allow=REASON'"
     guessed = ", or the port that is meant" if _looked_up(contact) else ""
-    return f"--allow {word}{reason}{guessed}", _OUT
+    risk = _INWARDS if _inwards(contact.host) else _OUT
+    return f"--allow {word}{reason}{guessed}", risk
+
+
+def _inwards(host: str) -> bool:
+    """Whether an address is none of the Internet's."""
+    import ipaddress  # noqa: PLC0415 (10 ms; only where something was denied)
+
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
 
 
 def _port(contact: Contact) -> str:

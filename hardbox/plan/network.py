@@ -66,8 +66,10 @@ def resolv_conf(policy: Policy) -> str:
 
 
 def network_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
-    """Give the steps, in init, before capabilities are given up. Raises ProfileError HB432, HB433."""
+    """Give the steps, in init, before capabilities are given up. Raises ProfileError HB432, HB433, HB436."""
     mode = policy.network.mode
+    if mode not in KEPT:
+        _nothing_asked(policy)
     if mode == "none":
         return ()
     if mode == "loopback":
@@ -97,6 +99,21 @@ def network_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
         s.Listen(s.LISTEN_TCP, _LOCAL, PROXY_PORT),
         *(s.Listen(s.LISTEN_TCP, anywhere, port) for port in ports),
     )
+
+
+def _nothing_asked(policy: Policy) -> None:
+    """Refuse destinations that the caller names and this mode does not reach; a profile may keep its list."""
+    for key in ("network.allow", "network.from_lockfile"):
+        origin = policy.origin(key)
+        if origin.startswith(("-", "allow=")):
+            raise ProfileError(
+                "HB436",
+                f'destinations are named, and network.mode = "{policy.network.mode}" reaches none of them',
+                value=f'network.mode = "{policy.network.mode}"',
+                origin=f"{origin}, {policy.origin('network.mode')}",
+                why="the job would run without what it was given",
+                instead="--profile net-client, or agent: their mode is allow; or leave the destinations out",
+            )
 
 
 def _rules(policy: Policy) -> tuple[Destination, ...]:

@@ -14,7 +14,9 @@ from hardbox.probe.check import Check, Place
 # As hardbox/net/programs.py starts them: never through PATH.
 _NFT: Final = "/usr/sbin/nft"
 _PASTA: Final = "/usr/bin/pasta"
+_TUN: Final = "/dev/net/tun"
 _LIBRARIES: Final = ("dns", "h11", "idna")
+_NET_ADMIN: Final = 12  # capabilities(7)
 
 
 def probe(place: Place) -> tuple[Check, ...]:
@@ -34,6 +36,12 @@ def _allow(place: Place) -> Check:
     )
 
 
+def _may_administer(place: Place) -> bool:
+    rows = (line.partition(":") for line in place.text("/proc/self/status").splitlines())
+    effective = next((value.strip() for name, _, value in rows if name == "CapEff"), "0")
+    return bool(int(effective, 16) >> _NET_ADMIN & 1)
+
+
 def _bridge(place: Place) -> Check:
     root = place.facts.uid == 0
     wanted = {_NFT: "nftables"} | ({} if root else {_PASTA: "passt"})  # codespell:ignore passt
@@ -43,6 +51,16 @@ def _bridge(place: Place) -> Check:
     if missing:
         found = f"{', '.join(missing)} not installed"
         fix = "apt-get install " + " ".join(wanted[path] for path in missing)
+    elif importlib.util.find_spec("pyroute2") is None:
+        found, fix = "pyroute2 not installed", "install hardbox again (pip install --force-reinstall hardbox)"
+    elif root and not _may_administer(place):
+        found = "root without CAP_NET_ADMIN in this network"
+        fix = "run outside of the container, or give it that capability"
+    elif not root and not os.access(place.root + _TUN, os.R_OK | os.W_OK):
+        found, fix = (
+            f"{_TUN} cannot be opened",
+            "as root: modprobe tun; chmod 666 /dev/net/tun, as Debian has it",
+        )
     elif root and not forwards:
         found = "net.ipv4.ip_forward is 0"
         fix = "sysctl -w net.ipv4.ip_forward=1 (it makes the host a router: see to its own rules first)"

@@ -26,7 +26,7 @@ FOLDER: Final = "hosts"
 _SUFFIX: Final = ".toml"
 _ROW: Final = frozenset(("destination", "added", "reason"))
 _SHORTEST_REASON: Final = 10
-_EXAMPLE: Final = '[[host]]\ndestination = "index.example.org:443"\nadded = 2026-01-31\nreason = "..."'
+_EXAMPLE: Final = '[[host]] with destination = "index.example.org:443", added = 2026-01-31, reason = "..."'
 
 
 def expand(layer: Layer, values: dict[str, object]) -> None:

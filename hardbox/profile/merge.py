@@ -256,7 +256,7 @@ def _not_granted(layer: Layer, key: str, new: object, parent: State | None) -> H
         value=f"{key} = {show(key, new)}",
         origin=str(layer.origins.get(key, layer.source)),
         why=f"{granting} = {show('', grants)}{f' ({where})' if where else ''}",
-        instead=("--profile net-client, " if granting == "network.grants" else "")
+        instead=("--profile net-client, or agent; " if granting == "network.grants" else "")
         + f'{granting} = "{values[0]}" in a profile of your own,'
         f" or --loosen '{key}=why this run needs it'",
     )

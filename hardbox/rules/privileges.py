@@ -34,7 +34,7 @@ PRIVILEGES: Final = (
         ("CIS-5.10", "PSS-hostNamespaces", "NSA-host-network", "800-190-4.4.2"),
         "the host's network is asked for",
         "services on localhost and abstract sockets of the host become reachable",
-        'network.mode = "none" or "loopback"',
+        'network.mode = "none" or "loopback"; --profile net-client --allow HOST:PORT for named destinations',
         NEW_NAMESPACES,
     ),
     Rule(

@@ -44,7 +44,7 @@ def test_it_is_written_as_it_was_read() -> None:
         *(True, 7, 2, 100, 200, 1),
     )
     rest = {name: value for name, value in END.items() if name not in ("event", "rows")}
-    assert use.to_json() == {"mode": "allow", "complete": True, "contacts": [ROW], **rest}
+    assert use.to_json() == {"mode": "allow", "complete": True, "problem": "", "contacts": [ROW], **rest}
 
 
 def test_no_word_is_an_end_before_its_time() -> None:

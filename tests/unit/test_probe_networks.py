@@ -26,6 +26,12 @@ def host(root: Path, *programs: str, forwards: str = "1") -> str:
     sysctl = root / "proc/sys/net/ipv4/ip_forward"
     sysctl.parent.mkdir(parents=True)
     sysctl.write_text(f"{forwards}\n")
+    status = root / "proc/self/status"
+    status.parent.mkdir(parents=True)
+    status.write_text("Name:\tpython3\nCapEff:\t000001ffffffffff\n")
+    tun = root / "dev/net/tun"
+    tun.parent.mkdir(parents=True)
+    tun.touch()
     return str(root)
 
 
@@ -50,6 +56,14 @@ def test_a_bridge(
     found = bridge(facts, host(tmp_path, *programs, forwards=forwards))
     assert (found.name, found.ok) == ("network-bridge", not fix)
     assert found.fix.startswith(fix)
+
+
+def test_a_bridge_without_rights(tmp_path: Path) -> None:
+    root = host(tmp_path, "usr/sbin/nft", "usr/bin/pasta")
+    (tmp_path / "proc/self/status").write_text("CapEff:\t0000000000000000\n")
+    assert bridge(plans.ROOT, root).found == "root without CAP_NET_ADMIN in this network"
+    (tmp_path / "dev/net/tun").unlink()
+    assert bridge(plans.USER, root).found == "/dev/net/tun cannot be opened"
 
 
 def test_allow_needs_its_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
