@@ -219,6 +219,14 @@ def test_ipv6(asker: Asker) -> None:
     assert echoed(found["name"])["to"] == at.SIX
 
 
+@pytest.mark.skipif(not SIX, reason="this host has no IPv6")
+def test_synthetic_ipv6(asker: Asker) -> None:
+    """A program that speaks IPv6 alone reaches a server that has none."""
+    fetch = ("curl", "-6", "-sS", "-m", "20", "--noproxy", "*", f"http://{NAME}/x")
+    told = asker.run(*fetch, rules=RULES, words=ALL)
+    assert json.loads(faults.ran(told.done))["to"] == at.ONE
+
+
 def test_large_transfer(asker: Asker) -> None:
     size = 200_000_000
     fetch = "curl -sS --max-time 60 -o /dev/null -w '%{size_download}\\n' "
