@@ -28,7 +28,7 @@ _OTHERS_WRITE: Final = 0o022
 class Found(NamedTuple):
     """A file's content and its identity.
 
-    content: all of it, at most 1 MiB.
+    content: all of it.
     place:   the path with symlinks resolved.
     key:     device and inode, by which a file is known under any name.
     way:     see `way`; () for a file of the installation.
@@ -40,11 +40,12 @@ class Found(NamedTuple):
     way: tuple[str, ...]
 
 
-def read(path: str, noun: str, origin: str = "", *, trusted: bool = False) -> Found:
+def read(path: str, noun: str, origin: str = "", *, trusted: bool = False, most: int = MOST_BYTES) -> Found:
     """Read one file through one descriptor.
 
     noun:    "profile" or "filter", for the messages.
     trusted: skips the look at owners, for files of the installation itself.
+    most:    bytes that it may have: what people write has less than 1 MiB.
     Raises ProfileError HB402 (cannot be read), HB403 (no regular file) or HB404 (too large), or
     Refused HB230 (writable-profile).
     """
@@ -58,7 +59,7 @@ def read(path: str, noun: str, origin: str = "", *, trusted: bool = False) -> Fo
             _regular(found, path, noun, origin)
             if not trusted:
                 only_mine(found, place, noun, origin)
-            content = _content(descriptor, path, noun, origin)
+            content = _content(descriptor, most)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
@@ -70,6 +71,14 @@ def read(path: str, noun: str, origin: str = "", *, trusted: bool = False) -> Fo
             origin=origin,
             instead=f"name a file that you may read, or a {noun} that ships",
         ) from error
+    if len(content) > most:
+        raise ProfileError(
+            "HB404",
+            f"a {noun} has at most {most >> 20} MiB",
+            value=path,
+            origin=origin,
+            instead="is this the right file?",
+        )
     return Found(content, place, (found.st_dev, found.st_ino), () if trusted else names)
 
 
@@ -103,21 +112,13 @@ def only_mine(found: os.stat_result, path: str, noun: str, origin: str = "") -> 
         raise _refused(path, problem, noun, origin)
 
 
-def _content(descriptor: int, path: str, noun: str, origin: str) -> bytes:
+def _content(descriptor: int, most: int) -> bytes:
+    """Give what a file holds, and one byte more than `most` if there is more, even if it grows meanwhile."""
     chunks: list[bytes] = []
     total = 0
-    # One byte more than allowed tells a file that is too large, even if it grows meanwhile.
-    while chunk := os.read(descriptor, MOST_BYTES + 1 - total):
+    while chunk := os.read(descriptor, most + 1 - total):
         chunks.append(chunk)
         total += len(chunk)
-    if total > MOST_BYTES:
-        raise ProfileError(
-            "HB404",
-            f"a {noun} has at most 1 MiB",
-            value=path,
-            origin=origin,
-            instead=f"a {noun} is read by people; is this the right file?",
-        )
     return b"".join(chunks)
 
 

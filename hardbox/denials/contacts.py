@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox.denials.denial import CERTAIN, Denial
 from hardbox.denials.paste import pasteable_word
 from hardbox.destinations import parse
-from hardbox.policy import UNLIMITED
+from hardbox.policy import PROXY_PORT, UNLIMITED
 from hardbox.profile import units
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ _NO_CHANGE: Final = {
     "limit-names": ("nothing: name the hosts themselves in place of the wildcard", ""),
     "unfit-address": ("nothing by its name; --allow ADDRESS:PORT, if it is meant", _INWARDS),
 }
+_PROXY_HOST: Final = "127.0.0.1"
 # RFC 1035 section 3.5 and RFC 3596 section 2.5.
 _REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
 
@@ -107,6 +108,8 @@ def _change(contact: Contact, policy: Policy) -> tuple[str, str, str]:
         return _more(contact, policy)
     if contact.reason == "protocol" and _looked_up(contact):
         return "network.allow", "nothing: the stub answers questions of class IN", ""
+    if contact.reason == "protocol" and (contact.host, contact.port) == (_PROXY_HOST, PROXY_PORT):
+        return "the proxy", "nothing: it takes HTTP/1.1 and SOCKS 5 requests", ""
     if contact.reason in ("server-name", "host-header", "protocol"):
         where = f'network.sni = "{policy.network.sni}"'
         return where, "--set network.sni=off --loosen 'network.sni=REASON'", _FRONT

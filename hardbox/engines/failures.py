@@ -116,6 +116,17 @@ _CAUSES: Final = {
         "the host has no more pseudo-terminals (/proc/sys/kernel/pty/max)",
         "end what holds them, or start the job without a terminal: ... < /dev/null 2>&1 | cat",
     ),
+    **dict.fromkeys(
+        (("listen", errno.ECONNRESET), ("listen", errno.EPIPE)),
+        (
+            "the process outside that keeps the job's network ended before the job began",
+            "run it again; if it happens again, see what ends processes here (out of memory, an operator)",
+        ),
+    ),
+    ("listen", errno.EPROTO): (
+        "the process outside that keeps the job's network is not the one of this installation",
+        "install hardbox again: make build, or pip install --force-reinstall hardbox",
+    ),
     ("device", errno.ENODEV): (
         "the device node of the host is not what its name says",
         "look at /dev on the host: something has replaced a node",

@@ -7,6 +7,7 @@ makes both ends, and says what happened over a pipe.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -14,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from hardbox import network_report
@@ -32,6 +34,8 @@ _END_SECONDS: Final = 15.0
 _ROOM: Final = 65536
 # Of what it says in all: 512 rows of at most a few hundred bytes.
 _MOST_SAID: Final = 4 << 20
+# Of the caller's environment; the last two lead to the cache of compiled filters.
+_PASSED: Final = ("LANG", "LC_ALL", "HOME", "XDG_CACHE_HOME")
 _COMMON: Final = ("mode", "allow")
 _KEYS: Final = {
     "allow": ("sni", "log", "connections", "rate", "bytes", "idle"),
@@ -46,7 +50,10 @@ class Keeper:
     def __init__(self, policy: Policy) -> None:
         """Start it; `wait_ready` says whether it can do what is asked for. Raises SetupFailed HB660."""
         self._mode = policy.network.mode
-        self._said = b""
+        # What it has said: whole lines that nobody has read, the beginning of the next one, bytes in all.
+        self._lines: deque[bytes] = deque()
+        self._rest = b""
+        self._heard = 0
         self._reaped = False
         ends: list[int] = []
         try:
@@ -80,18 +87,12 @@ class Keeper:
         if event is None:
             raise SetupFailed(
                 "HB660",
-                "the process that keeps the job's network ended without a word",
+                "the process that keeps the job's network has not said that it is ready",
                 value=f'network.mode = "{self._mode}"',
-                why="it was killed, or cannot find its own files; what it said stands above",
+                why="it was killed, hangs, or cannot find its own files; what it said stands above",
                 instead=_HINT,
             )
-        raise SetupFailed(
-            str(event.get("code", "HB661")),
-            f"the job's network cannot be kept: {event.get('message', '')}",
-            value=f'network.mode = "{self._mode}"',
-            why=str(event.get("why", "")),
-            instead=str(event.get("instead", "")) or _HINT,
-        )
+        raise self._trouble(event)
 
     def handed_over(self) -> None:
         """Close our end of what the launcher sends the sockets over, so that its end is the only one."""
@@ -104,8 +105,14 @@ class Keeper:
         event = self._event("error", "end", time.monotonic() + _END_SECONDS)
         if event is None or event.get("event") != "error":
             return None
+        return self._trouble(event)
+
+    def _trouble(self, event: Mapping[str, object]) -> SetupFailed:
+        from hardbox.codes import CODES  # noqa: PLC0415 (only on this path)
+
+        code = event.get("code")
         return SetupFailed(
-            str(event.get("code", "HB661")),
+            code if isinstance(code, str) and code in CODES else "HB661",
             f"the job's network cannot be kept: {event.get('message', '')}",
             value=f'network.mode = "{self._mode}"',
             why=str(event.get("why", "")),
@@ -132,49 +139,62 @@ class Keeper:
         if self._reaped:
             return
         self._reaped = True
-        try:
-            if not self._over(time.monotonic() + _END_SECONDS):
-                os.kill(self.pid, signal.SIGKILL)  # our own child, not yet waited for
-                os.waitpid(self.pid, 0)
-        except ChildProcessError:
-            return  # a caller that ignores SIGCHLD has no children to wait for
+        # A caller that ignores SIGCHLD has no children to wait for.
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            self._end(time.monotonic() + _END_SECONDS)
 
-    def _over(self, deadline: float) -> bool:
-        """Wait for its end, which follows the end of the sandbox at once."""
+    def _end(self, deadline: float) -> None:
+        """Wait for its end, which follows the end of the sandbox at once; or make it end. Raises OSError."""
         descriptor = os.pidfd_open(self.pid)
         try:
-            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+            # Of a caller that ignores SIGCHLD the number may be somebody else's by now: this tells.
+            os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+            if not _readable(descriptor, deadline):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         finally:
             os.close(descriptor)
-        if ready:
-            os.waitpid(self.pid, 0)
-        return bool(ready)
+        os.waitpid(self.pid, 0)
 
     def _event(self, first: str, second: str, deadline: float) -> Mapping[str, object] | None:
         """Give the next event of one of two kinds; None if it ends, or takes too long, without one."""
-        while self._events >= 0:
-            line, newline, rest = self._said.partition(b"\n")
-            if newline:
-                self._said = rest
-                event = _object(line)
+        while True:
+            while self._lines:
+                event = _object(self._lines.popleft())
+                if event is None:
+                    # Whatever says this is not what was started, or not any more: it is heard no further.
+                    self._lines.clear()
+                    self._heard = _MOST_SAID + 1
+                    return None
                 if event.get("event") in (first, second):
                     return event
-                continue
-            ready, _, _ = select.select([self._events], [], [], max(0.0, deadline - time.monotonic()))
+            ready = self._heard <= _MOST_SAID and _readable(self._events, deadline)
             chunk = os.read(self._events, _ROOM) if ready else b""
-            self._said += chunk
-            if not chunk or len(self._said) > _MOST_SAID:
+            if not chunk:
                 return None
-        return None
+            self._heard += len(chunk)
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            self._lines += lines
 
 
-def _object(line: bytes) -> Mapping[str, object]:
-    """Read one line; whatever is no JSON object is an event of no kind."""
+def _readable(descriptor: int, deadline: float) -> bool:
+    """Wait until a descriptor can be read; False at the deadline, and for one that is closed (-1).
+
+    Not select(2): a caller may have more descriptors than that takes.
+    """
+    if descriptor < 0:
+        return False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
+def _object(line: bytes) -> Mapping[str, object] | None:
+    """Read one line; None if it is no JSON object."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _settings(policy: Policy) -> bytes:
@@ -196,9 +216,9 @@ def _memory(content: bytes) -> int:
 def _start(settings: int, sockets: int, events: int) -> int:
     """Start the process; gives its id."""
     given = (settings, sockets, events)
-    # Numbers that collide with none of ours, as in engines/namespaces.py; what is below 3 is replaced last.
-    numbers = tuple(max(*given, 2) + 1 + place for place in range(len(given)))
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    # Numbers that collide with none of ours, as in engines/namespaces.py; what is below 3 is replaced last.
+    numbers = tuple(max(*given, null, 2) + 1 + place for place in range(len(given)))
     moves = [*zip(given, numbers, strict=True), (null, 0), (null, 1)]
     options = ("--settings-fd", "--sockets-fd", "--events-fd")
     try:
@@ -208,7 +228,7 @@ def _start(settings: int, sockets: int, events: int) -> int:
                 *(sys.executable, "-EP", "-m", "hardbox.net"),
                 *(word for pair in zip(options, map(str, numbers), strict=True) for word in pair),
             ],
-            {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL")},
+            {name: value for name, value in os.environ.items() if name in _PASSED},
             file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in moves],
             # A group of its own: an interrupt from the terminal is the job's matter.
             setpgroup=0,

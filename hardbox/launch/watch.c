@@ -154,9 +154,17 @@ static void on_network(struct launch *launch)
 
 	if (heard == 1 && launch->failed == 0)
 		go(launch);
-	/* Later than this its sockets are closed with it: the job's connections are refused. */
-	if (heard == 1 || launch->hello)
+	if (heard == 1)
 		return;
+	if (launch->hello) {
+		/* Sockets are closed with their keeper, and the job's connections refused. A packet filter
+		 * would stand, with nobody to see if it goes. */
+		if (launch->network.needed) {
+			launch->cause = HB_CAUSE_LOST;
+			kill_all(launch);
+		}
+		return;
+	}
 	(void)blame(launch, plan_index(launch->plan, HB_LISTEN), errno);
 	kill_all(launch);
 }

@@ -32,10 +32,11 @@ _FLOCK: Final = struct.Struct("hhqqi4x")
 class Leases:
     """The addresses of one bridge.
 
+    name: of the file; one for each bridge of each network namespace.
     size: addresses in the subnet; the last one is broadcast and is not given.
     """
 
-    def __init__(self, bridge: str, size: int, folder: str = FOLDER) -> None:
+    def __init__(self, name: str, size: int, folder: str = FOLDER) -> None:
         """Open the file; raises OSError, and Trouble if others than root could write there."""
         self._size = size
         for path in (os.path.dirname(folder), folder):
@@ -43,7 +44,7 @@ class Leases:
                 os.mkdir(path, 0o700 if path == folder else 0o755)
             _guard(path)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._file = os.open(os.path.join(folder, f"{bridge}.leases"), flags, 0o600)
+        self._file = os.open(os.path.join(folder, f"{name}.leases"), flags, 0o600)
 
     def close(self) -> None:
         """Give back everything."""

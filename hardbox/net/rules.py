@@ -26,7 +26,18 @@ if TYPE_CHECKING:
     from hardbox.net.bridge_settings import BridgeSettings, Egress
     from hardbox.net.rules_state import State
 
-__all__ = ("INSIDE", "SPECIAL", "Box", "chain", "inside", "load", "table", "unload", "unload_all")
+__all__ = (
+    "INSIDE",
+    "MAC_PREFIX",
+    "SPECIAL",
+    "Box",
+    "chain",
+    "inside",
+    "load",
+    "table",
+    "unload",
+    "unload_all",
+)
 
 # IANA's special-purpose registry (RFC 6890) and multicast (RFC 5771): a rule opens what lies in these only
 # if it lies in them as a whole. "0.0.0.0/0:443" is the internet, not the host's neighbours or its metadata.
@@ -51,6 +62,7 @@ SPECIAL: Final = tuple(
         "240.0.0.0/4",  # reserved, RFC 1112; broadcast
     )
 )
+MAC_PREFIX: Final = "02:68:"  # locally administered, before the four bytes of the address
 INSIDE: Final = "hardbox"  # the table within a namespace that pasta serves
 _MOST_DENIED: Final = 512
 _REFUSE: Final = (
@@ -187,7 +199,7 @@ def _rules(name: str, of: str, rules: Iterable[str], family: str = "inet") -> li
 
 
 def _mac(address: IPv4Address) -> str:
-    return ":".join(f"{byte:02x}" for byte in (0x02, 0x68, *address.packed))
+    return MAC_PREFIX + ":".join(f"{byte:02x}" for byte in address.packed)
 
 
 def _bridge_base(box: Box) -> list[str]:

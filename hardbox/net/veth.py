@@ -53,10 +53,14 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
     with ExitStack() as stack:
         for port in wanted.publish:
             stack.enter_context(closing(_reserve(port)))
-        leases = stack.enter_context(closing(Leases(wanted.bridge, wanted.subnet.num_addresses, FOLDER)))
+        # Network namespaces may share a /run; each has bridges of its own.
+        name = f"{wanted.bridge}-{os.stat('/proc/self/ns/net').st_ino}"
+        leases = stack.enter_context(closing(Leases(name, wanted.subnet.num_addresses, FOLDER)))
         host = stack.enter_context(Links())
-        host.check_bridge(wanted.bridge, wanted.subnet)
-        host.check_subnet(wanted.bridge, wanted.subnet)
+        with leases.alone():  # nobody is in the middle of making the bridge
+            host.remove_unfinished(wanted.bridge)
+            host.check_bridge(wanted.bridge, wanted.subnet)
+            host.check_subnet(wanted.bridge, wanted.subnet)
         keeper = _Keeper(wanted, leases, host)
         with keeper.leased():
             say({"event": "ready"})
@@ -154,6 +158,7 @@ class _Keeper:
     def _tidy(self) -> tuple[State, frozenset[int]]:
         """Remove what killed keepers have left; give what is in force, and what of it is nobody's."""
         bridge, subnet = self._wanted.bridge, self._wanted.subnet
+        self._host.remove_unfinished(bridge)
         if not self._leases.alive():
             self._remove_all()
             return rules_state.NOTHING, frozenset()

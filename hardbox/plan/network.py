@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox.destinations import parse
 from hardbox.errors import ProfileError
 from hardbox.plan import steps as s
+from hardbox.policy import PROXY_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 KEPT: Final = ("allow", "bridge")
 DNS_PORT: Final = 53
-PROXY_PORT: Final = 3128
 # Of transparent listeners; each is a socket that the broker holds.
 PORTS_MAX: Final = 64
 _LOCAL: Final = bytes((127, 0, 0, 1))

@@ -57,7 +57,8 @@ def _list(layer: Layer, name: str) -> list[str]:
     except (ValueError, RecursionError) as error:
         raise _bad(path, origin, f"it is not TOML: {error}") from error
     rows = table.get("host")
-    if set(table) - {"summary", "host"} or not isinstance(rows, list) or not rows:
+    plain = not set(table) - {"summary", "host"} and isinstance(table.get("summary", ""), str)
+    if not plain or not isinstance(rows, list) or not rows:
         raise _bad(path, origin, "it holds a summary and [[host]] tables, and nothing else")
     return [_row(path, origin, row) for row in rows]
 
@@ -115,7 +116,7 @@ def of_lockfiles(values: Mapping[str, object], origin: str) -> tuple[tuple[str, 
     hosts: list[str] = []
     way: list[str] = []
     for path in paths if isinstance(paths, tuple) else ():
-        found = files.read(path, "lock file", origin)
+        found = files.read(path, "lock file", origin, most=lockfiles.MOST_BYTES)
         way += found.way
         try:
             hosts += lockfiles.hosts_of(path, found.content)

@@ -23,6 +23,8 @@ _MOST_BRIDGE: Final = 8
 _MOST_GROUP: Final = 31
 # As many addresses as a small pool needs, and no more than a file of leases is made for.
 _SMALLEST, _LARGEST = 30, 16
+# Whose addresses are nobody's outside: RFC 1918, and RFC 6598 (shared by carriers, and bridges).
+_PRIVATE: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 _PUBLISHED_PARTS: Final = 3
 
 
@@ -70,11 +72,12 @@ def subnet(spot: Spot) -> str:
         raise spot.error(
             "HB409", f"this is no range of addresses: {error}", instead=f'{spot.key} = "10.210.0.0/16"'
         ) from error
-    fits = network.version == 4 and _LARGEST <= network.prefixlen <= _SMALLEST  # noqa: PLR2004 (IPv4)
-    if not fits or not network.is_private:
+    pools = map(ipaddress.IPv4Network, _PRIVATE)
+    private = isinstance(network, ipaddress.IPv4Network) and any(map(network.subnet_of, pools))
+    if not private or not _LARGEST <= network.prefixlen <= _SMALLEST:
         raise spot.error(
             "HB409",
-            f"a subnet is a private IPv4 range of /{_LARGEST} to /{_SMALLEST}",
+            f"a subnet is a range of /{_LARGEST} to /{_SMALLEST} within {', '.join(_PRIVATE)}",
             why="public addresses belong to somebody else, and a sandbox takes one address",
             instead=f'{spot.key} = "10.210.0.0/16"',
         )
@@ -87,11 +90,19 @@ def server(spot: Spot) -> str:
 
     value = text(spot)
     try:
-        return str(ipaddress.IPv4Address(value))
+        address = ipaddress.IPv4Address(value)
     except ValueError as error:
         raise spot.error(
             "HB409", "a name server is given by its address", instead=f'{spot.key} = ["192.0.2.53"]'
         ) from error
+    if address.is_loopback or address.is_multicast or address.is_unspecified:
+        raise spot.error(
+            "HB409",
+            "such a name server cannot be reached from a job",
+            why="its loopback interface is the job's own; the host's is another",
+            instead=f'{spot.key} = ["192.0.2.53"]',
+        )
+    return str(address)
 
 
 def group(spot: Spot) -> str:
@@ -117,4 +128,11 @@ def published(spot: Spot) -> str:
             "a published port is ADDRESS:PORT:INNER",
             instead=f'{spot.key} = ["127.0.0.1:8080:80"]',
         ) from error
+    if host.is_unspecified or host.is_multicast:
+        raise spot.error(
+            "HB409",
+            "a port is published at one address of the host",
+            why="at all of them it would be open to networks that nobody thought of",
+            instead=f'{spot.key} = ["127.0.0.1:{outer}:{inner}"]',
+        )
     return f"{host}:{outer}:{inner}"

@@ -48,7 +48,9 @@ def promised(plan: LaunchPlan) -> dict[str, str]:
 def found(job: str, read: Callable[[str], str]) -> dict[str, str]:
     """Give what /proc says; job: its folder there. What cannot be read stands there as such."""
     devices = [row.partition(":")[0].strip() for row in read(f"{job}/net/dev").splitlines()[2:]]
+    # Of IPv6 the kernel gives lo several, none of which leads anywhere.
     routes = read(f"{job}/net/route").splitlines()[1:]
+    routes += [row for row in read(f"{job}/net/ipv6_route").splitlines() if row.split()[-1:] != ["lo"]]
     own = sorted({*_own_ipv4(read(f"{job}/net/fib_trie")), *_own_ipv6(read(f"{job}/net/ipv6_route"))})
     return {
         "interfaces": " ".join(devices),

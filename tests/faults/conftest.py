@@ -48,14 +48,20 @@ def _reclaimed(caller: Caller, program: Installed, before: set[str]) -> bool:
 
 
 @pytest.fixture
-def ground(caller: Caller, program: Installed, tool: str, place: str) -> Iterator[Ground]:
-    """A plan, a tracer, a canary; afterwards nothing is left of whatever was done."""
+def ground(
+    request: pytest.FixtureRequest, caller: Caller, program: Installed, tool: str, place: str
+) -> Iterator[Ground]:
+    """A plan, a tracer, a canary; afterwards nothing is left of whatever was done.
+
+    A test may ask for a network mode by its parameter, see trace.NETWORKS; without one there is no network.
+    """
+    network = getattr(request, "param", "none")
     faults.adopt_orphans()
     before = faults.children()
     traces = _traces_of_use()
     cgroups = faults.cgroups_left()
     own = set(os.listdir("/proc/self/fd"))
-    made = trace.make_ground(caller, program, tool, place)
+    made = trace.make_ground(caller, program, tool, place, network)
     yield made
     try:
         faults.eventually(lambda: not faults.orphans(before), "all processes of the test have ended")

@@ -80,6 +80,7 @@ def verdict(ground: Ground, who: str, call: int, seen: Trace) -> str:  # noqa: P
     return f"status {seen.returncode}: {seen.stderr[:300]!r}"
 
 
+@trace.NETWORKS
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("who", ["launcher", "init", "job"])
 def test_every_call_fails_once(ground: Ground, who: str, error: str, count: Callable[[str], None]) -> None:
@@ -102,7 +103,8 @@ def test_every_call_fails_once(ground: Ground, who: str, error: str, count: Call
     tried = f"{total} calls of {who} failed with {error}"
     count(f"{tried}: {refused} refused, {len(blamed)} of {steps} steps blamed")
     assert not wrong, "\n".join(wrong)
-    assert refused > total // 3
+    # Read-back and status records are told as missing, and refuse nothing.
+    assert refused > total // (4 if ground.network else 3)
     if trace.ALL and who == "init" and ground.plan is not None:
         kinds = {step.kind for step in ground.plan.steps if step.number >= 40} - SILENT
         assert kinds <= {kind for _, kind in blamed}, "each kind of step inside was seen to fail"

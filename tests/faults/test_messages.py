@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support import faults
+from support import faults, launched
 
 from faults.test_errors import RECVMSG
 from faults.trace import KILLED
@@ -81,14 +81,36 @@ def test_every_message_is_lost_once(
     places = [number for number, call in enumerate(mine, 1) if call == RECVMSG]
     # The listener, the hello, the end of the job's socket, the job's end; the terminal.
     assert len(places) >= 4 + (how == "terminal")
+    problems, done = _lose_each(ground, trace, len(places), error)
+    count(f"{done} calls of launcher lost a message ({how}, {error})")
+    assert not problems, "\n".join(problems)
+    assert done >= len(places) - 1
+
+
+@pytest.mark.parametrize("ground", ["allow", "bridge"], indirect=True)
+@pytest.mark.parametrize("error", ["EIO", "EMFILE"])
+def test_every_message_of_a_network_is_lost_once(
+    ground: Ground, error: str, count: Callable[[str], None]
+) -> None:
+    """The sockets too, and the keeper's word that it serves them."""
+    places = [call for role, call in ground.calls if role == "launcher" and call == RECVMSG]
+    sockets = launched.sockets(ground.plan) if ground.plan else 0
+    # Those, and the hello, the keeper's word, the end of the job's socket, the job's end.
+    assert len(places) >= sockets + 4
+    problems, done = _lose_each(ground, ground.trace, len(places), error)
+    count(f"{done} calls of launcher lost a message (network, {error})")
+    assert not problems, "\n".join(problems)
+    assert done >= len(places) - 1
+
+
+def _lose_each(ground: Ground, trace: Callable[..., Trace], places: int, error: str) -> tuple[list[str], int]:
+    """Let each receiving call fail once; gives what was wrong, and how many did fail."""
     problems, done = [], 0
-    for at in range(1, len(places) + 1):
+    for at in range(1, places + 1):
         # Counted anew: how many calls stand before it differs with the order in which things are heard.
         seen = trace("receive", str(at), str(getattr(errno, error)))
         done += seen.done
         problem = wrong(ground, seen)
         if problem:
             problems.append(f"message {at}: {problem}")
-    count(f"{done} calls of launcher lost a message ({how}, {error})")
-    assert not problems, "\n".join(problems)
-    assert done >= len(places) - 1
+    return problems, done

@@ -17,8 +17,10 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from support import faults
+import pytest
+from support import faults, launched
 
+from faults import kept
 from hardbox import api, grants
 from hardbox.plan import LaunchPlan, steps
 
@@ -32,6 +34,8 @@ SOURCE: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fault.
 ALL: Final = os.environ.get("HARDBOX_FAULTS", "") == "all"
 CANARY: Final = "canary"
 KILLED: Final = 137
+# Of the plans that are tried; their networks have a keeper, which is the test itself.
+NETWORKS: Final = pytest.mark.parametrize("ground", ["none", "allow", "bridge"], indirect=True)
 # Numbers of x86_64 (asm/unistd_64.h) that the verdicts need; the tracer is of that machine too.
 SENDTO, SENDMSG = 44, 46
 # What the job itself says of its walls.
@@ -84,13 +88,18 @@ class Trace:
 
 @dataclass(frozen=True)
 class Ground:
-    """One caller's plan, and how a launch without a fault looks."""
+    """One caller's plan, and how a launch without a fault looks.
+
+    plan:    None where it is only in its file.
+    network: the plan has a network that somebody keeps, and is launched as the front launches it.
+    """
 
     caller: Caller
     program: Installed
     tool: str
     place: str
     plan: LaunchPlan | None
+    network: bool = False
     look: str = ""
     calls: tuple[tuple[str, int], ...] = ()
     go: int = 0
@@ -115,11 +124,13 @@ class Ground:
     def trace(self, *fault: str, command: tuple[str, ...] = (), stdin: int | None = None) -> Trace:
         """Launch under the tracer. A process that is left makes it hang: subprocess.TimeoutExpired."""
         log = os.path.join(self.place, "log")
-        done = self.caller.run(
-            *(self.tool, log, *fault, "--", *(command or self.launch())),
-            stdin=stdin,
-            timeout=faults.PATIENCE * 3,
-        )
+        tool = (self.tool, log, *fault, "--")
+        if self.network:
+            assert self.plan is not None
+            done = kept.run(self.caller, self.program, self.plan, tool)
+        else:
+            words = command or self.launch()
+            done = self.caller.run(*tool, *words, stdin=stdin, timeout=faults.PATIENCE * 3)
         with open(log, encoding="ascii") as file:
             lines = file.read().splitlines()
         at = lines.index("done") if "done" in lines else len(lines)
@@ -174,14 +185,17 @@ def walls(text: str) -> str:
     return re.sub(" +", " ", _VARIES.sub("N", faults.unexplained(text)))
 
 
-def make_ground(caller: Caller, program: Installed, tool: str, place: str) -> Ground:
-    """Make the plan and look at a launch without a fault."""
+def make_ground(caller: Caller, program: Installed, tool: str, place: str, network: str = "none") -> Ground:
+    """Make the plan, with a network mode, and look at a launch without a fault."""
     work = faults.own_dir(caller, os.path.join(place, "work"))
     plan = None
     path = os.path.join(place, "p.plan")
-    if caller.uid == 0:
+    if network != "none":
+        plan = launched.commanded(launched.make_plan(caller, program, work, network), "sh", "-c", LOOK)
+    elif caller.uid == 0:
         policy = api.load_profile("strict", [grants.grant("filesystem.write", f"{work}:/w", "--write")])
         plan = api.prepare(policy, ["true"]).plan
+    if plan is not None and caller.uid == 0:
         lease = os.path.join(place, "leases")
         changed = tuple(
             steps.IdLease(lease, step.first, step.size, step.ranges)
@@ -191,10 +205,11 @@ def make_ground(caller: Caller, program: Installed, tool: str, place: str) -> Gr
         )
         assert changed != plan.steps
         plan = LaunchPlan(changed, plan.policy_name, plan.policy_digest)
+    if plan is not None:
         faults.own(caller, path, plan.encode())
     else:
         faults.ran(caller.run(program.hardbox, "compile", "--write", f"{work}:/w", "-o", path, "--", "true"))
-    bare = Ground(caller, program, tool, place, plan)
+    bare = Ground(caller, program, tool, place, plan, network != "none")
     seen = bare.trace("look")
     assert seen.returncode == 0, (seen.stdout, seen.stderr)
     assert seen.exec

@@ -203,3 +203,8 @@ def called(plan: int, status: int, network: int) -> tuple[str, ...]:
 def listening(plan: LaunchPlan) -> int:
     """Give the number of the first step that makes a socket, counted as the launcher does."""
     return next(number for number, step in enumerate(plan.steps, 1) if isinstance(step, steps.Listen))
+
+
+def sockets(plan: LaunchPlan) -> int:
+    """Give how many sockets a plan makes."""
+    return sum(isinstance(step, steps.Listen) for step in plan.steps)

@@ -48,7 +48,13 @@ def refused(box: Sandbox) -> str:
 
 
 @pytest.mark.parametrize(
-    "kind", ["type bridge", "type veth peer name other", "type bridge && ip link set hbx7 alias own"]
+    "kind",
+    [
+        "type bridge",
+        "type veth peer name other",
+        "type bridge && ip link set hbx7 alias own",
+        "address 02:68:0a:d2:00:01 type bridge && ip link set hbx7 up",
+    ],
 )
 def test_an_interface_of_somebody_else_is_not_used(world: World, kind: str) -> None:
     world.on_host(f"ip link add hbx7 {kind}")

@@ -15,7 +15,7 @@ from hardbox.plan import steps as s
 from hardbox.report import Failure
 
 SAMPLES = plans.samples()
-PLAN = SAMPLES["user"]
+PLAN = SAMPLES["user-network"]
 
 
 def number_of(kind: type[s.Step]) -> int:
@@ -71,6 +71,9 @@ def test_closed_user_namespaces_are_the_hosts_fault() -> None:
         (s.Device, errno.ENODEV, "not what its name says"),
         (s.Terminal, errno.ENOSPC, "pseudo-terminals"),
         (s.Stdio, errno.EPROTONOSUPPORT, "streams.sockets"),
+        (s.Listen, errno.ECONNRESET, "ended before the job began"),
+        (s.Listen, errno.EPIPE, "ended before the job began"),
+        (s.Listen, errno.EPROTO, "not the one of this installation"),
     ],
 )
 def test_a_known_cause_is_told(kind: type[s.Step], error: int, why: str) -> None:

@@ -110,7 +110,7 @@ def test_nothing_is_looked_at_where_the_profile_says_so() -> None:
     "first",
     [
         b"x",
-        b"to and fro",
+        b"here and there",
         b"\0\0\0\x08\x04\xd2\x16\x2f",
         b"SSH-2.0-x\r\n",
         b"\xff\xfe\x01\x02\x03",

@@ -1,0 +1,98 @@
+"""Launches of plans with a network that somebody keeps: the test is the keeper, and the front.
+
+Run by: tests/faults/trace.py. A thread takes the sockets, says that it serves them, and waits for the end;
+what the launcher tells by status records is put into the words that the front makes of them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Final
+
+from support import faults, launched
+
+from hardbox.engines.failures import set_up_failed
+from hardbox.report import failure, parse_records
+
+if TYPE_CHECKING:
+    from support.callers import Caller
+    from support.installed import Installed
+
+    from hardbox.plan import LaunchPlan
+
+_KILLED: Final = 137
+
+
+def run(
+    caller: Caller, program: Installed, plan: LaunchPlan, before: tuple[str, ...]
+) -> subprocess.CompletedProcess[str]:
+    """Launch a plan.
+
+    before: words before the launcher's own, such as a tracer.
+    Raises AssertionError if somebody holds the keeper's socket when all processes have ended.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    heard, status = os.pipe()
+    memory = os.memfd_create("plan")
+    os.write(memory, plan.encode())
+    os.lseek(memory, 0, os.SEEK_SET)
+    given = (memory, status, theirs.fileno())
+    keeper = threading.Thread(target=_keep, args=(ours,))
+    keeper.start()
+    try:
+        done = subprocess.run(
+            [*caller.prefix, *before, program.launch, *launched.called(*given)],
+            input=b"",
+            capture_output=True,
+            env=caller.environment(),
+            cwd=caller.home,
+            timeout=faults.PATIENCE * 3,
+            check=False,
+            pass_fds=given,
+        )
+    finally:
+        theirs.close()
+        os.close(status)
+        os.close(memory)
+        keeper.join(faults.PATIENCE)
+        with os.fdopen(heard, "rb") as file:
+            records = file.read()
+    assert not keeper.is_alive(), "the keeper's socket is held"
+    return subprocess.CompletedProcess(
+        done.args,
+        done.returncode,
+        done.stdout.decode("utf-8", "backslashreplace"),
+        done.stderr.decode("utf-8", "backslashreplace") + _said(plan, records, done.returncode),
+    )
+
+
+def _keep(ours: socket.socket) -> None:
+    """Do what a keeper does, until nobody holds the other end."""
+    held: list[int] = []
+    while True:
+        try:
+            data, found, _, _ = socket.recv_fds(ours, launched.MESSAGE.size, 4)
+        except ConnectionResetError:
+            break
+        held += found
+        if not data:
+            break
+        if launched.MESSAGE.unpack(data)[0] == launched.HELLO:
+            try:
+                ours.send(launched.MESSAGE.pack(launched.GO, 0, 0))
+            except BrokenPipeError:
+                break
+    for one in held:
+        os.close(one)
+    ours.close()
+
+
+def _said(plan: LaunchPlan, data: bytes, status: int) -> str:
+    """Give what the front would say of a launch that failed; "" if the launcher has not told."""
+    if status == 0:
+        return ""
+    found = failure(parse_records(data, whole=status != _KILLED))
+    return "" if found is None else set_up_failed(plan, found).render()
