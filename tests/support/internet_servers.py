@@ -248,11 +248,10 @@ class Names:
         return reply.to_wire()
 
 
-def _serve_names(book: Book) -> None:
-    names = Names(book)
+def _serve_names(names: Names, address: str) -> None:
     link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    link.bind((at.RESOLVER, 53))
+    link.bind((address, 53))
 
     def serve() -> None:
         while True:
@@ -306,7 +305,8 @@ def _address_everything(folder: str) -> None:
         path = os.path.join(folder, name)
         with open(path, "w", encoding="ascii") as file:
             file.write(text)
-        subprocess.run(["mount", "--bind", path, f"/etc/{name}"], check=True)
+        if os.path.exists(f"/etc/{name}"):
+            subprocess.run(["mount", "--bind", path, f"/etc/{name}"], check=True)
 
 
 def main(folder: str, ready: IO[str], until: IO[str]) -> None:
@@ -323,7 +323,10 @@ def main(folder: str, ready: IO[str], until: IO[str]) -> None:
         server = Server(book, folder, port, handler)
         server.tls = _context(folder) if port == at.HTTPS else None
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    _serve_names(book)
+    names = Names(book)
+    _serve_names(names, at.RESOLVER)
+    if not os.path.exists("/etc/resolv.conf"):
+        _serve_names(names, "127.0.0.1")  # where the C library then looks
     for port in (53, at.HTTPS, at.ECHO):
         _watch_datagrams(book, port, echo=port == at.ECHO)
     print("ready", file=ready, flush=True)

@@ -269,6 +269,19 @@ def test_fronting_by_header(asker: Asker) -> None:
     assert {"host-header", "protocol", "not-allowed"} <= reasons
 
 
+def test_without_the_check(asker: Asker) -> None:
+    """Which is what sni = "off" says; what it does not lift is the list."""
+    off = ("--set", "network.sni=off", "--loosen", "network.sni=the test of it")
+    questions: list[Question] = [
+        ("tcp", NAME, 80, get(BLOCKED)),
+        connect(f"{NAME}:80", get(BLOCKED)),
+        connect(f"{BLOCKED}:80", get(BLOCKED)),
+        ("proxy", get(BLOCKED, form=f"http://{BLOCKED}")),
+    ]
+    told = asker.ask(*questions, rules=(f"{NAME}:80",), words=off)
+    assert ["HTTP/1.1 200" in found["got"] for found in told.answers] == [True, True, False, False]
+
+
 SMUGGLED: Final = f"GET /smuggled HTTP/1.1\r\nHost: {BLOCKED}\r\n\r\n"
 BODIES: Final = {
     "CL.TE": f"Content-Length: {len(SMUGGLED) + 5}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}",

@@ -89,8 +89,8 @@ def test_many_different_attempts(asker: Asker) -> None:
     network = told.report["network"]
     assert len(network["contacts"]) <= 512
     counted = sum(row["count"] for row in network["contacts"]) + network["dropped"]
-    # Questions that come faster than a program asks them are not answered.
-    assert counted == len(names) - sum("error" in found for found in told.answers)
+    # Those too that came faster than a program asks, and were not answered.
+    assert counted == len(names)
     assert len(told.done.stderr.splitlines()) < 200
     assert told.seen == []
 
