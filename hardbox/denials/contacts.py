@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hardbox import network_limits as limits
 from hardbox.denials.denial import CERTAIN, Denial
 from hardbox.denials.paste import pasteable_word
 from hardbox.destinations import parse
@@ -40,12 +41,12 @@ _WHY: Final = {
     "limit-idle": "nothing moved on the connection for so long",
     "limit-names": "256 names of wildcards are the limit",
 }
-# reason -> (the key that decides, the most that it can be (profile/schema.py), how it is written).
+# reason -> (the key that decides, the most that it can be, how it is written).
 _LIMITS: Final[dict[str, tuple[str, int, Callable[[int], str]]]] = {
-    "limit-connections": ("network.connections", 16384, str),
-    "limit-rate": ("network.rate", 10000, str),
-    "limit-bytes": ("network.bytes", UNLIMITED - 1, units.size_text),
-    "limit-idle": ("network.idle", 7 * 86_400_000, units.duration_text),
+    "limit-connections": ("network.connections", limits.CONNECTIONS[1], str),
+    "limit-rate": ("network.rate", limits.RATE[1], str),
+    "limit-bytes": ("network.bytes", limits.BYTES[1], units.size_text),
+    "limit-idle": ("network.idle", limits.IDLE[1], units.duration_text),
 }
 # reason -> (what to do instead, what that costs).
 _NO_CHANGE: Final = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hardbox import network_limits as limits
 from hardbox.destinations import parse
 from hardbox.errors import ProfileError
 from hardbox.plan import steps as s
@@ -118,6 +119,7 @@ def _nothing_asked(policy: Policy) -> None:
 
 def _rules(policy: Policy) -> tuple[Destination, ...]:
     """Give the destinations of mode "allow"; there is at least one, and each is of its kind."""
+    _check_count(policy, limits.MOST_DESTINATIONS)
     rules = tuple(parse(text) for text in policy.network.allow)
     if not rules:
         raise ProfileError(
@@ -143,6 +145,7 @@ def _rules(policy: Policy) -> tuple[Destination, ...]:
 
 def _check_packets(policy: Policy) -> None:
     """Refuse what packets do not carry. What is left out here would be found by the keeper, once it runs."""
+    _check_count(policy, limits.MOST_RULES)
     for text in policy.network.allow:
         rule = parse(text)
         if rule.kind in ("name", "wildcard"):
@@ -160,6 +163,20 @@ def _check_packets(policy: Policy) -> None:
             origin=policy.origin("network.allow"),
             why=why,
             instead=instead,
+        )
+
+
+def _check_count(policy: Policy, most: int) -> None:
+    """Refuse more destinations than the keeper takes: lists and lock files add to what a profile names."""
+    count = len(policy.network.allow)
+    if count > most:
+        raise ProfileError(
+            "HB433",
+            f'network.allow names more than {most} destinations, the most of mode "{policy.network.mode}"',
+            value=f"{count} destinations",
+            origin=policy.origin("network.allow"),
+            why="each one is compared with, and nobody reads a list of so many",
+            instead="fewer of them, in two profiles if need be",
         )
 
 

@@ -9,20 +9,22 @@ import socket
 import struct
 import threading
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from hardbox.net import broker, settings, vetting
+from hardbox.policy import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from ipaddress import IPv4Address, IPv6Address
 
-NO_LIMIT: Final = settings.NO_LIMIT
+NO_LIMIT: Final = UNLIMITED
 PATIENCE: Final = 20.0
 
 
-def wanted(*allow: str, **changed: object) -> settings.Settings:
-    """Give settings that limit nothing but the destinations."""
+def wanted(*allow: str, **changed: Any) -> settings.Settings:  # noqa: ANN401 (fields of Settings)
+    """Give settings that limit nothing but the destinations; changed: also less than a profile may name."""
     import json  # noqa: PLC0415 (beside its only use)
 
     values = {
@@ -32,11 +34,11 @@ def wanted(*allow: str, **changed: object) -> settings.Settings:
         "sni": "match",
         "log": "all",
         "connections": 1000,
-        "rate": 100_000,
+        "rate": 10_000,
         "bytes": NO_LIMIT,
         "idle": 60_000,
     }
-    return settings.parse(json.dumps(values | changed).encode())
+    return replace(settings.parse(json.dumps(values).encode()), **changed)
 
 
 class Names:

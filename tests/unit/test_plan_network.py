@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 from support import plans
 
+from hardbox import network_limits as limits
 from hardbox.errors import ProfileError
 from hardbox.plan import network
 from hardbox.plan import steps as s
@@ -103,6 +104,16 @@ def test_a_list_that_names_nothing_is_refused() -> None:
     error = refused("allow")
     assert error.code == "HB432"
     assert "--allow HOST:PORT" in error.instead
+
+
+@pytest.mark.parametrize(
+    ("mode", "most"), [("allow", limits.MOST_DESTINATIONS), ("bridge", limits.MOST_RULES)]
+)
+def test_as_many_destinations_as_the_keeper_takes(mode: str, most: int) -> None:
+    rules = [f"10.0.{number >> 8}.{number & 255}:443" for number in range(1, most + 2)]
+    assert network.network_steps(plans.policy(network=mode, allow=tuple(rules[:most])), FOUR)
+    error = refused(mode, *rules)
+    assert (error.code, error.value) == ("HB433", f"{most + 1} destinations")
 
 
 @pytest.mark.parametrize("rule", ["10.0.0.0/8:443", "[2001:db8::]/32:443", "10.0.3.7:*"])

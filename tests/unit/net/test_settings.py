@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardbox import network_limits as limits
 from hardbox.net import settings
+from hardbox.policy import UNLIMITED
 
 GOOD: dict[str, Any] = {
     "mode": "allow",
@@ -20,7 +22,7 @@ GOOD: dict[str, Any] = {
     "log": "denied",
     "connections": 256,
     "rate": 100,
-    "bytes": settings.NO_LIMIT,
+    "bytes": UNLIMITED,
     "idle": 300_000,
 }
 
@@ -80,6 +82,15 @@ def test_every_key_has_to_be_there(key: str) -> None:
         ({"idle": "300000"}, "idle is no whole number"),
         ({"profile": 7}, "profile is no text"),
         ({"extra": 1}, "unknown keys: extra"),
+        *(
+            ({key: value}, f"{key} is no whole number")
+            for key, (least, most) in {
+                "connections": limits.CONNECTIONS,
+                "rate": limits.RATE,
+                "idle": limits.IDLE,
+            }.items()
+            for value in (least - 1, most + 1)
+        ),
     ],
 )
 def test_what_is_wrong_ends_it(changed: dict[str, object], why: str) -> None:
