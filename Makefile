@@ -94,6 +94,7 @@ bench: $(BIN)/.tests ## measure side by side with peers
 	@tools/needs bench
 	$(BIN)/python3 bench/launch.py
 	$(BIN)/python3 bench/denials.py
+	$(BIN)/python3 bench/network.py
 
 dist: $(BIN)/.check ## a wheel and an sdist in dist/
 	@$(PIP) install build
