@@ -270,6 +270,7 @@ class Policy:
     files:    every absolute path that decided the policy: the profiles of the chain that do not ship,
               its filter if that is a file, and the symlinks on the way to them. A job that could
               change one would choose how the next is held.
+    locked:   destinations that are allowed because lock files name them.
     """
 
     name: str
@@ -290,6 +291,7 @@ class Policy:
     sources: tuple[str, ...] = ()
     digest: str = ""
     files: tuple[str, ...] = ()
+    locked: tuple[str, ...] = ()
 
     def origin(self, key: str) -> str:
         """Say where `key` got its value, for a message; "" if it has none."""
