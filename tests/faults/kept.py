@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Final
 
 from support import faults, launched
 
+from hardbox import ends
 from hardbox.engines.failures import set_up_failed
 from hardbox.report import failure, parse_records
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from hardbox.plan import LaunchPlan
 
 _KILLED: Final = 137
+# enum hb_record_type and hb_cause of hardbox/launch/wire.h; what the record begins with.
+_ENDED_RECORD, _LOST = 5, 3
+_ENDED: Final = struct.Struct("<iI")
 
 
 def run(
@@ -91,8 +96,12 @@ def _keep(ours: socket.socket) -> None:
 
 
 def _said(plan: LaunchPlan, data: bytes, status: int) -> str:
-    """Give what the front would say of a launch that failed; "" if the launcher has not told."""
+    """Give what the front would say of a launch that failed or was lost; "" if the launcher has not told."""
     if status == 0:
         return ""
-    found = failure(parse_records(data, whole=status != _KILLED))
-    return "" if found is None else set_up_failed(plan, found).render()
+    records = parse_records(data, whole=status != _KILLED)
+    found = failure(records)
+    if found is not None:
+        return set_up_failed(plan, found).render()
+    causes = [_ENDED.unpack_from(record.payload)[1] for record in records if record.kind == _ENDED_RECORD]
+    return f"hardbox: {ends.LOST}\n" if causes == [_LOST] else ""
