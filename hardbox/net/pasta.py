@@ -112,7 +112,7 @@ def _start(wanted: BridgeSettings, pid: int, said: IO[bytes]) -> subprocess.Pope
         stderr=said,
         env=programs.ENVIRONMENT,
         start_new_session=True,  # away from the terminal's signals
-        preexec_fn=programs.end_with_keeper,  # noqa: PLW1509 (one thread)
+        preexec_fn=programs.end_with_keeper(),  # noqa: PLW1509 (one thread)
     )
 
 

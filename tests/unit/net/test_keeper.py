@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +16,9 @@ from hardbox.net import bridge, namespaces, pasta, programs
 from hardbox.net.bridge_settings import BridgeSettings, Published
 from hardbox.net.keeper_wire import Events, Gone, Supervisor, end, row
 from hardbox.net.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MESSAGE = struct.Struct("=IiI")
 
@@ -114,6 +118,24 @@ def test_pasta_forwards_nothing_but_what_is_published() -> None:
         )
         assert words[0] == programs.PASTA
         assert options["--netns"] == "/proc/7/ns/net"
+
+
+def test_a_program_whose_keeper_has_ended_is_not_begun() -> None:
+    tie = programs.end_with_keeper()
+
+    def status_of(act: Callable[[], int]) -> int:
+        child = os.fork()
+        if child == 0:
+            os._exit(act())
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    def tied() -> int:
+        tie()
+        return 7
+
+    assert status_of(tied) == 7
+    # A grandchild has another parent, as a child has whose own has ended.
+    assert status_of(lambda: status_of(tied)) == 1
 
 
 def test_a_program_that_is_not_there_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
