@@ -16,8 +16,9 @@ CONNECTIONS: Final = (1, 16384)
 RATE: Final = (1, 10000)
 # Milliseconds: a second to a week.
 IDLE: Final = (1000, 7 * 86_400_000)
-# A profile that states no number has policy.UNLIMITED, which is one more.
-BYTES: Final = (1, 2**63 - 2)
+# A profile that states no number has policy.UNLIMITED, which importing is a tenth of the broker's start.
+NO_LIMIT: Final = 2**63 - 1
+BYTES: Final = (1, NO_LIMIT - 1)
 # The prefix says that it is ours. "hbx0." and six hexadecimal digits, a sandbox's interface, have to fit
 # into the 15 bytes of an interface's name.
 BRIDGE: Final = re.compile(r"hbx[a-z0-9]{1,5}", re.ASCII)

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import _socket
 import array
-import json
-import os
-import signal
-import struct
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from hardbox import destinations
@@ -24,18 +20,16 @@ from hardbox.net.decide import Decider, Refused
 from hardbox.net.ledger import DENIED, FAILED, Ledger, Seen
 from hardbox.net.loop import Cancelled, Loop, Task
 from hardbox.net.service import Service
+from hardbox.net.trouble import Trouble
+from hardbox.net.wire import GO, HELLO, MESSAGE, SOCKET, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import Any
 
     from hardbox.net.settings import Settings
 
     Way = Callable[[Service, Connection], Awaitable[None]]
 
-# struct hb_message of the launcher: type, value, step.
-_MESSAGE: Final = struct.Struct("=IiI")
-_GO, _HELLO, _SOCKET = 1, 3, 10
 _FD_BYTES: Final = array.array("i").itemsize
 # One for each port of the rules, and three.
 MOST_SOCKETS: Final = 4096 + 3
@@ -62,16 +56,12 @@ _SAMPLES: Final = tuple(
         "016107696e76616c6964000001",
     )
 )
-# Seconds for whoever reads the events to take the last one.
-_LAST_WORDS: Final = 30
-
-
-class Broken(Exception):  # noqa: N818 (what its message says)
-    """The supervisor says what it never should; the broker ends."""
 
 
 def _broken(what: str) -> NoReturn:
-    raise Broken(what)
+    raise Trouble(
+        what="the launcher says what it never should", why=what, instead="install hardbox anew, as a whole"
+    )
 
 
 class Broker:
@@ -105,7 +95,7 @@ class Broker:
     # The supervisor's side.
 
     def run(self, supervisor: int) -> None:
-        """Serve until the supervisor is gone. Raises Broken or OSError if it says what it should not."""
+        """Serve until the supervisor is gone. Raises Trouble or OSError if it says what it should not."""
         self._supervisor = _socket.socket(fileno=supervisor)
         self._supervisor.setblocking(False)  # noqa: FBT003 (its signature)
         self.loop.on_readable(supervisor, self._hear)
@@ -128,9 +118,7 @@ class Broker:
 
     def _hear_one(self) -> bool:
         room = _socket.CMSG_SPACE(4 * _FD_BYTES)
-        data, ancillary, flags, _ = self._supervisor.recvmsg(
-            _MESSAGE.size + 1, room, _socket.MSG_CMSG_CLOEXEC
-        )
+        data, ancillary, flags, _ = self._supervisor.recvmsg(MESSAGE.size + 1, room, _socket.MSG_CMSG_CLOEXEC)
         fds = array.array("i")
         for level, kind, content in ancillary:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
@@ -141,14 +129,14 @@ class Broker:
             self._stop_listening()
             self._drain(self.loop.time() + _DRAIN)
             return False
-        if len(data) != _MESSAGE.size or flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
+        if len(data) != MESSAGE.size or flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
             _broken("a message of the supervisor is malformed")
-        kind = _MESSAGE.unpack(data)[0]
-        if kind == _SOCKET and len(sockets) == 1 and not self._serving:
+        kind = MESSAGE.unpack(data)[0]
+        if kind == SOCKET and len(sockets) == 1 and not self._serving:
             self._take(sockets[0])
-        elif kind == _HELLO and not sockets and not self._serving:
+        elif kind == HELLO and not sockets and not self._serving:
             self._serve()
-            self._supervisor.send(_MESSAGE.pack(_GO, 0, 0))
+            self._supervisor.send(message(GO))
             self.loop.later(0.0, self._warm)
         else:
             _broken(f"the supervisor sent message {kind} with {len(sockets)} sockets")
@@ -306,16 +294,3 @@ class Broker:
             task.cancel()
         self.loop.run_rest()
         self._supervisor.close()
-
-
-def tell(events: int, event: dict[str, Any]) -> None:
-    """Write one event. A reader that is gone is no error; one that never reads ends the broker."""
-    signal.alarm(_LAST_WORDS)
-    data = memoryview(json.dumps(event, ensure_ascii=True).encode("ascii") + b"\n")
-    try:
-        while data:
-            data = data[os.write(events, data) :]
-    except BrokenPipeError:
-        return
-    finally:
-        signal.alarm(0)

@@ -21,9 +21,10 @@ from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Final
 
 from hardbox.net import links, programs, rules, rules_state
-from hardbox.net.keeper_wire import end, row
+from hardbox.net.keeper_wire import row
 from hardbox.net.namespaces import Inside, in_child, namespace_of, owner_of
 from hardbox.net.trouble import Trouble
+from hardbox.net.wire import READY, end
 
 if TYPE_CHECKING:
     from hardbox.net.bridge_settings import BridgeSettings
@@ -54,7 +55,7 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
             why="pasta makes the sandbox's interface with it",
             instead="as root: modprobe tun, then chmod 666 /dev/net/tun, as Debian has it",
         )
-    say({"event": "ready"})
+    say(READY)
     with ExitStack() as stack:
         descriptor = supervisor.sandbox_socket()
         network = namespace_of(descriptor)
@@ -79,9 +80,8 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
         listed, devices = json.loads(in_child(user, network, _look_back))
     denied = [one for _, one in rules_state.read(listed).denied]
     sent, received = _passed(devices)
-    return end(
-        [row(one.address, one.port, one.protocol, one.count, "pasta") for one in denied], sent, received
-    )
+    rows = [row(one.address, one.port, one.protocol, one.count, "pasta") for one in denied]
+    return end(rows, sent=sent, received=received)
 
 
 def words(wanted: BridgeSettings, pid: int) -> list[str]:
@@ -112,7 +112,7 @@ def _start(wanted: BridgeSettings, pid: int, said: IO[bytes]) -> subprocess.Pope
         stderr=said,
         env=programs.ENVIRONMENT,
         start_new_session=True,  # away from the terminal's signals
-        preexec_fn=programs.end_with_keeper,  # noqa: PLW1509 (one thread)
+        preexec_fn=programs.end_with_keeper(),  # noqa: PLW1509 (one thread)
     )
 
 

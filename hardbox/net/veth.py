@@ -19,13 +19,14 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from hardbox.net import flows, links, privileges, programs, rules, rules_state
-from hardbox.net.keeper_wire import end, row
+from hardbox.net.keeper_wire import row
 from hardbox.net.leases import FOLDER, Leases
 from hardbox.net.links import Links
 from hardbox.net.namespaces import namespace_of
 from hardbox.net.rules import Box
 from hardbox.net.trouble import Trouble
 from hardbox.net.watch import Watch
+from hardbox.net.wire import READY, end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
             host.check_subnet(wanted.bridge, wanted.subnet)
         keeper = _Keeper(wanted, leases, host)
         with keeper.leased():
-            say({"event": "ready"})
+            say(READY)
             descriptor = supervisor.sandbox_socket()
             namespace = namespace_of(descriptor)
             os.close(descriptor)
@@ -190,7 +191,7 @@ class _Keeper:
             self._remove_all()
         denied = [denied for offset, denied in state.denied if offset == box.offset]
         rows = [row(one.address, one.port, one.protocol, one.count, "bridge") for one in denied]
-        self.ended = end(rows, traffic.sent, traffic.received)
+        self.ended = end(rows, sent=traffic.sent, received=traffic.received)
 
     def _remove_all(self) -> None:
         """Leave the host as it was before the first sandbox: nobody else has a lease."""

@@ -6,7 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support.bridges import GO, PUBLIC, UPLINK, World
+from support.bridges import PUBLIC, UPLINK, World
+
+from hardbox.net.wire import GO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

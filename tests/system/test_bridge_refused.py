@@ -7,9 +7,10 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from support.bridges import HELLO, MESSAGE, SOCKET, World
+from support.bridges import World
 
 from hardbox.net import links
+from hardbox.net.wire import HELLO, SOCKET, message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +126,7 @@ def test_a_socket_of_the_hosts_is_refused(world: World) -> None:
 def test_messages_out_of_order_end_it(world: World, kinds: tuple[int, ...]) -> None:
     box = world.start()
     for kind in kinds:
-        box.send(MESSAGE.pack(kind, 0, 0), descriptor=kind == SOCKET and len(kinds) > 1)
+        box.send(message(kind), descriptor=kind == SOCKET and len(kinds) > 1)
     assert box.answer() == 0
     ended = box.finish()
     assert [event["event"] for event in ended.events] == ["ready", "error"]
