@@ -17,6 +17,7 @@ from support import faults, launched
 
 from hardbox import ends
 from hardbox.engines.failures import set_up_failed
+from hardbox.net import wire
 from hardbox.report import failure, parse_records
 
 if TYPE_CHECKING:
@@ -79,15 +80,15 @@ def _keep(ours: socket.socket) -> None:
     held: list[int] = []
     while True:
         try:
-            data, found, _, _ = socket.recv_fds(ours, launched.MESSAGE.size, 4)
+            data, found, _, _ = socket.recv_fds(ours, wire.MESSAGE.size, 4)
         except ConnectionResetError:
             break
         held += found
         if not data:
             break
-        if launched.MESSAGE.unpack(data)[0] == launched.HELLO:
+        if wire.MESSAGE.unpack(data)[0] == wire.HELLO:
             try:
-                ours.send(launched.MESSAGE.pack(launched.GO, 0, 0))
+                ours.send(wire.MESSAGE.pack(wire.GO, 0, 0))
             except BrokenPipeError:
                 break
     for one in held:
