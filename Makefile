@@ -70,7 +70,7 @@ check: $(BIN)/.check ## ruff, mypy, C warnings as errors, import direction, spel
 		gcc $$strict -Wlogical-op -Wduplicated-cond -Wduplicated-branches -fanalyzer -c -o "$$objects/object.o" "$$source"
 		! command -v clang >"$$objects/clang" || clang $$strict -Wunreachable-code -c -o "$$objects/object.o" "$$source"
 	done
-	$(BIN)/codespell hardbox profiles seccomp tests bench docs tools *.md Makefile
+	$(BIN)/codespell -L passt hardbox profiles seccomp tests bench docs tools *.md Makefile
 	$(BIN)/pytest -q tests/unit/test_imports.py
 
 attack-selftest: $(BIN)/.tests ## the attacks against no sandbox, and against broken ones: all must be noticed
@@ -94,6 +94,7 @@ bench: $(BIN)/.tests ## measure side by side with peers
 	@tools/needs bench
 	$(BIN)/python3 bench/launch.py
 	$(BIN)/python3 bench/denials.py
+	$(BIN)/python3 bench/network.py
 
 dist: $(BIN)/.check ## a wheel and an sdist in dist/
 	@$(PIP) install build

@@ -6,7 +6,7 @@ Run by: the Python front; what `hardbox run` and `hardbox plan` call too.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hardbox import filters, grants, host, profile, record_file, refusals, report
 from hardbox import plan as planning
@@ -83,6 +83,7 @@ def make_plan(  # noqa: PLR0913 (all by keyword, as `run`)
     profile: str | Policy = "strict",
     read: Sequence[str] = (),
     write: Sequence[str] = (),
+    allow: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     settings: Mapping[str, object] | None = None,
     loosen: Mapping[str, str] | None = None,
@@ -90,31 +91,39 @@ def make_plan(  # noqa: PLR0913 (all by keyword, as `run`)
     explain: bool = False,
 ) -> LaunchPlan:
     """Give the plan that `run` would carry out, and start nothing; arguments and errors as there."""
-    policy = _policy(profile, read, write, env, settings, loosen)
+    policy = _policy(profile, _Added(read, write, allow, env), settings, loosen)
     return prepare(policy, argv, workdir=workdir, explain=explain).plan
+
+
+class _Added(NamedTuple):
+    """What a caller adds to a profile, as far as it grants that."""
+
+    read: Sequence[str]
+    write: Sequence[str]
+    allow: Sequence[str]
+    env: Mapping[str, str] | None
 
 
 def _policy(
     profile: str | Policy,
-    read: Sequence[str],
-    write: Sequence[str],
-    env: Mapping[str, str] | None,
+    added: _Added,
     settings: Mapping[str, object] | None,
     loosen: Mapping[str, str] | None,
 ) -> Policy:
     """Load what `run` was asked for."""
-    names: list[object] = [*(settings or {}), *(env or {}), *(loosen or {})]
+    names: list[object] = [*(settings or {}), *(added.env or {}), *(loosen or {})]
     for name in names:
         if not isinstance(name, str):
             raise Usage(
                 "HB002", "a key is no text", value=repr(name)[:120], instead='settings={"limits.wall": "30s"}'
             )
     wanted = [
-        *(grants.grant("filesystem.read", path, "read=") for path in read),
-        *(grants.grant("filesystem.write", path, "write=") for path in write),
+        *(grants.grant("filesystem.read", path, "read=") for path in added.read),
+        *(grants.grant("filesystem.write", path, "write=") for path in added.write),
+        *(Setting("network.allow", [place], "allow=", append=True) for place in added.allow),
         *(
             Setting("environment.set", {name: value}, "env=", append=True)
-            for name, value in (env or {}).items()
+            for name, value in (added.env or {}).items()
         ),
         *(Setting(key, value, f"settings[{key!r}]") for key, value in (settings or {}).items()),
     ]
@@ -124,7 +133,7 @@ def _policy(
         raise Usage(
             "HB007",
             "a loaded profile cannot be changed",
-            value="read, write, env, settings or loosen",
+            value="read, write, allow, env, settings or loosen",
             instead="give the profile by name, or load it with load_profile(name, settings)",
         )
     return profile
@@ -186,6 +195,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     profile: str | Policy = "strict",
     read: Sequence[str] = (),
     write: Sequence[str] = (),
+    allow: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     settings: Mapping[str, object] | None = None,
     loosen: Mapping[str, str] | None = None,
@@ -199,6 +209,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     """Run a command in a sandbox and wait for it.
 
     read, write: host paths to show ("src" or "/src:/dest").
+    allow:       destinations that the job may reach ("index.example.org:443"), with a profile for a network.
     env:         variables to set inside, beside the profile's.
     settings:    any keys of the profile, {"limits.wall": "30s"}; weaker ones need `loosen`.
     loosen:      reasons for settings that are weaker than the profile, key -> reason.
@@ -215,7 +226,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run; and OSError
     if there was no room for the output of a command that was run.
     """
-    policy = _policy(profile, read, write, env, settings, loosen)
+    policy = _policy(profile, _Added(read, write, allow, env), settings, loosen)
     trail = Trail(argv)
     try:
         trail.open(policy)

@@ -118,8 +118,8 @@ _OTHERS: Final = (
     Code("HB417", "a value is weaker than the parent's, without a reason", '[loosen] "KEY" = "REASON"'),
     Code(
         "HB418",
-        "the profile does not let the command line add paths",
-        "filesystem.grants in a profile of your own",
+        "the profile does not let the command line add paths or destinations",
+        "filesystem.grants, network.grants in a profile of your own; or --profile net-client",
     ),
     Code("HB419", "a reason is given for a key that does not exist", "correct the key in [loosen]"),
     Code("HB420", "a reason is given for a value that is not weaker", "remove the line from [loosen]"),
@@ -140,9 +140,22 @@ _OTHERS: Final = (
         'network mode "allow" names no destination',
         "--allow HOST:PORT for each one, or --network none",
     ),
-    Code("HB433", "a destination does not fit the network mode, or there are too many", "see the message"),
-    Code("HB434", "a host list cannot be used", "docs/network.md shows one"),
+    Code(
+        "HB433",
+        "a destination does not fit the network mode, or there are too many ports",
+        "names and addresses with a port each for allow; addresses and ranges for bridge",
+    ),
+    Code(
+        "HB434",
+        "a host list cannot be used",
+        "[[host]] rows of destination, added and reason; docs/network.md",
+    ),
     Code("HB435", "a lock file does not say which hosts it needs", "name them: --allow HOST:PORT"),
+    Code(
+        "HB436",
+        "destinations are named, and the network mode reaches none of them",
+        "--profile net-client, or leave them out",
+    ),
     Code("HB450", "there is no shipped filter of that name", "strict, baseline, build, inspect, or a path"),
     Code("HB451", "the filter is not TOML or JSON, or too large", "the message names the place"),
     Code("HB452", "the filter breaks the format of filters", "the message names the group and the row"),
@@ -236,6 +249,11 @@ _OTHERS: Final = (
         "run it again; --network none runs the job without a network",
     ),
     Code("HB661", "the job's network cannot be kept", "the message names what is missing, and what to do"),
+    Code(
+        "HB663",
+        "the process that kept the job's network ended before the job, which has run",
+        "run it again; from then on nothing was reached",
+    ),
     Code(
         "HB662",
         "a compiled plan has nobody who keeps the job's network",

@@ -17,6 +17,8 @@ VERDICTS: Final = ("allowed", "denied", "failed")
 _MOST_PORT: Final = 65535
 # Bytes and counts of one run are less; a report is read by programs that have no longer numbers.
 _MOST: Final = (1 << 63) - 1
+# Lines that a person still reads.
+_MOST_TOLD: Final = 5
 _TEXTS: Final = ("verdict", "host", "via", "reason", "detail")
 _NUMBERS: Final = ("port", "count", "sent", "received")
 _TOTALS: Final = ("connections", "most", "sent", "received", "dropped")
@@ -58,6 +60,7 @@ class NetworkUse:
 
     mode:        "allow" or "bridge".
     complete:    False if the process that kept it ended early: from then on nothing was reached.
+    problem:     why it did, in its own words, "" if it said nothing.
     contacts:    as far as network.log says.
     connections: how many there were; most: at one time.
     sent, received: bytes, as the job sees it.
@@ -72,25 +75,42 @@ class NetworkUse:
     sent: int = 0
     received: int = 0
     dropped: int = 0
+    problem: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Give it as plain values."""
         totals = {name: getattr(self, name) for name in _TOTALS}
         rows = [contact.to_json() for contact in self.contacts]
-        return {"mode": self.mode, "complete": self.complete, **totals, "contacts": rows}
+        told = {"mode": self.mode, "complete": self.complete, "problem": plain(self.problem)}
+        return {**told, **totals, "contacts": rows}
 
 
-def read(mode: str, event: Mapping[str, object] | None) -> NetworkUse:
-    """Read the last word of the keeper; None: there was none. Raises ValueError if it is none of ours."""
+def failures(use: NetworkUse) -> list[str]:
+    """Say what was allowed and did not work, one line each, for the first few."""
+    failed = [contact for contact in use.contacts if contact.verdict == "failed"]
+    found = [
+        f"allowed, and it did not work: {contact.host}:{contact.port}"
+        f" ({': '.join(part for part in (contact.reason, contact.detail) if part)})"
+        for contact in failed[:_MOST_TOLD]
+    ]
+    return found + ([f"... and {len(failed) - _MOST_TOLD} more"] if len(failed) > _MOST_TOLD else [])
+
+
+def read(mode: str, event: Mapping[str, object] | None, problem: str = "") -> NetworkUse:
+    """Read the last word of the keeper; None: there was none. Raises ValueError if it is none of ours.
+
+    problem: what it said went wrong.
+    """
     if event is None:
-        return NetworkUse(mode, complete=False)
+        return NetworkUse(mode, complete=False, problem=problem)
     rows = event.get("rows")
     if not isinstance(rows, list):
         message = "the keeper of the network named no rows"
         raise ValueError(message)  # noqa: TRY004 (one kind of error for whatever is wrong with it)
     return NetworkUse(
         mode,
-        complete=True,
+        complete=not problem,
+        problem=problem,
         contacts=tuple(_contact(row) for row in rows),
         **{name: _number(event, name) for name in _TOTALS},
     )

@@ -74,12 +74,17 @@ def start(prepared: Prepared, streams: Streams, *, samples: bool = False) -> Lau
     from hardbox.engines.keeper import Keeper  # noqa: PLC0415 (few runs have such a network)
 
     keeper = Keeper(prepared.policy)
+    launch = None
     try:
+        # At the same time: the launcher lets the job wait for the keeper.
+        launch = Launch(prepared.plan, environment, streams, samples=samples, keeper=keeper)
         keeper.wait_ready()
-        return Launch(prepared.plan, environment, streams, samples=samples, keeper=keeper)
     except BaseException:
+        if launch is not None:
+            launch.close()
         keeper.close()
         raise
+    return launch
 
 
 def finish(prepared: Prepared, launch: Launch, watch: Watch | None = None) -> Result:

@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
         )
     prepared = api.prepare(policy, request.command, workdir=request.workdir, elsewhere=True)
     plan = prepared.plan
-    weaker.say(prepared)
+    weaker.say(prepared, request.reasons)
     output.write(request.output, plan.encode(), "plan", mode=0o600, replace=True)
     print(printable(f"{request.output}: {len(plan.steps)} steps, sha256 {plan.digest()}"))
     return 0

@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     policy = api.load_profile(request.profile, request.settings, request.reasons)
     prepared = api.prepare(policy, request.command, workdir=request.workdir)
     plan = prepared.plan
-    weaker.say(prepared)
+    weaker.say(prepared, request.reasons)
     if request.json:
         import json  # noqa: PLC0415 (only with --json)
 

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from hardbox import api, report, runs, seals
+from hardbox import api, network_report, report, runs, seals
 from hardbox.audit import Trail
 from hardbox.cli import ended, weaker
 from hardbox.cli.options import parse, usage_text
@@ -72,7 +72,7 @@ def _run(request: Request, out: ReportFile | None, trail: Trail, seal: str, bega
             out.refuse()
             raise _one_file(out.path)
         out.open([bind.source for bind in policy.filesystem.write])
-    weaker.say(prepared)
+    weaker.say(prepared, request.reasons)
     progress = _progress(request, policy) if request.progress else None
     with Forwarding() as forward:
         launch = runs.start(prepared, Streams(), samples=out is not None or progress is not None)
@@ -111,6 +111,12 @@ def _tell(request: Request, prepared: Prepared, result: Result, problems: Iterab
     for problem in problems:
         _say(problem)
     _say_unconfirmed(result, prepared)
+    if result.network is not None and not result.network.complete:
+        why = f": {result.network.problem}" if result.network.problem else ""
+        _say(f"failed [HB663]: the process that kept the job's network ended before the job{why}")
+    if result.network is not None and not request.quiet:
+        for text in network_report.failures(result.network):
+            _say(text)
     for line in ended.lines(result, prepared.policy, quiet=request.quiet):
         _say(line)
     if result.denials and not request.quiet:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hardbox import network_limits as limits
 from hardbox.denials.denial import CERTAIN, Denial
 from hardbox.denials.paste import pasteable_word
 from hardbox.destinations import parse
-from hardbox.policy import UNLIMITED
+from hardbox.policy import PROXY_PORT, UNLIMITED
 from hardbox.profile import units
 
 if TYPE_CHECKING:
@@ -38,14 +39,14 @@ _WHY: Final = {
     "limit-rate": "so many new connections in a second are the limit",
     "limit-bytes": "so many bytes in all are the limit",
     "limit-idle": "nothing moved on the connection for so long",
-    "limit-names": "so many names of one wildcard are the limit",
+    "limit-names": "256 names of wildcards are the limit",
 }
-# reason -> (the key that decides, the most that it can be (profile/schema.py), how it is written).
+# reason -> (the key that decides, the most that it can be, how it is written).
 _LIMITS: Final[dict[str, tuple[str, int, Callable[[int], str]]]] = {
-    "limit-connections": ("network.connections", 16384, str),
-    "limit-rate": ("network.rate", 10000, str),
-    "limit-bytes": ("network.bytes", UNLIMITED - 1, units.size_text),
-    "limit-idle": ("network.idle", 7 * 86_400_000, units.duration_text),
+    "limit-connections": ("network.connections", limits.CONNECTIONS[1], str),
+    "limit-rate": ("network.rate", limits.RATE[1], str),
+    "limit-bytes": ("network.bytes", limits.BYTES[1], units.size_text),
+    "limit-idle": ("network.idle", limits.IDLE[1], units.duration_text),
 }
 # reason -> (what to do instead, what that costs).
 _NO_CHANGE: Final = {
@@ -53,6 +54,8 @@ _NO_CHANGE: Final = {
     "limit-names": ("nothing: name the hosts themselves in place of the wildcard", ""),
     "unfit-address": ("nothing by its name; --allow ADDRESS:PORT, if it is meant", _INWARDS),
 }
+_PROXY_HOST: Final = "127.0.0.1"
+_LOOPBACK: Final = ("127.", "::1")
 # RFC 1035 section 3.5 and RFC 3596 section 2.5.
 _REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
 
@@ -107,12 +110,12 @@ def _change(contact: Contact, policy: Policy) -> tuple[str, str, str]:
         return _more(contact, policy)
     if contact.reason == "protocol" and _looked_up(contact):
         return "network.allow", "nothing: the stub answers questions of class IN", ""
+    if contact.reason == "protocol" and (contact.host, contact.port) == (_PROXY_HOST, PROXY_PORT):
+        return "the proxy", "nothing: it takes HTTP/1.1 and SOCKS 5 requests", ""
     if contact.reason in ("server-name", "host-header", "protocol"):
         where = f'network.sni = "{policy.network.sni}"'
         return where, "--set network.sni=off --loosen 'network.sni=REASON'", _FRONT
-    if contact.reason in _NO_CHANGE:
-        return "network.allow", *_NO_CHANGE[contact.reason]
-    return "network.allow", *_allow(contact, policy)
+    return "network.allow", *(_NO_CHANGE.get(contact.reason) or _allow(contact, policy))
 
 
 def _more(contact: Contact, policy: Policy) -> tuple[str, str, str]:
@@ -128,6 +131,8 @@ def _more(contact: Contact, policy: Policy) -> tuple[str, str, str]:
 
 
 def _allow(contact: Contact, policy: Policy) -> tuple[str, str]:
+    if contact.host.startswith(_LOOPBACK):
+        return "nothing: it is the job's own address, and rules take their ports there", ""
     rule = f"{_place(contact.host)}:{_port(contact)}"
     if _looked_up(contact) and contact.host.endswith(_REVERSE):
         return "nothing: addresses outside have no names here", ""
@@ -137,7 +142,18 @@ def _allow(contact: Contact, policy: Policy) -> tuple[str, str]:
         return "nothing: such a name cannot be allowed", ""
     reason = "" if policy.network.grants == "any" else " --loosen 'network.allow=REASON'"
     guessed = ", or the port that is meant" if _looked_up(contact) else ""
-    return f"--allow {word}{reason}{guessed}", _OUT
+    risk = _INWARDS if _inwards(contact.host) else _OUT
+    return f"--allow {word}{reason}{guessed}", risk
+
+
+def _inwards(host: str) -> bool:
+    """Whether an address is none of the Internet's."""
+    import ipaddress  # noqa: PLC0415 (10 ms; only where something was denied)
+
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
 
 
 def _port(contact: Contact) -> str:

@@ -14,6 +14,7 @@ import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from hardbox import destinations
 from hardbox.denials import lookup, room
 from hardbox.denials.denial import LIKELY, POSSIBLE, Denial
 from hardbox.denials.nowhere import WHERE, nowhere
@@ -43,6 +44,8 @@ _HABITS: Final = frozenset(
 )
 _NAMES: Final = ("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups")
 _OWNERS: Final = ("chown", "lchown", "fchownat", "fchown")
+# The sandbox's own addresses that lead to the broker (hardbox/net/addresses.py).
+_SYNTHETIC: Final = ("198.18.", "198.19.", "fd68:6278:6f78:")
 _LIBRARY: Final = re.compile(r"/[^/]+\.so(\.[^/]*)?\Z")
 _SHOWN: Final = "filesystem.show and --read"
 _TREE: Final = ("/etc", "/usr", "/bin", "/lib", "/lib64", "/sbin", "/opt", "/var")
@@ -181,6 +184,8 @@ def _network(row: Seen, policy: Policy, call: str) -> Denial | None:
         return _denial(row, "network", f"bind to {place}", "capabilities.keep", why, allow, risk)
     if local and policy.network.mode != "none":
         return None
+    if policy.network.mode == "allow" and _served(row, policy):
+        return None
     where = f'network.mode = "{policy.network.mode}"'
     if local and row.second != _DNS:
         allow = "--network loopback --loosen 'network.mode=REASON', for servers that the job itself starts"
@@ -194,6 +199,14 @@ def _network(row: Seen, policy: Policy, call: str) -> Denial | None:
         allow = f"--profile net-client {allow}, in place of {policy.name}; or fetch it before, and --read it"
     why = "there is no route to any other machine" if policy.network.mode == "allow" else "no interface is up"
     return _denial(row, "network", what, where, why, allow, "medium: what the job can read can be sent there")
+
+
+def _served(row: Seen, policy: Policy) -> bool:
+    """Whether the broker has what goes there, and tells of it itself."""
+    if row.text.startswith(_SYNTHETIC):
+        return True
+    rules = map(destinations.parse, policy.network.allow)
+    return any(rule.kind == "address" and rule.host == row.text and rule.port == row.second for rule in rules)
 
 
 def _file(row: Seen, policy: Policy, call: str, host: Host) -> Denial | None:

@@ -127,6 +127,18 @@ _CAUSES: Final = {
         "the process outside that keeps the job's network is not the one of this installation",
         "install hardbox again: make build, or pip install --force-reinstall hardbox",
     ),
+    ("listen", errno.ETIMEDOUT): (
+        "the process that keeps the job's network does not get ready",
+        "look at what it waits for: another run's keeper that is stopped, a name server, nft",
+    ),
+    ("listen", _ANY): (
+        "the process that keeps the job's network has ended, or a socket for it cannot be made",
+        "hardbox doctor (network-allow, network-bridge); --network none runs the job without any network",
+    ),
+    ("local-route", _ANY): (
+        "the kernel does not make these addresses the sandbox's own",
+        "hardbox doctor (network-allow); is IPv6 switched off in new networks only (sysctl net.ipv6.conf)?",
+    ),
     ("device", errno.ENODEV): (
         "the device node of the host is not what its name says",
         "look at /dev on the host: something has replaced a node",

@@ -34,6 +34,8 @@ _END_SECONDS: Final = 15.0
 _ROOM: Final = 65536
 # Of what it says in all: 512 rows of at most a few hundred bytes.
 _MOST_SAID: Final = 4 << 20
+# Of the caller's environment; the last two lead to the cache of compiled filters.
+_PASSED: Final = ("LANG", "LC_ALL", "HOME", "XDG_CACHE_HOME")
 _COMMON: Final = ("mode", "allow")
 _KEYS: Final = {
     "allow": ("sni", "log", "connections", "rate", "bytes", "idle"),
@@ -48,6 +50,7 @@ class Keeper:
     def __init__(self, policy: Policy) -> None:
         """Start it; `wait_ready` says whether it can do what is asked for. Raises SetupFailed HB660."""
         self._mode = policy.network.mode
+        self._origin = policy.origin("network.mode")
         # What it has said: whole lines that nobody has read, the beginning of the next one, bytes in all.
         self._lines: deque[bytes] = deque()
         self._rest = b""
@@ -71,6 +74,7 @@ class Keeper:
                 "HB660",
                 f"the process that keeps the job's network cannot be started: {error.strerror}",
                 value=f'network.mode = "{self._mode}"',
+                origin=self._origin,
                 instead="end what holds processes, memory or files: ulimit -a; or --network none",
             ) from error
         for end in (settings, sockets, events):
@@ -87,6 +91,7 @@ class Keeper:
                 "HB660",
                 "the process that keeps the job's network has not said that it is ready",
                 value=f'network.mode = "{self._mode}"',
+                origin=self._origin,
                 why="it was killed, hangs, or cannot find its own files; what it said stands above",
                 instead=_HINT,
             )
@@ -100,10 +105,11 @@ class Keeper:
 
     def failed(self) -> SetupFailed | None:
         """Give what it said went wrong while the sandbox was set up, if it said so."""
-        event = self._event("error", "end", time.monotonic() + _END_SECONDS)
-        if event is None or event.get("event") != "error":
-            return None
-        return self._trouble(event)
+        deadline = time.monotonic() + _END_SECONDS
+        while (event := self._event("error", "end", deadline)) is not None:
+            if event.get("event") == "error":
+                return self._trouble(event)
+        return None
 
     def _trouble(self, event: Mapping[str, object]) -> SetupFailed:
         from hardbox.codes import CODES  # noqa: PLC0415 (only on this path)
@@ -113,6 +119,7 @@ class Keeper:
             code if isinstance(code, str) and code in CODES else "HB661",
             f"the job's network cannot be kept: {event.get('message', '')}",
             value=f'network.mode = "{self._mode}"',
+            origin=self._origin,
             why=str(event.get("why", "")),
             instead=str(event.get("instead", "")) or _HINT,
         )
@@ -120,13 +127,21 @@ class Keeper:
     def told(self) -> NetworkUse:
         """Wait for its last word, after the launcher has ended; and for its end."""
         self.handed_over()
-        event = self._event("end", "error", time.monotonic() + _END_SECONDS)
+        deadline = time.monotonic() + _END_SECONDS
+        last: Mapping[str, object] | None = None
+        problem = ""
+        # In either order: the end of all it counted, and what went wrong.
+        while (event := self._event("end", "error", deadline)) is not None:
+            if event.get("event") == "end":
+                last = event
+            else:
+                problem = _problem(event)
         self.close()
         try:
-            return network_report.read(self._mode, event if event and event.get("event") == "end" else None)
+            return network_report.read(self._mode, last, problem)
         except ValueError:
             # What it says is not to be relied on: it counts as not having spoken.
-            return network_report.read(self._mode, None)
+            return network_report.read(self._mode, None, problem)
 
     def close(self) -> None:
         """End it, if it has not ended. Once this was done, again is nothing."""
@@ -172,6 +187,12 @@ class Keeper:
             self._heard += len(chunk)
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             self._lines += lines
+
+
+def _problem(event: Mapping[str, object]) -> str:
+    """Give in one line what went wrong."""
+    words = (event.get("message"), event.get("why"))
+    return ": ".join(word for word in words if isinstance(word, str) and word) or "it did not say what"
 
 
 def _readable(descriptor: int, deadline: float) -> bool:
@@ -226,7 +247,7 @@ def _start(settings: int, sockets: int, events: int) -> int:
                 *(sys.executable, "-EP", "-m", "hardbox.net"),
                 *(word for pair in zip(options, map(str, numbers), strict=True) for word in pair),
             ],
-            {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL")},
+            {name: value for name, value in os.environ.items() if name in _PASSED},
             file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in moves],
             # A group of its own: an interrupt from the terminal is the job's matter.
             setpgroup=0,

@@ -70,8 +70,8 @@ def namespace(rule: str, text: str, typed: str, origin: str) -> HardboxError:
 def _own_network(origin: str) -> str:
     """Say how a network of its own is asked for, where the request came from."""
     if origin.startswith("-") or origin == COMMAND_LINE:
-        return "--network none, or --network loopback: the job always has a network of its own"
-    return 'network.mode = "none" or "loopback": the job always has a network of its own'
+        return "--network none or loopback, or --profile net-client --allow HOST:PORT"
+    return 'network.mode = "none", "loopback" or "allow": the job always has a network of its own'
 
 
 def capability(text: str, typed: str, origin: str) -> HardboxError:

@@ -119,7 +119,7 @@ _SAME: Final = {
     "ulimit": "the keys of [limits] in a profile, or --set {limits.open_files=N}",
     "shm-size": '--set \'filesystem.scratch={"/dev/shm" = "{SIZE}"}\'',
     "init": "leave it out: the job always has an init, which reaps what it leaves",
-    "dns": "leave it out: a job has no network on which names could be looked up",
+    "dns": "leave it out: names of --allow are looked up outside; network.dns in a profile with a bridge",
     "platform": "leave it out: the job runs on this machine's own processor",
     "pull": "leave it out: there are no images; the job has the host's own /usr, read-only",
     "restart": "leave it out: a job runs once; repeat `hardbox run` in a script",

@@ -71,6 +71,7 @@ _WISHES: Final = {
 _UNCONFINED: Final = ("unconfined", "none", "off", "no", "false", "disabled", "")
 _SHARING_TABLES: Final = ("share", "host")
 _NAMESPACE_TABLES: Final = ("namespaces", "namespace", "ns", "unshare", *_SHARING_TABLES)
+_OWN_NETWORK: Final = ("allow", "bridge", "dns", "join", "publish", "subnet")
 _OWN_TABLES: Final = ("refuse", "loosen", "optional", "environment", "limits", "summary", "extends")
 
 
@@ -80,7 +81,7 @@ def key(dotted: str, value: object, origin: str) -> HardboxError | None:
     dotted: "network.mode"; value: as TOML gave it, or one item of a list.
     """
     parts = [fold(part) for part in dotted.split(".")]
-    if parts[0] in _OWN_TABLES:
+    if parts[0] in _OWN_TABLES or (parts[0] == "network" and parts[1:2] != ["mode"] and _own_key(parts)):
         return None
     shown = f"{dotted} = {toml(value)}"
     for answer in (_of_namespace, _of_switch, _of_capability, _of_user, _of_path, _of_wish):
@@ -88,6 +89,11 @@ def key(dotted: str, value: object, origin: str) -> HardboxError | None:
         if found is not None:
             return found
     return None
+
+
+def _own_key(parts: list[str]) -> bool:
+    """Whether it is a key of ours that has another tool's name: a bad value of it is a slip, not a habit."""
+    return "-".join(parts[1:]) in _OWN_NETWORK
 
 
 def _bare(parts: list[str]) -> str:

@@ -31,6 +31,7 @@
 	KIND(22, ARG, "arg", "s", DATA)                                                 \
 	KIND(23, SEARCH, "search", "s", DATA)                                           \
 	KIND(24, POLICY, "policy", "ss", DATA)                                          \
+	KIND(25, DESTINATION, "destination", "s", DATA)                                \
 	KIND(40, BECOME, "become", "uu", INSIDE)                                        \
 	KIND(41, PRIVATE, "private", "", INSIDE)                                        \
 	KIND(42, NEW_ROOT, "new-root", "sqq", INSIDE)                                   \

@@ -28,8 +28,12 @@
 
 int network_check(struct hb_network *network, const struct hb_plan *plan)
 {
-	for (uint32_t i = 0; i < plan->count; i++)
-		network->left += plan->steps[i].kind == HB_LISTEN;
+	for (uint32_t i = 0; i < plan->count; i++) {
+		if (plan->steps[i].kind != HB_LISTEN)
+			continue;
+		network->left++;
+		network->needed |= plan->steps[i].field[0].number == HB_LISTEN_BARE;
+	}
 	if (network->left > 0 && network->fd < 0) {
 		errno = ENOTCONN;
 		return -1;

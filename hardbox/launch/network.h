@@ -15,6 +15,7 @@ struct hb_network {
 	int fd;	       /* to the keeper, -1: there is none, or it has gone */
 	uint32_t left; /* sockets that init has still to send */
 	int asked;     /* the job is ready, and waits until the keeper is */
+	int needed;    /* while the job runs, too: its sockets are not what it keeps */
 };
 
 /* A plan whose sockets nobody would keep is refused: 0, or -1 and errno. */

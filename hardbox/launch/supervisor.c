@@ -61,6 +61,13 @@ static int check_descriptor(int fd)
 	return fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : 0;
 }
 
+static int not_open(int fd)
+{
+	(void)fprintf(stderr, "hardbox-launch: refused [HB602]: descriptor %d is not open\n"
+			      "  nothing was run\n", fd);
+	return HB_EXIT_REFUSED;
+}
+
 static int make_signals(struct launch *launch)
 {
 	static const int forwarded[] = {HB_FORWARDED};
@@ -183,12 +190,10 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 	struct rusage usage;
 	uint32_t step = 0;
 
-	if (check_descriptor(status_fd) < 0 || check_descriptor(network_fd) < 0) {
-		(void)fprintf(stderr, "hardbox-launch: refused [HB602]: descriptor %d is not open\n"
-				      "  nothing was run\n",
-			      fcntl(status_fd, F_GETFD) < 0 ? status_fd : network_fd);
-		return HB_EXIT_REFUSED;
-	}
+	if (check_descriptor(status_fd) < 0)
+		return not_open(status_fd);
+	if (check_descriptor(network_fd) < 0)
+		return not_open(network_fd);
 	if (check_host(&launch) < 0 || make_signals(&launch) < 0)
 		return report_failure(&launch);
 	if (network_check(&launch.network, plan) < 0) {

@@ -1,5 +1,5 @@
-/* While a sandbox lives: reads the job back from /proc before it may exec, forwards signals,
- * keeps the clock.
+/* While a sandbox lives: reads the job back from /proc before it may exec, lets it go when whoever keeps
+ * its network is ready, forwards signals, keeps the clock.
  *
  * Run by: the supervisor. One thread, one event loop. */
 #include "launch.h"
@@ -15,6 +15,9 @@
 #include "notify.h"
 #include "sys.h"
 #include "wire.h"
+
+/* For the keeper of the job's network, from HELLO to GO. */
+#define KEEPER_PATIENCE_MS 60000u
 
 uint64_t now_ns(void)
 {
@@ -141,10 +144,16 @@ static int ask_keeper(struct launch *launch)
 	while (launch->network.left > 0 && launch->failed == 0)
 		if (!on_control(launch))
 			break;
-	if (launch->failed == 0 && network_ask(&launch->network) < 0) {
+	if (launch->failed != 0)
+		return 1;
+	errno = EPROTO; /* init is gone, and has not sent all that its plan names */
+	if (launch->network.left > 0 || network_ask(&launch->network) < 0) {
 		(void)blame(launch, plan_index(launch->plan, HB_LISTEN), errno);
 		kill_all(launch);
+		return 1;
 	}
+	/* It has no reason to think for long, and nothing of the job's runs meanwhile. */
+	launch->deadline = later(now_ns(), KEEPER_PATIENCE_MS);
 	return 1;
 }
 
@@ -152,11 +161,21 @@ static void on_network(struct launch *launch)
 {
 	int heard = network_hear(&launch->network);
 
-	if (heard == 1 && launch->failed == 0)
+	if (heard == 1 && launch->failed == 0 && launch->job >= 0) {
+		launch->deadline = 0;
 		go(launch);
-	/* Later than this its sockets are closed with it: the job's connections are refused. */
-	if (heard == 1 || launch->hello)
+	}
+	if (heard == 1)
 		return;
+	if (launch->hello) {
+		/* Sockets are closed with their keeper, and the job's connections refused. A packet filter
+		 * would stand, with nobody to see if it goes. */
+		if (launch->network.needed) {
+			launch->cause = HB_CAUSE_LOST;
+			kill_all(launch);
+		}
+		return;
+	}
 	(void)blame(launch, plan_index(launch->plan, HB_LISTEN), errno);
 	kill_all(launch);
 }
@@ -229,6 +248,12 @@ static void end_job(struct launch *launch, enum hb_cause cause)
 
 static void on_deadline(struct launch *launch)
 {
+	if (!launch->hello && launch->network.asked) {
+		(void)blame(launch, plan_index(launch->plan, HB_LISTEN), ETIMEDOUT);
+		launch->deadline = 0;
+		kill_all(launch);
+		return;
+	}
 	if (launch->cause == HB_CAUSE_OWN) {
 		end_job(launch, HB_CAUSE_WALL);
 		return;

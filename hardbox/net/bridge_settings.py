@@ -6,15 +6,16 @@ process is root's and takes nothing for granted.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Final, Literal
 
 from hardbox import destinations
+from hardbox import network_limits as limits
 from hardbox.net.trouble import Trouble
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
 
 __all__ = ("BridgeSettings", "Egress", "Published", "read")
@@ -24,17 +25,7 @@ Engine = Literal["veth", "pasta"]
 _KEYS: Final = frozenset(
     ("mode", "profile", "bridge", "subnet", "allow", "dns", "join", "publish", "uid", "engine")
 )
-# "hbx0." and six hexadecimal digits have to fit into the 15 bytes of an interface's name.
-_BRIDGE: Final = re.compile(r"hbx[a-z0-9]{1,5}")
-_GROUP: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
-_POOLS: Final = tuple(
-    IPv4Network(text) for text in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
-)
-_WIDEST: Final = 8
-_NARROWEST: Final = 30
-_MOST_RULES: Final = 256
-_MOST_NAMES: Final = 8
-_MOST_PORTS: Final = 65535
+_MOST_PORT: Final = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,7 @@ class BridgeSettings:
     """What one sandbox gets.
 
     bridge:  interface name, "hbx" and up to five letters or digits.
-    subnet:  private or shared addresses, /8 to /30; the first is the bridge's, the last is left out.
+    subnet:  private or shared addresses, /16 to /30; the first is the bridge's, the last is left out.
     dns:     name servers: port 53 of each is allowed.
     join:    a group whose sandboxes reach one another; "": none does.
     uid:     the caller's user id on the host.
@@ -97,12 +88,12 @@ def read(given: Mapping[str, object]) -> BridgeSettings:
     engine = _engine(given["engine"])
     settings = BridgeSettings(
         profile=_text(given, "profile"),
-        bridge=_matched(given, "bridge", _BRIDGE, '"hbx" and one to five lower-case letters or digits'),
+        bridge=_matched(given, "bridge", limits.BRIDGE, limits.BRIDGE_WORDS),
         subnet=_subnet(_text(given, "subnet")),
-        allow=tuple(_egress(text) for text in _texts(given, "allow", _MOST_RULES)),
-        dns=tuple(_server(text) for text in _texts(given, "dns", _MOST_NAMES)),
+        allow=tuple(_egress(text) for text in _texts(given, "allow", limits.MOST_RULES)),
+        dns=tuple(_server(text) for text in _texts(given, "dns", limits.MOST_SERVERS)),
         join=_join(given),
-        publish=tuple(_published(text) for text in _texts(given, "publish", _MOST_RULES)),
+        publish=tuple(_published(text) for text in _texts(given, "publish", limits.MOST_PORTS)),
         uid=_uid(given["uid"]),
         engine=engine,
     )
@@ -155,7 +146,7 @@ def _matched(given: Mapping[str, object], key: str, pattern: re.Pattern[str], fo
 def _join(given: Mapping[str, object]) -> str:
     if given["join"] == "":
         return ""
-    return _matched(given, "join", _GROUP, "up to 31 lower-case letters, digits and hyphens")
+    return _matched(given, "join", limits.GROUP, limits.GROUP_WORDS)
 
 
 def _uid(value: object) -> int:
@@ -184,18 +175,18 @@ def _subnet(text: str) -> IPv4Network:
         subnet = IPv4Network(text)
     except ValueError as error:
         raise Trouble(what=f"network.subnet = {text!r} is not an IPv4 network", why=str(error)) from error
-    if not _WIDEST <= subnet.prefixlen <= _NARROWEST or not any(subnet.subnet_of(pool) for pool in _POOLS):
+    if not limits.fit_subnet(subnet):
         raise Trouble(
             what=f"network.subnet = {text!r} cannot be a pool of addresses",
             why="sandboxes get private or shared addresses; a bridge and one of them need room",
-            instead="take a /8 to /30 out of 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10",
+            instead=f"take a /{limits.WIDEST} to /{limits.NARROWEST} out of {', '.join(limits.POOLS)}",
         )
     return subnet
 
 
 def _server(text: str) -> IPv4Address:
     server = _address(text, "dns")
-    if server.is_loopback or server.is_multicast or server.is_unspecified:
+    if not limits.fit_server(server):
         raise Trouble(what=f"network.dns: {text!r} cannot be a name server's address seen from a sandbox")
     return server
 
@@ -231,7 +222,7 @@ def _published(text: str) -> Published:
             instead='write it as in "127.0.0.1:8080:80"',
         )
     address = _address(host, "publish")
-    if address.is_unspecified or address.is_multicast:
+    if not limits.fit_published(address):
         raise Trouble(
             what=f"network.publish: {text!r} names every address of the host",
             why="a port would be open to networks that nobody thought of",
@@ -241,9 +232,9 @@ def _published(text: str) -> Published:
 
 
 def _port(digits: str, text: str) -> int:
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(_MOST_PORTS))):
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(_MOST_PORT))):
         raise Trouble(what=f"network.publish: {text!r} has no port number where one belongs")
     port = int(digits)
-    if not 1 <= port <= _MOST_PORTS:
-        raise Trouble(what=f"network.publish: {text!r} has a port outside 1..{_MOST_PORTS}")
+    if not 1 <= port <= _MOST_PORT:
+        raise Trouble(what=f"network.publish: {text!r} has a port outside 1..{_MOST_PORT}")
     return port

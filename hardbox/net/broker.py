@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import _socket
 import array
-import json
-import os
-import signal
-import struct
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from hardbox import destinations
@@ -24,18 +20,16 @@ from hardbox.net.decide import Decider, Refused
 from hardbox.net.ledger import DENIED, FAILED, Ledger, Seen
 from hardbox.net.loop import Cancelled, Loop, Task
 from hardbox.net.service import Service
+from hardbox.net.trouble import Trouble
+from hardbox.net.wire import GO, HELLO, MESSAGE, SOCKET, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import Any
 
     from hardbox.net.settings import Settings
 
     Way = Callable[[Service, Connection], Awaitable[None]]
 
-# struct hb_message of the launcher: type, value, step.
-_MESSAGE: Final = struct.Struct("=IiI")
-_GO, _HELLO, _SOCKET = 1, 3, 10
 _FD_BYTES: Final = array.array("i").itemsize
 # One for each port of the rules, and three.
 MOST_SOCKETS: Final = 4096 + 3
@@ -52,26 +46,22 @@ _DATAGRAMS_AT_ONCE: Final = 32
 _MOST_DATAGRAM: Final = 4097
 # Queries cost nobody but the broker, which answers so many per second.
 _QUERY_RATE: Final = 500
-# Queries with EDNS: A, AAAA and HTTPS of "a.invalid", PTR of an address. dnspython imports types late.
+# dnspython imports types late. With EDNS: A and AAAA of "localhost", PTR of 127.0.0.1, A of "a.invalid".
 _SAMPLES: Final = tuple(
     bytes.fromhex(f"000001000001000000000001{question}000100002904d0000000000000")
     for question in (
+        "096c6f63616c686f7374000001",
+        "096c6f63616c686f737400001c",
+        "0131013001300331323707696e2d61646472046172706100000c",
         "016107696e76616c6964000001",
-        "016107696e76616c696400001c",
-        "016107696e76616c6964000041",
-        "013101300231380331393807696e2d61646472046172706100000c",
     )
 )
-# Seconds for whoever reads the events to take the last one.
-_LAST_WORDS: Final = 30
-
-
-class Broken(Exception):  # noqa: N818 (what its message says)
-    """The supervisor says what it never should; the broker ends."""
 
 
 def _broken(what: str) -> NoReturn:
-    raise Broken(what)
+    raise Trouble(
+        what="the launcher says what it never should", why=what, instead="install hardbox anew, as a whole"
+    )
 
 
 class Broker:
@@ -105,7 +95,7 @@ class Broker:
     # The supervisor's side.
 
     def run(self, supervisor: int) -> None:
-        """Serve until the supervisor is gone. Raises Broken or OSError if it says what it should not."""
+        """Serve until the supervisor is gone. Raises Trouble or OSError if it says what it should not."""
         self._supervisor = _socket.socket(fileno=supervisor)
         self._supervisor.setblocking(False)  # noqa: FBT003 (its signature)
         self.loop.on_readable(supervisor, self._hear)
@@ -128,9 +118,7 @@ class Broker:
 
     def _hear_one(self) -> bool:
         room = _socket.CMSG_SPACE(4 * _FD_BYTES)
-        data, ancillary, flags, _ = self._supervisor.recvmsg(
-            _MESSAGE.size + 1, room, _socket.MSG_CMSG_CLOEXEC
-        )
+        data, ancillary, flags, _ = self._supervisor.recvmsg(MESSAGE.size + 1, room, _socket.MSG_CMSG_CLOEXEC)
         fds = array.array("i")
         for level, kind, content in ancillary:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
@@ -141,14 +129,14 @@ class Broker:
             self._stop_listening()
             self._drain(self.loop.time() + _DRAIN)
             return False
-        if len(data) != _MESSAGE.size or flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
+        if len(data) != MESSAGE.size or flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
             _broken("a message of the supervisor is malformed")
-        kind = _MESSAGE.unpack(data)[0]
-        if kind == _SOCKET and len(sockets) == 1 and not self._serving:
+        kind = MESSAGE.unpack(data)[0]
+        if kind == SOCKET and len(sockets) == 1 and not self._serving:
             self._take(sockets[0])
-        elif kind == _HELLO and not sockets and not self._serving:
+        elif kind == HELLO and not sockets and not self._serving:
             self._serve()
-            self._supervisor.send(_MESSAGE.pack(_GO, 0, 0))
+            self._supervisor.send(message(GO))
             self.loop.later(0.0, self._warm)
         else:
             _broken(f"the supervisor sent message {kind} with {len(sockets)} sockets")
@@ -195,9 +183,12 @@ class Broker:
     def import_all(self) -> None:
         """Import whatever may be needed later: for where nothing can be read by then (confine.py)."""
         from hardbox.net import http, socks  # noqa: F401, PLC0415 (for the next import of it)
+        from hardbox.net.stub import Stub  # noqa: PLC0415 (as above)
 
+        # One of its own: what the real one answers hangs on sockets that have not come yet.
+        trial = Stub(self._settings.allow, Addresses(self._settings.allow), ipv6=True)
         for query in _SAMPLES:
-            self.service.stub().answer(query, datagram=True)
+            trial.answer(query, datagram=True)
         destinations.host_of("b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.invalid")
 
     # The job's side.
@@ -268,6 +259,7 @@ class Broker:
             try:
                 query, sender = sock.recvfrom(_MOST_DATAGRAM)
                 if not self.service.queries.take(self.loop.time()):
+                    self.ledger.add(Seen(DENIED, "", 0, "dns", "limit-rate"))
                     continue
                 wire = ways.answer_name(self.service, query, datagram=True)
                 if wire is not None:
@@ -285,7 +277,7 @@ class Broker:
     def _drain(self, end: float) -> None:
         """Stop once all that the job has sent is on its way, or at the end of its time.
 
-        The job's sockets are closed by now, so that this is a matter of moments, unless a server takes nothing.
+        The job's sockets are closed by now: this is a matter of moments, unless a server takes nothing.
         """
         if self.loop.time() < end and any(conn.all_sent is False for conn in self._tasks.values()):
             self.loop.later(_DRAIN_STEP, lambda: self._drain(end))
@@ -302,16 +294,3 @@ class Broker:
             task.cancel()
         self.loop.run_rest()
         self._supervisor.close()
-
-
-def tell(events: int, event: dict[str, Any]) -> None:
-    """Write one event. A reader that is gone is no error; one that never reads ends the broker."""
-    signal.alarm(_LAST_WORDS)
-    data = memoryview(json.dumps(event, ensure_ascii=True).encode("ascii") + b"\n")
-    try:
-        while data:
-            data = data[os.write(events, data) :]
-    except BrokenPipeError:
-        return
-    finally:
-        signal.alarm(0)

@@ -100,6 +100,7 @@ class _Session:
         self._server: _Peer | None = None
         self._wanted: Wanted | None = None
         self._fixed = False
+        self._served = False
         # Whether the client's side is no HTTP of ours any more.
         self._raw = False
 
@@ -142,6 +143,11 @@ class _Session:
             request = await self._client.event()
         except h11.RemoteProtocolError as error:
             raise Malformed("protocol", f"malformed HTTP: {error}") from error
+        except Refused as refused:
+            # Who keeps its connection for later finds it closed then; nothing was asked that could be denied.
+            if refused.reason == "limit-idle" and self._served and not self._client.machine.trailing_data[0]:
+                return False
+            raise
         if not isinstance(request, h11.Request):
             return False
         requests.check_framing(request)
@@ -278,6 +284,7 @@ class _Session:
     def _next(self, server: _Peer) -> bool:
         """Make both sides ready for another request, as far as they are."""
         self._connection.settle()
+        self._served = True
         states = server.machine.our_state, server.machine.their_state
         if states == (h11.DONE, h11.DONE) and not server.machine.trailing_data[0]:
             server.machine.start_next_cycle()

@@ -13,6 +13,7 @@ import os
 import secrets
 import stat
 import struct
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -21,10 +22,13 @@ from hardbox.net.trouble import Trouble
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ("FIRST", "FOLDER", "Leases")
+__all__ = ("FIRST", "FOLDER", "PATIENCE", "Leases")
 
 FOLDER: Final = "/run/hardbox/net"
 FIRST: Final = 2  # 0 is the network itself, 1 the bridge's address
+# Seconds that others may take with links and rules, which are a matter of moments; and between two looks.
+PATIENCE: Final = 20.0
+_PAUSE: Final = 0.02
 # struct flock, 64 bits: l_type, l_whence, l_start, l_len, l_pid.
 _FLOCK: Final = struct.Struct("hhqqi4x")
 
@@ -32,27 +36,36 @@ _FLOCK: Final = struct.Struct("hhqqi4x")
 class Leases:
     """The addresses of one bridge.
 
+    name: of the file; one for each bridge of each network namespace.
     size: addresses in the subnet; the last one is broadcast and is not given.
     """
 
-    def __init__(self, bridge: str, size: int, folder: str = FOLDER) -> None:
+    def __init__(self, name: str, size: int, folder: str = FOLDER) -> None:
         """Open the file; raises OSError, and Trouble if others than root could write there."""
         self._size = size
+        self._path = os.path.join(folder, f"{name}.leases")
         for path in (os.path.dirname(folder), folder):
             with _existing():
                 os.mkdir(path, 0o700 if path == folder else 0o755)
             _guard(path)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._file = os.open(os.path.join(folder, f"{bridge}.leases"), flags, 0o600)
+        self._file = os.open(self._path, flags, 0o600)
 
     def close(self) -> None:
         """Give back everything."""
         os.close(self._file)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Be the only one that changes the bridge's links and rules; waits."""
-        self._lock(fcntl.F_OFD_SETLKW, fcntl.F_WRLCK, 0)
+    def alone(self, patience: float = PATIENCE) -> Iterator[None]:
+        """Be the only one that changes the bridge's links and rules; waits.
+
+        patience: seconds. Raises Trouble after them: a keeper that is stopped would stop all others for good.
+        """
+        deadline = time.monotonic() + patience
+        while not self._try(0):
+            if time.monotonic() >= deadline:
+                raise self._occupied(patience)
+            time.sleep(_PAUSE)
         try:
             yield
         finally:
@@ -86,6 +99,14 @@ class Leases:
     def alive(self) -> bool:
         """Say whether another process has any address."""
         return self._blocker(FIRST, 0)
+
+    def _occupied(self, patience: float) -> Trouble:
+        # F_OFD_GETLK says that there is a holder, and not which one: its l_pid is -1 (fcntl_locking(2)).
+        return Trouble(
+            what="another sandbox's keeper does not let go of the bridge",
+            why=f"a process has held the lock on {self._path} for more than {patience:g} seconds",
+            instead=f"see who holds it: fuser -v {self._path}; let it go on (kill -CONT), or end it",
+        )
 
     def _try(self, offset: int) -> bool:
         try:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from hardbox.net import wire
+
 MOST_ROWS: Final = 512
 _MOST_TEXT: Final = 255
 
@@ -104,15 +106,14 @@ class Ledger:
             }
             for seen, (count, sent, received) in self._rows.items()
         ]
-        return {
-            "event": "end",
-            "rows": rows,
-            "dropped": self._dropped,
-            "connections": self._connections,
-            "most": self._most,
-            "sent": self._sent,
-            "received": self._received,
-        }
+        return wire.end(
+            rows,
+            dropped=self._dropped,
+            connections=self._connections,
+            most=self._most,
+            sent=self._sent,
+            received=self._received,
+        )
 
 
 def clean(text: str) -> str:

@@ -1,7 +1,7 @@
 """Links, addresses and routes of network mode "bridge".
 
-Run by: hardbox.net.bridge, in the keeper's process, as root. The only importer of pyroute2. Makes and
-removes interfaces that are hardbox's own, and changes no other; every call raises OSError or Trouble.
+Run by: hardbox.net.veth, in the keeper's process, as root. Beside flows.py the only importer of pyroute2.
+It makes and removes interfaces of hardbox's own, and changes no other; every call raises OSError or Trouble.
 
 There is no ARP: both ends know the other's MAC for good, so a sandbox has nothing to ask and nobody to answer
 for. A port learns nothing and floods nothing: frames go to the one MAC that is written down for it.
@@ -19,6 +19,7 @@ from pyroute2 import IPRoute  # type: ignore[import-untyped]
 from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
 
 from hardbox.net.namespaces import CLONE_NEWNET, enter
+from hardbox.net.rules import MAC_PREFIX
 from hardbox.net.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _PERMANENT: Final = 0x80  # NUD_PERMANENT
 _MASTER: Final = 0x04  # NTF_MASTER: the bridge's table, not the device's
 _LINK_SCOPE: Final = 253
 _AF_INET: Final = 2
+_UP: Final = 1  # IFF_UP
 _MAIN: Final = 254
 
 
@@ -124,6 +126,20 @@ class Links:
                 instead="give each subnet a bridge of its own",
             )
         return True
+
+    def remove_unfinished(self, bridge: str) -> None:
+        """Remove a bridge that a keeper was killed in the middle of making: setting it up is the last step.
+
+        Its MAC is given when it is made, its alias just after.
+        """
+        index = self._index(bridge)
+        if not index:
+            return
+        link = self._route.get_links(index)[0]
+        ours = link.get(("linkinfo", "kind")) == "bridge" and link.get("ifalias") in (None, MARK)
+        ours = ours and str(link.get("address")).startswith(MAC_PREFIX) and not link["flags"] & _UP
+        if ours and not any(port.get("master") == index for port in self._route.get_links()):
+            self.remove(bridge)
 
     def _addresses(self, index: int) -> list[Any]:
         return list(self._route.get_addr(family=_AF_INET, index=index))

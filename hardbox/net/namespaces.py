@@ -28,7 +28,6 @@ _CAP_NET_ADMIN: Final = 12
 _CAPABILITY_VERSION_3: Final = 0x20080522
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_RAISE: Final = 2
-_MOST: Final = 1 << 16
 _IN: Final = b"."
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -59,7 +58,7 @@ class Inside:
     Programs that it starts have CAP_NET_ADMIN there, and no other capability.
     """
 
-    def __init__(self, user: int, network: int, act: Callable[[], None]) -> None:
+    def __init__(self, user: int, network: int, act: Callable[[], str]) -> None:
         """Start it; it is inside when this returns. Raises Trouble if it cannot enter."""
         said, say = os.pipe2(os.O_CLOEXEC)
         self.pid = os.fork()
@@ -77,15 +76,17 @@ class Inside:
         """Give a descriptor that can be read once it has ended."""
         return self._said.fileno()
 
-    def result(self) -> None:
-        """Wait for its end. Raises the Trouble that it had."""
+    def result(self) -> str:
+        """Wait for its end, and give what it found. Raises the Trouble that it had."""
         with self._said:
-            words = self._begin + self._said.read(_MOST)
+            words = self._begin + self._said.read()
         _, status = os.waitpid(self.pid, 0)
-        if words:
-            raise Trouble(**json.loads(words))
-        if status:
+        if status or not words:
             raise Trouble(what="the sandbox's namespaces cannot be prepared", why=f"wait status {status}")
+        heard = json.loads(words)
+        if isinstance(heard, str):
+            return heard
+        raise Trouble(**heard)
 
     def kill(self) -> None:
         """End it at once."""
@@ -94,29 +95,32 @@ class Inside:
         os.waitpid(self.pid, 0)
 
 
-def in_child(user: int, network: int, act: Callable[[], None]) -> None:
-    """Do something in a sandbox's namespaces. Raises the Trouble that it had."""
-    Inside(user, network, act).result()
+def in_child(user: int, network: int, act: Callable[[], str]) -> str:
+    """Do something in a sandbox's namespaces, and give what it gives. Raises the Trouble that it had."""
+    return Inside(user, network, act).result()
 
 
-def _be_child(say: int, user: int, network: int, act: Callable[[], None]) -> None:
-    trouble = None
+def _be_child(say: int, user: int, network: int, act: Callable[[], str]) -> None:
+    said: object = None
     status = 1
     try:
         enter(user, CLONE_NEWUSER)
         enter(network, CLONE_NEWNET)
         _keep_net_admin()
         os.write(say, _IN)
-        act()
+        said = act()
         status = 0
     except Trouble as error:
-        trouble = error
+        said = {"what": error.what, "why": error.why, "instead": error.instead}
+        status = 0
     except (OSError, ValueError) as error:
-        trouble = Trouble(what="the sandbox's namespaces cannot be entered", why=str(error))
+        said = {"what": "the sandbox's namespaces cannot be entered", "why": str(error)}
+        status = 0
     finally:
-        if trouble:
-            words = {"what": trouble.what, "why": trouble.why, "instead": trouble.instead}
-            os.write(say, json.dumps(words).encode())
+        if status == 0:
+            words = json.dumps(said).encode()
+            while words:
+                words = words[os.write(say, words) :]
         os._exit(status)
 
 

@@ -11,20 +11,20 @@ children that enter the sandbox's namespaces and end before the job is executed.
 
 from __future__ import annotations
 
-import ctypes
+import json
 import os
 import select
-import signal
 import subprocess
 import tempfile
 import time
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Final
 
-from hardbox.net import links, programs, rules
-from hardbox.net.keeper_wire import end
+from hardbox.net import links, programs, rules, rules_state
+from hardbox.net.keeper_wire import row
 from hardbox.net.namespaces import Inside, in_child, namespace_of, owner_of
 from hardbox.net.trouble import Trouble
+from hardbox.net.wire import READY, end
 
 if TYPE_CHECKING:
     from hardbox.net.bridge_settings import BridgeSettings
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = ("keep",)
 
-_PR_SET_PDEATHSIG: Final = 1
 _TUN: Final = "/dev/net/tun"
 _PATIENCE: Final = 20.0  # seconds until the interface has to be there
 _PAUSE: Final = 0.005
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_RECEIVED: Final = 0  # columns of /proc/net/dev
+_SENT: Final = 8
 
 
 def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, object]:
@@ -55,7 +55,7 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
             why="pasta makes the sandbox's interface with it",
             instead="as root: modprobe tun, then chmod 666 /dev/net/tun, as Debian has it",
         )
-    say({"event": "ready"})
+    say(READY)
     with ExitStack() as stack:
         descriptor = supervisor.sandbox_socket()
         network = namespace_of(descriptor)
@@ -64,7 +64,7 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
         user = owner_of(network)
         stack.callback(os.close, user)
         text = rules.inside(wanted, links.host_addresses())
-        in_child(user, network, lambda: programs.nft(text))
+        in_child(user, network, lambda: _load(text))
         said = stack.enter_context(tempfile.TemporaryFile())
         # The child's entries in /proc are the one name of the namespaces that pasta can still open once it
         # has joined the first.
@@ -76,7 +76,12 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
         _join(child, ended, said)
         supervisor.go()
         _wait(supervisor, ended, said)
-    return end()
+        # The sandbox is gone; its namespace is not, as long as it is open here.
+        listed, devices = json.loads(in_child(user, network, _look_back))
+    denied = [one for _, one in rules_state.read(listed).denied]
+    sent, received = _passed(devices)
+    rows = [row(one.address, one.port, one.protocol, one.count, "pasta") for one in denied]
+    return end(rows, sent=sent, received=received)
 
 
 def words(wanted: BridgeSettings, pid: int) -> list[str]:
@@ -107,14 +112,8 @@ def _start(wanted: BridgeSettings, pid: int, said: IO[bytes]) -> subprocess.Pope
         stderr=said,
         env=programs.ENVIRONMENT,
         start_new_session=True,  # away from the terminal's signals
-        preexec_fn=_end_with_keeper,  # noqa: PLW1509 (one thread)
+        preexec_fn=programs.end_with_keeper(),  # noqa: PLW1509 (one thread)
     )
-
-
-def _end_with_keeper() -> None:
-    """Die when the keeper does: pasta itself would stay as long as the namespace, and hold that."""
-    if _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
-        os._exit(1)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -132,14 +131,42 @@ def _join(child: Inside, ended: int, said: IO[bytes]) -> None:
     raise Trouble(what="pasta cannot make the sandbox's interface", why=_heard(said))
 
 
-def _wait_for_route() -> None:
+def _load(text: str) -> str:
+    """Load the rules, and read back that they are there; a program that says so is no proof."""
+    programs.nft(text)
+    if not rules_state.closed(programs.nft_table("inet", rules.INSIDE)):
+        raise Trouble(
+            what="the sandbox's rules are not in force",
+            why=f"{programs.NFT} has loaded them and does not list them",
+            instead=f"see whether {programs.NFT} is Debian's",
+        )
+    return ""
+
+
+def _look_back() -> str:
+    """Give what was refused, and the interface's counters."""
+    with open("/proc/self/net/dev", encoding="ascii") as file:
+        return json.dumps([programs.nft_table("inet", rules.INSIDE), file.read()])
+
+
+def _passed(devices: str) -> tuple[int, int]:
+    """Give the bytes that the sandbox has sent and received, of /proc/net/dev's text."""
+    for line in devices.splitlines():
+        name, _, rest = line.partition(":")
+        if name.strip() == links.GUEST:
+            columns = rest.split()
+            return int(columns[_SENT]), int(columns[_RECEIVED])
+    return 0, 0
+
+
+def _wait_for_route() -> str:
     """Wait until this namespace has a default route, and an interface that is up with it."""
     end_at = time.monotonic() + _PATIENCE
     while time.monotonic() < end_at:
         with open("/proc/self/net/route", encoding="ascii") as file:
             rows = [line.split() for line in file][1:]
         if any(row[0] == links.GUEST and int(row[1], 16) == 0 and int(row[7], 16) == 0 for row in rows):
-            return
+            return ""
         time.sleep(_PAUSE)
     raise Trouble(what="pasta has made no route for the sandbox", why=f"none after {_PATIENCE:.0f} seconds")
 

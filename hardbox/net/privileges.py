@@ -11,6 +11,8 @@ import os
 import struct
 from typing import TYPE_CHECKING, Final
 
+from hardbox.net.trouble import Trouble
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -29,7 +31,13 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def keep_only(capabilities: Collection[int]) -> None:
-    """Give up all capabilities but these, also for programs that are started. Raises OSError."""
+    """Give up all capabilities but these, also for programs that are started. Raises OSError, Trouble."""
+    if missing := [number for number in capabilities if not _effective() >> number & 1]:
+        raise Trouble(
+            what="this root is not root of the host's network",
+            why=f"it has not the capabilities numbered {missing} (a container's root?)",
+            instead='run as the host\'s root, or as an ordinary user with engine "pasta"',
+        )
     for number in range(_last() + 1):
         if number not in capabilities and _LIBC.prctl(_PR_CAPBSET_READ, number, 0, 0, 0):
             _checked(_LIBC.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), "prctl")
@@ -39,6 +47,11 @@ def keep_only(capabilities: Collection[int]) -> None:
     rows = [value for word in words for value in (word, word, 0)]
     header = struct.pack("=Ii", _VERSION_3, 0)
     _checked(_LIBC.capset(header, struct.pack(f"={len(rows)}I", *rows)), "capset")
+
+
+def _effective() -> int:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))
 
 
 def _last() -> int:

@@ -17,8 +17,10 @@ the host's own rules are what they were. A text is one transaction: all of it ho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING, Final
+
+from hardbox.net import vetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,31 +28,24 @@ if TYPE_CHECKING:
     from hardbox.net.bridge_settings import BridgeSettings, Egress
     from hardbox.net.rules_state import State
 
-__all__ = ("SPECIAL", "Box", "chain", "inside", "load", "table", "unload", "unload_all")
-
-# IANA's special-purpose registry (RFC 6890) and multicast (RFC 5771): a rule opens what lies in these only
-# if it lies in them as a whole. "0.0.0.0/0:443" is the internet, not the host's neighbours or its metadata.
-SPECIAL: Final = tuple(
-    IPv4Network(text)
-    for text in (
-        "0.0.0.0/8",  # this network, RFC 791
-        "10.0.0.0/8",  # private, RFC 1918
-        "100.64.0.0/10",  # shared, RFC 6598
-        "127.0.0.0/8",  # loopback, RFC 1122
-        "168.63.129.16/32",  # a cloud's platform service (Azure)
-        "169.254.0.0/16",  # link local, RFC 3927; cloud metadata
-        "172.16.0.0/12",  # private, RFC 1918
-        "192.0.0.0/24",  # IETF protocol assignments, RFC 6890
-        "192.0.2.0/24",  # documentation, RFC 5737
-        "192.88.99.0/24",  # 6to4 relays, RFC 7526
-        "192.168.0.0/16",  # private, RFC 1918
-        "198.18.0.0/15",  # benchmarking, RFC 2544
-        "198.51.100.0/24",  # documentation, RFC 5737
-        "203.0.113.0/24",  # documentation, RFC 5737
-        "224.0.0.0/4",  # multicast, RFC 5771
-        "240.0.0.0/4",  # reserved, RFC 1112; broadcast
-    )
+__all__ = (
+    "INSIDE",
+    "MAC_PREFIX",
+    "SPECIAL",
+    "Box",
+    "chain",
+    "inside",
+    "load",
+    "table",
+    "unload",
+    "unload_all",
 )
+
+# A rule opens what lies in these only if it lies in them as a whole. "0.0.0.0/0:443" is the internet, not the
+# host's neighbours or its metadata.
+SPECIAL: Final = tuple(collapse_addresses(network for network, _ in vetting.VERSION_4))
+MAC_PREFIX: Final = "02:68:"  # locally administered, before the four bytes of the address
+INSIDE: Final = "hardbox"  # the table within a namespace that pasta serves
 _MOST_DENIED: Final = 512
 _REFUSE: Final = (
     "meta l4proto tcp reject with tcp reset",
@@ -137,11 +132,12 @@ def inside(settings: BridgeSettings, host: Sequence[IPv4Address]) -> str:
 
     host: the host's own addresses: reached by a rule that names the very address, or not at all.
     """
-    lines = ["add table inet hardbox", "delete table inet hardbox", "add table inet hardbox"]
-    add = "add chain inet hardbox"
+    lines = [f"{verb} table inet {INSIDE}" for verb in ("add", "delete", "add")]
+    add, denied = f"add chain inet {INSIDE}", "denied-0"
     lines += [
+        _denied_set(INSIDE, denied),
         f"{add} refuse",
-        *_rules("hardbox", "refuse", _REFUSE),
+        *_rules(INSIDE, "refuse", (_count(denied), *_REFUSE)),
         f"{add} output {{ type filter hook output priority 0; policy drop; }}",
         f"{add} input {{ type filter hook input priority 0; policy drop; }}",
         f"{add} forward {{ type filter hook forward priority 0; policy drop; }}",
@@ -150,7 +146,7 @@ def inside(settings: BridgeSettings, host: Sequence[IPv4Address]) -> str:
     literal = [rule for rule in settings.egress if rule.literal]
     ports = sorted({port.box_port for port in settings.publish})
     lines += _rules(
-        "hardbox",
+        INSIDE,
         "output",
         (
             'oifname "lo" accept',
@@ -163,7 +159,7 @@ def inside(settings: BridgeSettings, host: Sequence[IPv4Address]) -> str:
         ),
     )
     lines += _rules(
-        "hardbox",
+        INSIDE,
         "input",
         (
             'iifname "lo" accept',
@@ -185,7 +181,7 @@ def _rules(name: str, of: str, rules: Iterable[str], family: str = "inet") -> li
 
 
 def _mac(address: IPv4Address) -> str:
-    return ":".join(f"{byte:02x}" for byte in (0x02, 0x68, *address.packed))
+    return MAC_PREFIX + ":".join(f"{byte:02x}" for byte in address.packed)
 
 
 def _bridge_base(box: Box) -> list[str]:
@@ -290,12 +286,10 @@ def _chains(
 def _box(settings: BridgeSettings, box: Box) -> list[str]:
     name, own, host = table(box.bridge), chain(box.offset), f"host-{box.offset:x}"
     no, denied = f"no-{box.offset:x}", f"denied-{box.offset:x}"
-    form = f"type ipv4_addr . inet_proto . inet_service; flags dynamic; size {_MOST_DENIED};"
-    count = f"update @{denied} {{ ip daddr . meta l4proto . th dport counter }}"
     lines = [
-        f"add set inet {name} {denied} {{ {form} }}",
-        *(f"add chain inet {name} {of}" for of in (no, own, host)),
-        *_rules(name, no, (f"meta l4proto {{ tcp, udp }} {count}", "goto refuse")),
+        _denied_set(name, denied),
+        *(f"{verb} chain inet {name} {of}" for of in (no, own, host) for verb in ("add", "flush")),
+        *_rules(name, no, (_count(denied), "goto refuse")),
     ]
     peers = [f'oifname "{box.bridge}" goto {no}']
     if settings.join:
@@ -320,6 +314,16 @@ def _box(settings: BridgeSettings, box: Box) -> list[str]:
         f'add element bridge {name} boxes {{ "{box.port}" . {box.mac} . {box.address} }}',
     ]
     return lines
+
+
+def _denied_set(name: str, denied: str) -> str:
+    form = f"type ipv4_addr . inet_proto . inet_service; flags dynamic; size {_MOST_DENIED};"
+    return f"add set inet {name} {denied} {{ {form} }}"
+
+
+def _count(denied: str) -> str:
+    """Give the rule that counts a packet by its destination; a set that is full takes no new ones."""
+    return f"meta l4proto {{ tcp, udp }} update @{denied} {{ ip daddr . meta l4proto . th dport counter }}"
 
 
 def _egress(rules: Iterable[Egress], no: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from hardbox.net.trouble import Trouble
 
-__all__ = ("NOTHING", "Denied", "State", "ports", "read")
+__all__ = ("NOTHING", "Denied", "State", "closed", "ports", "read")
 
 _EMPTY: Final = '{"nftables": []}'
 _PAIR: Final = 2
@@ -88,6 +88,16 @@ def ports(text: str) -> frozenset[tuple[str, str, str]]:
         return frozenset((str(port), str(mac), str(address)) for port, mac, address in elements)
     except (KeyError, TypeError, ValueError) as error:
         raise _odd(error) from error
+
+
+def closed(text: str) -> bool:
+    """Say whether a listed table is that of a sandbox's inside, with chains that end closed."""
+    try:
+        rows = [row["chain"] for row in json.loads(text or _EMPTY)["nftables"] if "chain" in row]
+        policies = {row.get("hook"): row.get("policy") for row in rows if "hook" in row}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _odd(error) from error
+    return policies == dict.fromkeys(("output", "input", "forward"), "drop")
 
 
 def _odd(error: Exception) -> Trouble:

@@ -11,22 +11,21 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from hardbox import destinations
+from hardbox import destinations, network_limits
 
 if TYPE_CHECKING:
     from hardbox.destinations import Destination
 
 MOST_BYTES: Final = 1 << 20
-MOST_RULES: Final = 4096
 _KEYS: Final = ("mode", "profile", "allow", "sni", "log", "connections", "rate", "bytes", "idle")
+# policy.SNI_MODES and NETWORK_LOGS: importing those is a tenth of the start.
 _CHOICES: Final = {"mode": ("allow",), "sni": ("match", "off"), "log": ("off", "denied", "all")}
 _RANGES: Final = {
-    "connections": (1, 65536),
-    "rate": (1, 1_000_000),
-    "bytes": (1, (1 << 63) - 1),
-    "idle": (1, 7 * 24 * 3_600_000),
+    "connections": network_limits.CONNECTIONS,
+    "rate": network_limits.RATE,
+    "bytes": (network_limits.BYTES[0], network_limits.NO_LIMIT),
+    "idle": network_limits.IDLE,
 }
-NO_LIMIT: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,9 @@ class Settings:
     allow:       the rules; at least one.
     sni:         "match": the name inside TLS and HTTP must be the one that was allowed; "off".
     log:         which rows the end event has: "off", "denied" (and failed), "all".
-    connections: open at once, 1..65536.
+    connections: open at once, 1..16384.
     rate:        new connections per second; twice as many in a burst.
-    bytes:       both directions together over the run; NO_LIMIT: any number.
+    bytes:       both directions together over the run; network_limits.NO_LIMIT: any number.
     idle:        milliseconds without a byte either way after which a connection is closed.
     """
 
@@ -120,8 +119,8 @@ def _rules(wanted: object) -> tuple[Destination, ...]:
         _bad("allow is no list of texts")
     if not wanted:
         _bad("allow is empty")
-    if len(wanted) > MOST_RULES:
-        _bad(f"allow has more than {MOST_RULES} rules")
+    if len(wanted) > network_limits.MOST_DESTINATIONS:
+        _bad(f"allow has more than {network_limits.MOST_DESTINATIONS} rules")
     rules = []
     for text in wanted:
         try:

@@ -18,14 +18,15 @@ import socket
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from hardbox.net import links, privileges, programs, rules, rules_state
-from hardbox.net.keeper_wire import end, row
+from hardbox.net import flows, links, privileges, programs, rules, rules_state
+from hardbox.net.keeper_wire import row
 from hardbox.net.leases import FOLDER, Leases
 from hardbox.net.links import Links
 from hardbox.net.namespaces import namespace_of
 from hardbox.net.rules import Box
 from hardbox.net.trouble import Trouble
 from hardbox.net.watch import Watch
+from hardbox.net.wire import READY, end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,13 +54,17 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
     with ExitStack() as stack:
         for port in wanted.publish:
             stack.enter_context(closing(_reserve(port)))
-        leases = stack.enter_context(closing(Leases(wanted.bridge, wanted.subnet.num_addresses, FOLDER)))
+        # Network namespaces may share a /run; each has bridges of its own.
+        name = f"{wanted.bridge}-{os.stat('/proc/self/ns/net').st_ino}"
+        leases = stack.enter_context(closing(Leases(name, wanted.subnet.num_addresses, FOLDER)))
         host = stack.enter_context(Links())
-        host.check_bridge(wanted.bridge, wanted.subnet)
-        host.check_subnet(wanted.bridge, wanted.subnet)
+        with leases.alone():  # nobody is in the middle of making the bridge
+            host.remove_unfinished(wanted.bridge)
+            host.check_bridge(wanted.bridge, wanted.subnet)
+            host.check_subnet(wanted.bridge, wanted.subnet)
         keeper = _Keeper(wanted, leases, host)
         with keeper.leased():
-            say({"event": "ready"})
+            say(READY)
             descriptor = supervisor.sandbox_socket()
             namespace = namespace_of(descriptor)
             os.close(descriptor)
@@ -98,6 +103,7 @@ class _Keeper:
         box, host, wanted = self._box, self._host, self._wanted
         with self._leases.alone():
             state, stale = self._tidy()
+            flows.forget(box.address)
             watch = Watch()  # not before: what _tidy deletes is no loss
             programs.nft(rules.load(wanted, box, state, stale))
             self._check_loaded()
@@ -153,6 +159,7 @@ class _Keeper:
     def _tidy(self) -> tuple[State, frozenset[int]]:
         """Remove what killed keepers have left; give what is in force, and what of it is nobody's."""
         bridge, subnet = self._wanted.bridge, self._wanted.subnet
+        self._host.remove_unfinished(bridge)
         if not self._leases.alive():
             self._remove_all()
             return rules_state.NOTHING, frozenset()
@@ -184,7 +191,7 @@ class _Keeper:
             self._remove_all()
         denied = [denied for offset, denied in state.denied if offset == box.offset]
         rows = [row(one.address, one.port, one.protocol, one.count, "bridge") for one in denied]
-        self.ended = end(rows, traffic.sent, traffic.received)
+        self.ended = end(rows, sent=traffic.sent, received=traffic.received)
 
     def _remove_all(self) -> None:
         """Leave the host as it was before the first sandbox: nobody else has a lease."""

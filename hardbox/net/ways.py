@@ -45,6 +45,8 @@ async def transparent(service: Service, connection: Connection) -> None:
 
 async def proxy(service: Service, connection: Connection) -> None:
     """Serve a connection to the proxy's port: SOCKS 5 or HTTP, by its first byte."""
+    # Where it is, as long as it does not say where to.
+    connection.host, connection.port = streams.address_of(connection.client)
     first = await connection.receive(connection.client)
     if not first:
         return
@@ -150,9 +152,10 @@ async def _judged(
             _judge(seen, wanted)
             return seen.kind, first, False
         data = await connection.receive(connection.client, by=by)
-        if not data and first and not copy.ended.settled:
-            raise Refused("protocol", "ended within its first message")
         if not data:
+            # A last line may lack its end; what is then still undecided is a message that broke off.
+            if first and not copy.ended.settled and hello.look(first + b"\n").kind is not hello.Hello.OTHER:
+                raise Refused("protocol", "ended within its first message")
             return seen.kind, first, True
         # An idle connection may stay so; a message that has begun has to come to its end.
         by = by or connection.loop.time() + HEAD_PATIENCE

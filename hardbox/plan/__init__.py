@@ -16,7 +16,7 @@ from hardbox.errors import Usage
 from hardbox.places import within
 from hardbox.plan import steps as s
 from hardbox.plan.bounds import bandwidth_steps, total_memory_steps
-from hardbox.plan.network import proxies
+from hardbox.plan.network import kept, proxies
 from hardbox.plan.root import outside_trees, root_steps
 from hardbox.plan.walls import drop_steps, identity_steps, landlock_steps, visible
 from hardbox.policy import UNLIMITED
@@ -163,6 +163,7 @@ def _data(policy: Policy, command: Command) -> tuple[s.Step, ...]:
     search = fixed.get("PATH", _DEFAULT_PATH).split(":")
     return (
         s.PolicyName(policy.sources[0] if policy.sources else policy.name, policy.digest),
+        *(s.Destination(text) for text in (policy.network.allow if kept(policy) else ())),
         *(s.Env(name, value) for name, value in sorted(fixed.items())),
         *(s.PassEnv(name) for name in policy.environment.pass_ if name not in fixed),
         *(s.Search(directory) for directory in search if directory.startswith("/")),

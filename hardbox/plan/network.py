@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hardbox import network_limits as limits
 from hardbox.destinations import parse
 from hardbox.errors import ProfileError
 from hardbox.plan import steps as s
+from hardbox.policy import PROXY_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
 KEPT: Final = ("allow", "bridge")
 DNS_PORT: Final = 53
-PROXY_PORT: Final = 3128
 # Of transparent listeners; each is a socket that the broker holds.
 PORTS_MAX: Final = 64
 _LOCAL: Final = bytes((127, 0, 0, 1))
@@ -66,8 +67,10 @@ def resolv_conf(policy: Policy) -> str:
 
 
 def network_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
-    """Give the steps, in init, before capabilities are given up. Raises ProfileError HB432, HB433."""
+    """Give the steps, in init, before capabilities are given up. Raises ProfileError HB432, HB433, HB436."""
     mode = policy.network.mode
+    if mode not in KEPT:
+        _nothing_asked(policy)
     if mode == "none":
         return ()
     if mode == "loopback":
@@ -99,8 +102,24 @@ def network_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
     )
 
 
+def _nothing_asked(policy: Policy) -> None:
+    """Refuse destinations that the caller names and this mode does not reach; a profile may keep its list."""
+    for key in ("network.allow", "network.from_lockfile"):
+        origin = policy.origin(key)
+        if origin.startswith(("-", "allow=")):
+            raise ProfileError(
+                "HB436",
+                f'destinations are named, and network.mode = "{policy.network.mode}" reaches none of them',
+                value=f'network.mode = "{policy.network.mode}"',
+                origin=f"{origin}, {policy.origin('network.mode')}",
+                why="the job would run without what it was given",
+                instead="--profile net-client, or agent: their mode is allow; or leave the destinations out",
+            )
+
+
 def _rules(policy: Policy) -> tuple[Destination, ...]:
     """Give the destinations of mode "allow"; there is at least one, and each is of its kind."""
+    _check_count(policy, limits.MOST_DESTINATIONS)
     rules = tuple(parse(text) for text in policy.network.allow)
     if not rules:
         raise ProfileError(
@@ -126,6 +145,7 @@ def _rules(policy: Policy) -> tuple[Destination, ...]:
 
 def _check_packets(policy: Policy) -> None:
     """Refuse what packets do not carry. What is left out here would be found by the keeper, once it runs."""
+    _check_count(policy, limits.MOST_RULES)
     for text in policy.network.allow:
         rule = parse(text)
         if rule.kind in ("name", "wildcard"):
@@ -143,6 +163,20 @@ def _check_packets(policy: Policy) -> None:
             origin=policy.origin("network.allow"),
             why=why,
             instead=instead,
+        )
+
+
+def _check_count(policy: Policy, most: int) -> None:
+    """Refuse more destinations than the keeper takes: lists and lock files add to what a profile names."""
+    count = len(policy.network.allow)
+    if count > most:
+        raise ProfileError(
+            "HB433",
+            f'network.allow names more than {most} destinations, the most of mode "{policy.network.mode}"',
+            value=f"{count} destinations",
+            origin=policy.origin("network.allow"),
+            why="each one is compared with, and nobody reads a list of so many",
+            instead="fewer of them, in two profiles if need be",
         )
 
 

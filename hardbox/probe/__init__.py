@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardbox.probe import mounts, namespaces, system, walls
+from hardbox.probe import mounts, namespaces, networks, system, walls
 from hardbox.probe.check import Check, Place
 
 if TYPE_CHECKING:
@@ -23,4 +23,6 @@ def probe(facts: HostFacts, *, root: str = "", launcher: str = "") -> tuple[Chec
     launcher: path of hardbox-launch, "" if it is not installed.
     """
     place = Place(facts, root, launcher)
-    return tuple(check for part in (namespaces, mounts, walls, system) for check in part.probe(place))
+    return tuple(
+        check for part in (namespaces, mounts, walls, networks, system) for check in part.probe(place)
+    )

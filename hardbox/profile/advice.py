@@ -13,9 +13,16 @@ from hardbox.profile.values import show
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hardbox.policy import Policy
+    from hardbox.policy import Network, Policy
     from hardbox.profile.layers import Layer
     from hardbox.profile.merge import State
+
+
+def _inwards(address: str) -> bool:
+    import ipaddress  # noqa: PLC0415 (10 ms; few profiles name addresses)
+
+    return not ipaddress.ip_address(address).is_global
+
 
 _SECRET_WORDS: Final = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE", "AUTH")
 _DAY: Final = 86_400_000
@@ -46,13 +53,19 @@ def _asked(policy: Policy) -> Iterator[str]:
         yield 'filesystem.write with exec = "anywhere": what the job leaves there, people may run later'
     if policy.limits.wall > _DAY:
         yield "limits.wall is above one day: does a job that hangs so long harm nobody?"
-    network = policy.network
+    yield from _network(policy.network)
+    for name in policy.optional:
+        yield f"{name} is optional: on a host without it one wall is missing, and the report says so"
+
+
+def _network(network: Network) -> Iterator[str]:
     if network.mode == "allow" and not network.allow and network.grants == "none":
         yield 'network.mode = "allow" with an empty list reaches nothing: mode = "none" says so plainly'
     if network.allow and network.mode in ("none", "loopback"):
         yield f'network.allow names destinations, and network.mode = "{network.mode}" reaches none of them'
     for text in network.allow:
-        if parse(text).kind == "wildcard":
+        rule = parse(text)
+        if rule.kind == "wildcard":
             yield f"network.allow takes {text}: every host of that name, and whoever can make one"
-    for name in policy.optional:
-        yield f"{name} is optional: on a host without it one wall is missing, and the report says so"
+        elif rule.kind == "address" and _inwards(rule.host):
+            yield f"network.allow takes {text}: an address of the host, or of the networks around it"

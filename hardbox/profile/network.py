@@ -7,24 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hardbox import network_limits as limits
 from hardbox.destinations import parse
 from hardbox.profile import units
-from hardbox.profile.texts import DIGITS, LOWER, label, text
+from hardbox.profile.texts import label, text
 
 if TYPE_CHECKING:
     from hardbox.profile.spots import Spot
 
 # Before the name of a host list (profile/hosts.py).
 LIST: Final = "@"
-# The prefix says that it is ours. The name of a sandbox's interface begins with the bridge's, and has to
-# fit into IFNAMSIZ.
-_BRIDGE_PREFIX: Final = "hbx"
-_MOST_BRIDGE: Final = 8
-_MOST_GROUP: Final = 31
-# As many addresses as a small pool needs, and no more than a file of leases is made for.
-_SMALLEST, _LARGEST = 30, 16
-# Whose addresses are nobody's outside: RFC 1918, and RFC 6598 (shared by carriers, and bridges).
-_PRIVATE: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 _PUBLISHED_PARTS: Final = 3
 
 
@@ -49,12 +41,10 @@ def destination(spot: Spot) -> str:
 def bridge(spot: Spot) -> str:
     """Read the name of a bridge of ours."""
     value = text(spot)
-    rest = value.removeprefix(_BRIDGE_PREFIX)
-    good = rest != value and rest and all(c in LOWER + DIGITS for c in rest)
-    if not good or len(value) > _MOST_BRIDGE:
+    if not limits.BRIDGE.fullmatch(value):
         raise spot.error(
             "HB409",
-            "a bridge of hardbox's is named hbx and up to 5 lower-case letters or digits",
+            f"a bridge of hardbox's is named {limits.BRIDGE_WORDS}",
             why="bridges that others have made are never used",
             instead=f'{spot.key} = "hbx0"',
         )
@@ -67,17 +57,15 @@ def subnet(spot: Spot) -> str:
 
     value = text(spot)
     try:
-        network = ipaddress.ip_network(value)
+        network = ipaddress.IPv4Network(value)
     except ValueError as error:
         raise spot.error(
-            "HB409", f"this is no range of addresses: {error}", instead=f'{spot.key} = "10.210.0.0/16"'
+            "HB409", f"this is no range of IPv4 addresses: {error}", instead=f'{spot.key} = "10.210.0.0/16"'
         ) from error
-    pools = map(ipaddress.IPv4Network, _PRIVATE)
-    private = isinstance(network, ipaddress.IPv4Network) and any(map(network.subnet_of, pools))
-    if not private or not _LARGEST <= network.prefixlen <= _SMALLEST:
+    if not limits.fit_subnet(network):
         raise spot.error(
             "HB409",
-            f"a subnet is a range of /{_LARGEST} to /{_SMALLEST} within {', '.join(_PRIVATE)}",
+            f"a subnet is a /{limits.WIDEST} to /{limits.NARROWEST} within {', '.join(limits.POOLS)}",
             why="public addresses belong to somebody else, and a sandbox takes one address",
             instead=f'{spot.key} = "10.210.0.0/16"',
         )
@@ -95,7 +83,7 @@ def server(spot: Spot) -> str:
         raise spot.error(
             "HB409", "a name server is given by its address", instead=f'{spot.key} = ["192.0.2.53"]'
         ) from error
-    if address.is_loopback or address.is_multicast or address.is_unspecified:
+    if not limits.fit_server(address):
         raise spot.error(
             "HB409",
             "such a name server cannot be reached from a job",
@@ -108,8 +96,8 @@ def server(spot: Spot) -> str:
 def group(spot: Spot) -> str:
     """Read the name of a group of sandboxes; "" is none."""
     value = text(spot)
-    if value and (not label(value) or value != value.lower() or len(value) > _MOST_GROUP):
-        raise spot.error("HB409", "a group is named by at most 31 lower-case letters, digits and hyphens")
+    if value and not limits.GROUP.fullmatch(value):
+        raise spot.error("HB409", f"a group is named by {limits.GROUP_WORDS}")
     return value
 
 
@@ -128,7 +116,7 @@ def published(spot: Spot) -> str:
             "a published port is ADDRESS:PORT:INNER",
             instead=f'{spot.key} = ["127.0.0.1:8080:80"]',
         ) from error
-    if host.is_unspecified or host.is_multicast:
+    if not limits.fit_published(host):
         raise spot.error(
             "HB409",
             "a port is published at one address of the host",

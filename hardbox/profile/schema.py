@@ -9,7 +9,7 @@ import posixpath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from hardbox import rules
+from hardbox import network_limits, rules
 from hardbox.policy import (
     CAPABILITIES,
     DENIAL_MODES,
@@ -62,11 +62,11 @@ def _part(spot: Spot, value: object, name: str = "") -> Spot:
     return Spot(f"{spot.key}.{name}" if name else spot.key, value, spot.origin, spot.folder)
 
 
-def _list(spot: Spot) -> list[Spot]:
+def _list(spot: Spot, most: int = MOST_NAMES) -> list[Spot]:
     if not isinstance(spot.value, list | tuple):
         raise spot.error("HB408", f"{spot.key} is a list", instead=f'{spot.key} = ["..."]')
-    if len(spot.value) > MOST_NAMES:
-        raise spot.error("HB409", f"{spot.key} has more than {MOST_NAMES} entries")
+    if len(spot.value) > most:
+        raise spot.error("HB409", f"{spot.key} has more than {most} entries")
     return [_part(spot, item) for item in spot.value]
 
 
@@ -90,11 +90,11 @@ def _one_of(names: tuple[str, ...]) -> Reader:
     return read
 
 
-def _each(read: Callable[[Spot], str]) -> Reader:
+def _each(read: Callable[[Spot], str], most: int = MOST_NAMES) -> Reader:
     """Read a list of distinct values, in the order given."""
 
     def read_all(spot: Spot) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(read(item) for item in _list(spot)))
+        return tuple(dict.fromkeys(read(item) for item in _list(spot, most)))
 
     return read_all
 
@@ -330,15 +330,15 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "network.grants": _one_of(DESTINATION_GRANTS),
         "network.sni": _one_of(SNI_MODES),
         "network.log": _one_of(NETWORK_LOGS),
-        "network.connections": _count(1, 16384),
-        "network.rate": _count(1, 10000),
-        "network.bytes": _unit(units.size),
-        "network.idle": _unit(units.duration, 1000, 7 * 86_400_000),
+        "network.connections": _count(*network_limits.CONNECTIONS),
+        "network.rate": _count(*network_limits.RATE),
+        "network.bytes": _unit(units.size, *network_limits.BYTES),
+        "network.idle": _unit(units.duration, *network_limits.IDLE),
         "network.bridge": network.bridge,
         "network.subnet": network.subnet,
-        "network.dns": _each(network.server),
+        "network.dns": _each(network.server, network_limits.MOST_SERVERS),
         "network.join": network.group,
-        "network.publish": _each(network.published),
+        "network.publish": _each(network.published, network_limits.MOST_PORTS),
         "capabilities.keep": _each(_capability),
         "seccomp.filter": _filter,
         "seccomp.add": _each(_group),

@@ -240,12 +240,24 @@ def _own(policy: Policy, facts: HostFacts, disk: Disk) -> tuple[str, ...]:
     )
 
 
+def _own_file(policy: Policy, source: Source, path: str) -> Refused:
+    if path not in policy.network.from_lockfile:
+        what = f"write access to hardbox's own files is asked for: {path}"
+        return _refuse(policy, source, "own-files", what=what)
+    return _refuse(
+        policy,
+        source,
+        "own-files",
+        what=f"the job could write the lock file that says what it may reach: {path}",
+        why=f"what it leaves there, the next run may reach; cp {path} to where the job cannot write,"
+        " and name the copy: --lockfile COPY",
+    )
+
+
 def _own_files(policy: Policy, source: Source, own: tuple[str, ...]) -> Iterator[Refused]:
     for path in own:
         if any(within(path, name) or within(name, path) for name in source.names):
-            yield _refuse(
-                policy, source, "own-files", what=f"write access to hardbox's own files is asked for: {path}"
-            )
+            yield _own_file(policy, source, path)
             return
 
 

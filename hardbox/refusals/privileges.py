@@ -27,6 +27,9 @@ def check_privileges(policy: Policy) -> Iterator[Refused]:
 
 def _network(policy: Policy) -> Iterator[Refused]:
     mode = policy.network.mode
+    for port in policy.network.publish:
+        value, origin = f'network.publish = "{port}"', policy.origin("network.publish")
+        yield refuse("published-ports", value=value, origin=origin)
     if mode in NETWORK_MODES:
         return
     from hardbox import habits  # noqa: PLC0415 (only for modes that are none)

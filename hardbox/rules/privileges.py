@@ -34,7 +34,7 @@ PRIVILEGES: Final = (
         ("CIS-5.10", "PSS-hostNamespaces", "NSA-host-network", "800-190-4.4.2"),
         "the host's network is asked for",
         "services on localhost and abstract sockets of the host become reachable",
-        'network.mode = "none" or "loopback"',
+        'network.mode = "none" or "loopback"; --profile net-client --allow HOST:PORT for named destinations',
         NEW_NAMESPACES,
     ),
     Rule(
@@ -150,8 +150,8 @@ PRIVILEGES: Final = (
         ("CIS-5.8", "CIS-5.9", "PSS-hostPorts", "800-190-4.4.2"),
         "publishing a port on the host is asked for",
         "whoever reaches the host would reach untrusted code",
-        'talk to the job through stdin and stdout, or test inside with network.mode = "loopback"',
-        NO_MEANS,
+        'talk to the job through stdin and stdout, or test inside with network.mode = "loopback"; a profile'
+        " that lifts the rule may name ports in network.publish (mode bridge)",
     ),
     Rule(
         "cgroup-parent",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from hardbox import api, filters, host
-from hardbox.errors import HardboxError
+from hardbox.errors import HardboxError, SetupFailed
 from hardbox.filters.of_policy import compile_for
 from hardbox.profile import Setting
 from hardbox.verify import engine, policy_rows, posture, runner, world
@@ -64,6 +64,15 @@ def prepare(name: str, settings: Sequence[Setting], reasons: Mapping[str, str], 
     runner.lay_out(probes)
     shown = Setting("filesystem.read", [f"{probes}:{runner.INSIDE_PROBES}"], "verify", append=True)
     own = api.load_profile(name, settings, reasons)
+    if own.network.mode == "bridge":
+        raise SetupFailed(
+            "HB614",
+            "verify does not know what is near a bridge",
+            value='network.mode = "bridge"',
+            origin=own.origin("network.mode"),
+            why="which address the job gets, and who answers there, is known when it is launched only",
+            instead="--network none looks at everything else of the profile",
+        )
     some = [_SOMEWHERE] if own.network.mode == "allow" and not own.network.allow else []
     policy = _load(name, [*settings, *some, shown], reasons)
     command = [f"{runner.INSIDE_PROBES}/{runner.PROBE}", "batch"]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _OWN_CGROUPS: Final = 2
 _KINDS: Final = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time")
 _SCHEDULING: Final = {os.SCHED_OTHER: "other", os.SCHED_BATCH: "other", os.SCHED_IDLE: "other"}
-_IFF_UP: Final = 1
 _NOTHING: Final = networks.NOTHING
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hardbox.view import amounts, network, page, plot
+from hardbox.view import amounts, page, plot
 from hardbox.view.page import text
 from hardbox.view.plot import Curve, Plot
 from hardbox.view.terminal import cpus
@@ -131,7 +131,7 @@ def _denial(denial: Denial) -> str:
 
 
 def _network(found: Network) -> str:
-    lost = f'<p class="no">{text(network.LOST)}</p>' if found.lost else ""
+    lost = f'<p class="no">{text(found.lost)}</p>' if found.lost else ""
     head = "<tr><th>verdict</th><th>destination and way</th><th>detail</th></tr>"
     rows = "".join(map(_contact, found.contacts))
     table = f'<table class="contacts">{head}{rows}</table>' if rows else ""

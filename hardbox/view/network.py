@@ -43,13 +43,13 @@ class Network:
     """What a job did with its network.
 
     facts:    names and values, as text.
-    lost:     the process that kept it ended before the job.
+    lost:     why, if the process that kept it ended before the job; else "".
     contacts: denied ones first.
     more:     contacts that are not among them.
     """
 
     facts: dict[str, str]
-    lost: bool
+    lost: str
     contacts: tuple[Contact, ...]
     more: int
 
@@ -69,10 +69,15 @@ def read(table: object) -> Network | None:
     contacts = sorted(map(_contact, listed[:_MOST_ROWS]), key=_rank)
     return Network(
         dict(_facts(table)),
-        table.get("complete") is not True,
+        _lost(table) if table.get("complete") is not True else "",
         tuple(contacts),
         _count(table, "dropped") + len(listed) - len(contacts),
     )
+
+
+def _lost(table: Mapping[str, object]) -> str:
+    problem = str(table.get("problem") or "")
+    return f"{LOST} ({problem})" if problem else LOST
 
 
 def _rank(contact: Contact) -> int:

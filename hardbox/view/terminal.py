@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from hardbox.denials import shown
-from hardbox.view import amounts, network
+from hardbox.view import amounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,7 +80,7 @@ def _network(run: Run) -> Iterator[str]:
     yield ""
     yield "network: " + "; ".join(f"{name} {value}" for name, value in run.network.facts.items() if value)
     if run.network.lost:
-        yield f"  {network.LOST}"
+        yield f"  {run.network.lost}"
     rows = [
         (
             contact.verdict,

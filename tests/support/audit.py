@@ -104,3 +104,33 @@ def _enter(pid: int, *argv: str) -> str:
 def _json(pid: int, *argv: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(_enter(pid, *argv) or "[]")
     return found
+
+
+def broker_of(child: processes.Popen[bytes]) -> int:
+    """Give the broker's process id: the one below the front that runs hardbox.net."""
+    found: list[int] = []
+
+    def look() -> bool:
+        found[:] = [
+            pid for pid in (child.pid, *faults.descendants(child.pid)) if b"hardbox.net" in command(pid)
+        ]
+        return bool(found)
+
+    faults.eventually(look, "there is a broker")
+    assert len(found) == 1
+    return found[0]
+
+
+def command(pid: int) -> bytes:
+    """Give a process's words; none if it has ended."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def status(pid: int) -> dict[str, str]:
+    """Give /proc/PID/status."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in file)}

@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
-import struct
 import subprocess
-import sys
+import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from hardbox.net.wire import GO, HELLO, MESSAGE, SOCKET, message
 from support import patience
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from support.callers import Caller
 
 HERE: Final = os.path.dirname(__file__)
-MESSAGE: Final = struct.Struct("=IiI")
-GO, HELLO, SOCKET = 1, 3, 10
 UPLINK: Final = "192.0.2.2"  # the host's own address, seen from outside
 GATEWAY: Final = "192.0.2.1"
 BRIDGE: Final = "10.210.0.1"  # the bridge's address
@@ -53,15 +52,24 @@ def _start(argv: list[str]) -> subprocess.Popen[str]:
 
 
 class World:
-    """Host and internet."""
+    """Host and internet.
 
-    def __init__(self) -> None:
+    python: an interpreter that has hardbox installed and that every caller may execute.
+    """
+
+    def __init__(self, python: str) -> None:
+        self._python = python
         self._stack = contextlib.ExitStack()
         self.sandboxes: list[Sandbox] = []
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             self._stack = stack
+            # The checkout may stand where only its owner may enter.
+            self._scripts = stack.enter_context(tempfile.TemporaryDirectory(prefix="hardbox-bridges-"))
+            os.chmod(self._scripts, 0o755)
+            for name in ("bridge_server.py", "bridge_keeper.py", "bridge_box.py"):
+                shutil.copy(os.path.join(HERE, name), self._scripts)
             self.internet = self._hold("")
             # A tun device that everybody may open, as on an ordinary host; a /run of its own.
             self.host = self._hold(
@@ -92,9 +100,9 @@ class World:
         return process.pid
 
     def _serve(self, namespace: int, name: str, addresses: tuple[str, ...]) -> None:
-        server = os.path.join(HERE, "bridge_server.py")
+        server = os.path.join(self._scripts, "bridge_server.py")
         words = [name, ",".join(addresses), ",".join(PORTS)]
-        self._keep(_start([*inside(namespace), sys.executable, "-P", server, *words]))
+        self._keep(_start([*inside(namespace), self._python, "-P", server, *words]))
 
     def _wire(self) -> None:
         self.on_host(f"ip link add up0 type veth peer name eth0 netns {self.internet}")
@@ -120,6 +128,19 @@ class World:
             "ip -4 route show table all; ip -4 neigh show nud permanent; nft list ruleset"
         )
 
+    def processes(self) -> list[tuple[int, str]]:
+        """Give id and command line of the processes on the host, without the servers."""
+        ours, found = os.readlink(f"/proc/{self.host}/ns/net"), []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if os.readlink(f"/proc/{name}/ns/net") != ours:
+                    continue
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    found.append((int(name), file.read().replace(b"\0", b" ").decode("utf-8", "replace")))
+            except OSError:  # it has ended
+                continue
+        return found
+
     @contextlib.contextmanager
     def unchanged(self) -> Iterator[None]:
         """Fail if the host is not afterwards what it was before; end sandboxes that are still there first."""
@@ -136,7 +157,7 @@ class World:
     def start(self, caller: Caller | None = None, /, **settings: object) -> Sandbox:
         """Start a sandbox and its keeper; nothing is handed over yet."""
         wanted = PLAIN | {"uid": caller.uid if caller else 0} | settings
-        sandbox = Sandbox(self.host, wanted, caller)
+        sandbox = Sandbox(self.host, wanted, caller, (self._python, self._scripts))
         self.sandboxes.append(sandbox)
         return sandbox
 
@@ -178,8 +199,11 @@ class Ended:
 class Sandbox:
     """One sandbox, its keeper, and this process in the supervisor's place."""
 
-    def __init__(self, host: int, settings: dict[str, object], caller: Caller | None) -> None:
+    def __init__(
+        self, host: int, settings: dict[str, object], caller: Caller | None, programs: tuple[str, str]
+    ) -> None:
         self.settings = settings
+        python, scripts = programs
         prefix = [*inside(host), *(caller.prefix if caller else ())]
         self._supervisor, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._supervisor.settimeout(patience.seconds(60))
@@ -187,10 +211,10 @@ class Sandbox:
         memory = os.memfd_create("settings", 0)
         os.write(memory, json.dumps(settings).encode())
         os.lseek(memory, 0, os.SEEK_SET)
-        keeper = os.path.join(HERE, "bridge_keeper.py")
+        keeper = os.path.join(scripts, "bridge_keeper.py")
         words = [str(number) for number in (memory, theirs.fileno(), events)]
         self.keeper = subprocess.Popen(
-            [*prefix, sys.executable, "-P", keeper, *words],
+            [*prefix, python, "-P", keeper, *words],
             pass_fds=[memory, theirs.fileno(), events],
             stdin=subprocess.DEVNULL,
         )
@@ -199,8 +223,8 @@ class Sandbox:
         theirs.close()
         self._channel, theirs = socket.socketpair()
         self._channel.settimeout(patience.seconds(60))
-        box = os.path.join(HERE, "bridge_box.py")
-        words = [sys.executable, "-P", box, str(theirs.fileno())]
+        box = os.path.join(scripts, "bridge_box.py")
+        words = [python, "-P", box, str(theirs.fileno())]
         self.box = subprocess.Popen([*prefix, *words], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         self._lines = self._channel.makefile()
@@ -211,8 +235,8 @@ class Sandbox:
         """Do what the supervisor does: hand over the socket, and say that the job is about to begin."""
         given = self._inner if descriptor < 0 else descriptor
         with contextlib.suppress(BrokenPipeError):
-            socket.send_fds(self._supervisor, [MESSAGE.pack(SOCKET, 0, 0)], [given])
-            self._supervisor.send(MESSAGE.pack(HELLO, 0, 0))
+            socket.send_fds(self._supervisor, [message(SOCKET)], [given])
+            self._supervisor.send(message(HELLO))
 
     def send(self, message: bytes, *, descriptor: bool) -> None:
         """Send any message, with the sandbox's socket or without."""

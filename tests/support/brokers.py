@@ -6,23 +6,25 @@ Run by: tests/unit/net. The process itself, confined, is tests/system/test_broke
 from __future__ import annotations
 
 import socket
-import struct
 import threading
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from hardbox.net import broker, settings, vetting
+from hardbox.net.wire import GO, HELLO, SOCKET, message
+from hardbox.policy import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from ipaddress import IPv4Address, IPv6Address
 
-NO_LIMIT: Final = settings.NO_LIMIT
+NO_LIMIT: Final = UNLIMITED
 PATIENCE: Final = 20.0
 
 
-def wanted(*allow: str, **changed: object) -> settings.Settings:
-    """Give settings that limit nothing but the destinations."""
+def wanted(*allow: str, **changed: Any) -> settings.Settings:  # noqa: ANN401 (fields of Settings)
+    """Give settings that limit nothing but the destinations; changed: also less than a profile may name."""
     import json  # noqa: PLC0415 (beside its only use)
 
     values = {
@@ -32,11 +34,11 @@ def wanted(*allow: str, **changed: object) -> settings.Settings:
         "sni": "match",
         "log": "all",
         "connections": 1000,
-        "rate": 100_000,
+        "rate": 10_000,
         "bytes": NO_LIMIT,
         "idle": 60_000,
     }
-    return settings.parse(json.dumps(values | changed).encode())
+    return replace(settings.parse(json.dumps(values).encode()), **changed)
 
 
 class Names:
@@ -53,7 +55,8 @@ class Names:
         if name not in self.known:
             raise OSError(-2, "Name or service not known")
         found = self.known[name]
-        return found() if callable(found) else found
+        addresses: Sequence[str] = found() if callable(found) else found
+        return addresses
 
     @staticmethod
     def unfit(address: IPv4Address | IPv6Address) -> str:
@@ -134,9 +137,9 @@ def serving(told: settings.Settings, names: Names) -> Iterator[World]:
         thread.start()
         try:
             for sock in (proxy, transparent, stream, datagrams):
-                socket.send_fds(ours, [struct.pack("=IiI", 10, 0, 0)], [sock.fileno()])
-            ours.sendall(struct.pack("=IiI", 3, 0, 0))
-            assert ours.recv(64) == struct.pack("=IiI", 1, 0, 0)
+                socket.send_fds(ours, [message(SOCKET)], [sock.fileno()])
+            ours.sendall(message(HELLO))
+            assert ours.recv(64) == message(GO)
             yield world
         finally:
             ours.close()
@@ -193,6 +196,15 @@ def server(
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+@contextmanager
+def near(handle: Callable[[socket.socket], None], **changed: object) -> Iterator[tuple[World, str]]:
+    """Serve with a function, and with a broker whose only rule leads there; gives that place too."""
+    with server(handle) as (port, _):
+        where = f"127.0.0.1:{port}"
+        with serving(wanted(where, **changed), Names()) as world:
+            yield world, where
 
 
 def echo(client: socket.socket) -> None:

@@ -66,6 +66,7 @@ def copy(own: Installed, prefix: str) -> Installed:
     for name in os.listdir(packages):
         if name.partition("-")[0] in (
             "hardbox",
+            *("dns", "h11", "idna", "pyroute2"),
             "pyseccomp",
             "pyseccomp.py",
             "tomlkit",

@@ -56,7 +56,11 @@ def plain(address: str) -> str:
 
 
 class Web(http.server.BaseHTTPRequestHandler):
-    """Echo: a JSON object of what came. /big?N: N bytes. /slow?S: after S seconds. /www/...: files."""
+    """Echo: a JSON object of what came.
+
+    /big?N: N bytes. /slow?S: after S seconds. /www/...: files. /bare: ends with the connection. /chunks?N: N
+    chunks. /status?N: that one, without a body. /upgrade: another protocol, which echoes.
+    """
 
     protocol_version = "HTTP/1.1"
     server: Server
@@ -75,8 +79,16 @@ class Web(http.server.BaseHTTPRequestHandler):
         self.server.book.note("http", local, **told)
         if path == "/slow":
             time.sleep(float(query))
+        special = {
+            "/bare": self._bare,
+            "/chunks": self._chunks,
+            "/status": self._status,
+            "/upgrade": self._upgrade,
+        }
         if path == "/big":
             self._big(int(query))
+        elif path in special:
+            special[path](query)
         elif path.startswith("/www/"):
             self._file(path)
         else:
@@ -91,6 +103,31 @@ class Web(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def _bare(self, _query: str) -> None:
+        self.close_connection = True
+        self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\nuntil the end")
+
+    def _chunks(self, query: str) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for _ in range(int(query)):
+            self.wfile.write(b"5\r\nchunk\r\n")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _status(self, query: str) -> None:
+        self.send_response(int(query))
+        self.end_headers()
+
+    def _upgrade(self, _query: str) -> None:
+        self.close_connection = True
+        self.send_response(101)
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Upgrade", "echo")
+        self.end_headers()
+        while block := self.connection.recv(_BLOCK):
+            self.wfile.write(block)
 
     def _big(self, size: int) -> None:
         self.send_response(200)
@@ -211,11 +248,10 @@ class Names:
         return reply.to_wire()
 
 
-def _serve_names(book: Book) -> None:
-    names = Names(book)
+def _serve_names(names: Names, address: str) -> None:
     link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    link.bind((at.RESOLVER, 53))
+    link.bind((address, 53))
 
     def serve() -> None:
         while True:
@@ -263,13 +299,14 @@ def _address_everything(folder: str) -> None:
     rows += [f"addr add {one}/128 dev lo nodad" for one in at.V6] if six else []
     subprocess.run(["ip", "-batch", "-"], input="\n".join(rows), text=True, check=True)
     for name, text in (
-        ("resolv.conf", f"nameserver {at.RESOLVER}\noptions timeout:1 attempts:1\n"),
+        ("resolv.conf", f"nameserver {at.RESOLVER}\noptions timeout:10 attempts:1\n"),
         ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
     ):
         path = os.path.join(folder, name)
         with open(path, "w", encoding="ascii") as file:
             file.write(text)
-        subprocess.run(["mount", "--bind", path, f"/etc/{name}"], check=True)
+        if os.path.exists(f"/etc/{name}"):
+            subprocess.run(["mount", "--bind", path, f"/etc/{name}"], check=True)
 
 
 def main(folder: str, ready: IO[str], until: IO[str]) -> None:
@@ -286,7 +323,10 @@ def main(folder: str, ready: IO[str], until: IO[str]) -> None:
         server = Server(book, folder, port, handler)
         server.tls = _context(folder) if port == at.HTTPS else None
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    _serve_names(book)
+    names = Names(book)
+    _serve_names(names, at.RESOLVER)
+    if not os.path.exists("/etc/resolv.conf"):
+        _serve_names(names, "127.0.0.1")  # where the C library then looks
     for port in (53, at.HTTPS, at.ECHO):
         _watch_datagrams(book, port, echo=port == at.ECHO)
     print("ready", file=ready, flush=True)

@@ -128,6 +128,7 @@ def network() -> dict[str, Any]:
     return {
         "mode": "allow",
         "complete": True,
+        "problem": "",
         "connections": 41,
         "most": 6,
         "sent": 91_204,

@@ -11,12 +11,14 @@ from support.bridges import BRIDGE, GATEWAY, INNER, PUBLIC, UPLINK, World, shell
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from support.installed import Installed
+
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engine veth is root's")
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[World]:
-    with World() as world:
+def made(program: Installed) -> Iterator[World]:
+    with World(program.python) as world:
         yield world
 
 

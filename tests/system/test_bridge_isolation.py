@@ -12,14 +12,16 @@ from support.bridges import BRIDGE, PUBLIC, UPLINK, Sandbox, World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from support.installed import Installed
+
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engine veth is root's")
 BROADCAST: Final = "ff" * 6
 ALL: Final = ["0.0.0.0/0:*", "10.0.0.0/8:*"]
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[World]:
-    with World() as world:
+def made(program: Installed) -> Iterator[World]:
+    with World(program.python) as world:
         yield world
 
 

@@ -6,17 +6,21 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support.bridges import GO, PUBLIC, UPLINK, World
+from support.bridges import PUBLIC, UPLINK, World
+
+from hardbox.net.wire import GO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support.installed import Installed
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engine veth is root's")
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[World]:
-    with World() as world:
+def made(program: Installed) -> Iterator[World]:
+    with World(program.python) as world:
         yield world
 
 
@@ -70,6 +74,28 @@ def test_what_a_killed_keeper_left_beside_others_is_gone_too(world: World) -> No
     assert {box.ask("connect", PUBLIC[0], 443) for box in (lives, third)} == {f"internet {UPLINK}"}
 
 
+@pytest.mark.parametrize("alias", ["", "ip link set hbx0 alias hardbox;"])
+def test_a_bridge_that_was_never_finished_is_made_anew(world: World, alias: str) -> None:
+    # As left by a keeper that is killed between making it and setting it up.
+    world.on_host(f"ip link add hbx0 address 02:68:0a:d2:00:01 type bridge; {alias} true")
+    box = world.sandbox()
+    assert box.ask("connect", PUBLIC[0], 443) == f"internet {UPLINK}"
+    box.finish()
+    assert "hbx0" not in world.on_host("ip link")
+
+
+def test_an_answer_to_the_last_holder_does_not_reach_the_next(world: World) -> None:
+    small = {"subnet": "10.213.0.0/30"}  # one address
+    ask = "exec 3<>/dev/udp/93.184.216.34/443; echo >&3"
+    world.sandbox(**small).ask("run", "bash", "-c", ask)
+    world.end()
+    flows = "grep -c 10.213.0.2 /proc/net/nf_conntrack || true"
+    assert world.on_host(flows) != "0\n"
+    box = world.sandbox(**small)
+    assert world.on_host(flows) == "0\n"
+    assert box.ask("connect", PUBLIC[0], 443) == f"internet {UPLINK}"
+
+
 def test_a_sandbox_whose_keeper_was_killed_is_cut_off_by_the_next(world: World) -> None:
     orphan = world.sandbox()
     orphan.keeper.kill()
@@ -117,3 +143,12 @@ def test_no_rules_no_link(world: World) -> None:
             box.finish()
         finally:
             world.on_host("umount /usr/sbin/nft")
+
+
+def test_leases_are_those_of_one_network_namespace(world: World) -> None:
+    # Two namespaces may share a /run: neither keeps the other's bridge nor takes its addresses.
+    box = world.sandbox()
+    here = os.stat(f"/proc/{world.host}/ns/net").st_ino
+    held = os.listdir(f"/proc/{box.keeper.pid}/fd")
+    files = {os.readlink(f"/proc/{box.keeper.pid}/fd/{number}") for number in held}
+    assert f"/run/hardbox/net/hbx0-{here}.leases" in files

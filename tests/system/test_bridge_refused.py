@@ -7,21 +7,23 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from support.bridges import HELLO, MESSAGE, SOCKET, World
+from support.bridges import World
 
 from hardbox.net import links
+from hardbox.net.wire import HELLO, SOCKET, message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from support.bridges import Sandbox
+    from support.installed import Installed
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engine veth is root's")
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[World]:
-    with World() as world:
+def made(program: Installed) -> Iterator[World]:
+    with World(program.python) as world:
         yield world
 
 
@@ -47,7 +49,13 @@ def refused(box: Sandbox) -> str:
 
 
 @pytest.mark.parametrize(
-    "kind", ["type bridge", "type veth peer name other", "type bridge && ip link set hbx7 alias own"]
+    "kind",
+    [
+        "type bridge",
+        "type veth peer name other",
+        "type bridge && ip link set hbx7 alias own",
+        "address 02:68:0a:d2:00:01 type bridge && ip link set hbx7 up",
+    ],
 )
 def test_an_interface_of_somebody_else_is_not_used(world: World, kind: str) -> None:
     world.on_host(f"ip link add hbx7 {kind}")
@@ -118,7 +126,7 @@ def test_a_socket_of_the_hosts_is_refused(world: World) -> None:
 def test_messages_out_of_order_end_it(world: World, kinds: tuple[int, ...]) -> None:
     box = world.start()
     for kind in kinds:
-        box.send(MESSAGE.pack(kind, 0, 0), descriptor=kind == SOCKET and len(kinds) > 1)
+        box.send(message(kind), descriptor=kind == SOCKET and len(kinds) > 1)
     assert box.answer() == 0
     ended = box.finish()
     assert [event["event"] for event in ended.events] == ["ready", "error"]

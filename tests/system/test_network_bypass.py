@@ -78,22 +78,23 @@ def test_names_below_a_wildcard_are_few(asker: Asker) -> None:
     assert sum(row["count"] for row in told.rows(reason="limit-names")) == len(names) - 256
 
 
-@pytest.mark.parametrize("name", at.LEAD_INWARDS)
-def test_allowed_names_lead_nowhere_inside(asker: Asker, name: str) -> None:
+def test_allowed_names_lead_nowhere_inside(asker: Asker) -> None:
     """A name is allowed; its address is the host's own, a neighbour's, the metadata service's."""
-    if ":" in at.NAMES[name][0] and not SIX:
-        pytest.skip("this host has no IPv6")
-    questions: list[Question] = [
-        connect(f"{name}:80", get(name)),
-        ("proxy", get(name, form=f"http://{name}")),
-        ("socks", 3, name, 80, get(name)),
-        ("tcp", name, 80, get(name)),
-    ]
-    told = asker.ask(*questions, rules=(f"{name}:80",))
+    names = [name for name in at.LEAD_INWARDS if SIX or ":" not in at.NAMES[name][0]]
+    questions: list[Question] = []
+    for name in names:
+        questions += [
+            connect(f"{name}:80", get(name)),
+            ("proxy", get(name, form=f"http://{name}")),
+            ("socks", 3, name, 80, get(name)),
+            ("tcp", name, 80, get(name)),
+        ]
+    told = asker.ask(*questions, rules=tuple(f"{name}:80" for name in names))
     assert failing(questions, told) == []
     assert told.saw("connection") == []
-    rows = told.rows(host=name, verdict="denied", reason="unfit-address")
-    assert {row["via"] for row in rows} == {"connect", "http", "socks", "transparent"}
+    for name in names:
+        vias = {row["via"] for row in told.rows(host=name, verdict="denied", reason="unfit-address")}
+        assert vias == {"connect", "http", "socks", "transparent"}, name
 
 
 def test_answers_that_change(asker: Asker) -> None:
@@ -266,6 +267,19 @@ def test_fronting_by_header(asker: Asker) -> None:
     assert not any(BLOCKED in row["line"] for row in told.saw("http"))
     reasons = {row["reason"] for row in told.rows(verdict="denied")}
     assert {"host-header", "protocol", "not-allowed"} <= reasons
+
+
+def test_without_the_check(asker: Asker) -> None:
+    """Which is what sni = "off" says; what it does not lift is the list."""
+    off = ("--set", "network.sni=off", "--loosen", "network.sni=the test of it")
+    questions: list[Question] = [
+        ("tcp", NAME, 80, get(BLOCKED)),
+        connect(f"{NAME}:80", get(BLOCKED)),
+        connect(f"{BLOCKED}:80", get(BLOCKED)),
+        ("proxy", get(BLOCKED, form=f"http://{BLOCKED}")),
+    ]
+    told = asker.ask(*questions, rules=(f"{NAME}:80",), words=off)
+    assert ["HTTP/1.1 200" in found["got"] for found in told.answers] == [True, True, False, False]
 
 
 SMUGGLED: Final = f"GET /smuggled HTTP/1.1\r\nHost: {BLOCKED}\r\n\r\n"

@@ -36,7 +36,7 @@ RULES: Final = (
     f"[{at.SIX}]:{at.ECHO}",
 )
 ALL: Final = ("--set", "network.log=all")
-WORDS: Final = "to and fro\n"
+WORDS: Final = "there and back\n"
 NAME: Final = "index.example.org"
 
 
@@ -90,6 +90,7 @@ BY_TLS: Final[dict[str, Question]] = {
 BY_ECHO: Final[dict[str, Question]] = {
     "transparent": ("tcp", NAME, at.ECHO, WORDS, {"end": True}),
     "SOCKS": ("socks", 3, NAME, at.ECHO, WORDS),
+    "a word without an end of line": ("tcp", NAME, at.ECHO, WORDS.rstrip(), {"end": True}),
     "a literal address": ("tcp", at.INWARDS, at.ECHO, WORDS, {"end": True}),
     "a literal address, SOCKS": ("socks", 1, at.INWARDS, at.ECHO, WORDS),
     "a literal address as a SOCKS name": ("socks", 3, at.INWARDS, at.ECHO, WORDS),
@@ -167,7 +168,7 @@ def test_tls(told: Told, name: str) -> None:
 @pytest.mark.parametrize("name", BY_ECHO)
 def test_echo(told: Told, name: str) -> None:
     found = answer(told, f"echo: {name}")
-    assert found.get("got") == WORDS, found
+    assert found.get("got", "").rstrip() == WORDS.rstrip(), found
 
 
 @pytest.mark.parametrize("name", ["half close, transparent", "half close, SOCKS"])
@@ -217,6 +218,14 @@ def test_ipv6(asker: Asker) -> None:
     assert {name: found[name].get("got") for name in SIXES} == dict.fromkeys(SIXES, WORDS)
     assert found["literal, CONNECT"]["head"].startswith("HTTP/1.1 200"), found
     assert echoed(found["name"])["to"] == at.SIX
+
+
+@pytest.mark.skipif(not SIX, reason="this host has no IPv6")
+def test_synthetic_ipv6(asker: Asker) -> None:
+    """A program that speaks IPv6 alone reaches a server that has none."""
+    fetch = ("curl", "-6", "-sS", "-m", "20", "--noproxy", "*", f"http://{NAME}/x")
+    told = asker.run(*fetch, rules=RULES, words=ALL)
+    assert json.loads(faults.ran(told.done))["to"] == at.ONE
 
 
 def test_large_transfer(asker: Asker) -> None:

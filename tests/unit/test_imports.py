@@ -25,6 +25,7 @@ LAYERS: Final = (
         "destinations",
         "ends",
         "lockfiles",
+        "network_limits",
         "network_report",
         "places",
         "policy",

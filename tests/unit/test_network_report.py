@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardbox import network_report
-from hardbox.net import keeper_wire
+from hardbox.net import keeper_wire, wire
 from hardbox.net.ledger import DENIED, Ledger, Seen
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def test_it_is_written_as_it_was_read() -> None:
         *(True, 7, 2, 100, 200, 1),
     )
     rest = {name: value for name, value in END.items() if name not in ("event", "rows")}
-    assert use.to_json() == {"mode": "allow", "complete": True, "contacts": [ROW], **rest}
+    assert use.to_json() == {"mode": "allow", "complete": True, "problem": "", "contacts": [ROW], **rest}
 
 
 def test_no_word_is_an_end_before_its_time() -> None:
@@ -59,7 +59,7 @@ def test_what_the_broker_and_the_bridge_say_is_understood() -> None:
     ledger.moved(5, 6)
     use = network_report.read("allow", json.loads(json.dumps(ledger.end())))
     assert (use.connections, use.sent, use.contacts[0].via, use.contacts[0].received) == (1, 5, "socks", 2)
-    said = keeper_wire.end([keeper_wire.row("192.0.2.1", 0, "icmp", 9, "bridge")], 3, 4)
+    said = wire.end([keeper_wire.row("192.0.2.1", 0, "icmp", 9, "bridge")], sent=3, received=4)
     use = network_report.read("bridge", json.loads(json.dumps(said)))
     assert (use.received, use.contacts[0].count, use.contacts[0].port) == (4, 9, 0)
 

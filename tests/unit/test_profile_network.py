@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardbox import network_limits as limits
 from hardbox.errors import HardboxError
 from hardbox.net import bridge_settings
 from hardbox.net.trouble import Trouble
 from hardbox.policy import Origin
-from hardbox.profile import network
+from hardbox.profile import network, schema
 from hardbox.profile.spots import Spot
 
 if TYPE_CHECKING:
@@ -35,8 +36,12 @@ BRIDGE: Final[dict[str, object]] = {
 }
 
 
+def spot(value: object) -> Spot:
+    return Spot("network.key", value, Origin("made-up.toml", "network.key"))
+
+
 def read(reader: Reader, value: object) -> str:
-    return reader(Spot("network.key", value, Origin("made-up.toml", "network.key")))
+    return reader(spot(value))
 
 
 def refused(reader: Reader, value: object) -> HardboxError:
@@ -214,6 +219,72 @@ INNER: Final = st.builds(
     st.integers(0, 1 << 22),
     st.integers(12, 32),
 )
+
+
+# What both have to judge alike, whichever reads it first.
+SAME: Final = (
+    *(
+        ("subnet", text)
+        for text in ("10.0.0.0/8", "10.0.0.0/15", "10.0.0.0/16", "10.1.2.0/30", "10.1.2.0/31")
+    ),
+    *(("subnet", text) for text in ("100.64.0.0/10", "100.64.0.0/16", "127.0.0.0/16", "169.254.0.0/16")),
+    *(
+        ("subnet", text)
+        for text in ("198.18.0.0/16", "240.0.0.0/16", "0.0.0.0/16", "fd00::/64", "10.0.0.1/16")
+    ),
+    *(("dns", text) for text in ("9.9.9.9", "10.0.0.1", "169.254.1.1", "127.0.0.1", "0.0.0.0", "0.1.2.3")),  # noqa: S104 (refused)
+    *(("dns", text) for text in ("224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "192.0.2.053", "a.b")),
+    *(("publish", f"{text}:80:80") for text in ("127.0.0.1", "192.0.2.1", "0.0.0.0", "0.1.2.3", "224.0.0.1")),  # noqa: S104 (refused)
+    *(("publish", f"{text}:80:80") for text in ("240.0.0.1", "255.255.255.255", "a.b", "[::1]")),
+    *(
+        ("publish", f"127.0.0.1:{ports}")
+        for ports in ("0:80", "80:0", "1:65535", "65536:80", "80:-1", "80:x")
+    ),
+    *(
+        ("bridge", text)
+        for text in ("hbx0", "hbxabcd9", "hbx", "hbxabcdef", "hbx-1", "br0", "hbx0\n", "hbx\u0660")
+    ),
+    *(("join", text) for text in ("a", "team-7", "a-", "-a", "A", "a" * 31, "a" * 32, "a\n", "\u0660")),
+)
+READERS: Final = {
+    "subnet": network.subnet,
+    "dns": network.server,
+    "publish": network.published,
+    "bridge": network.bridge,
+    "join": network.group,
+}
+
+
+@pytest.mark.parametrize(("key", "value"), SAME)
+def test_profile_and_keeper_agree(key: str, value: str) -> None:
+    told = [value] if key in ("dns", "publish") else value
+    try:
+        found = read(READERS[key], value)
+    except HardboxError:
+        assert not keeper_takes(**{key: told})
+    else:
+        assert found == value
+        assert keeper_takes(**{key: told})
+
+
+@pytest.mark.parametrize(
+    ("key", "most", "form"),
+    [
+        ("dns", limits.MOST_SERVERS, "9.9.9.{}"),
+        ("publish", limits.MOST_PORTS, "127.0.0.1:{}:80"),
+    ],
+)
+def test_profile_and_keeper_take_as_many(key: str, most: int, form: str) -> None:
+    for count in (most, most + 1):
+        values = [form.format(number) for number in range(1, count + 1)]
+        try:
+            schema.READERS[f"network.{key}"](spot(values))
+        except HardboxError:
+            assert count > most
+            assert not keeper_takes(**{key: values})
+        else:
+            assert count == most
+            assert keeper_takes(**{key: values})
 
 
 @given(RANGES | INNER)

@@ -81,7 +81,8 @@ def test_refuse_uses_the_words_of_the_rule_unless_told_otherwise() -> None:
         '  value    network.mode = "host"        (ci.toml network.mode)\n'
         "  why      services on localhost and abstract sockets of the host become reachable\n"
         "  rule     host-network: CIS-5.10, PSS-hostNamespaces, NSA-host-network, 800-190-4.4.2\n"
-        '  instead  network.mode = "none" or "loopback"\n'
+        '  instead  network.mode = "none" or "loopback"; --profile net-client --allow HOST:PORT for named'
+        " destinations\n"
         "  nothing was run\n"
     )
     other = refuse("host-network", what="w", why="y", instead="i")

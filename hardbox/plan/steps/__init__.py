@@ -60,7 +60,15 @@ from hardbox.plan.steps.drop import (
     SetIds,
     Terminal,
 )
-from hardbox.plan.steps.network import LISTEN_BARE, LISTEN_TCP, LISTEN_UDP, Listen, LocalRoute, address_text
+from hardbox.plan.steps.network import (
+    LISTEN_BARE,
+    LISTEN_TCP,
+    LISTEN_UDP,
+    Destination,
+    Listen,
+    LocalRoute,
+    address_text,
+)
 from hardbox.plan.steps.outside import (
     DELEGATE,
     DELEGATE_CPU,
@@ -119,6 +127,7 @@ __all__ = [
     "Chdir",
     "CloseFds",
     "Cpus",
+    "Destination",
     "Device",
     "Devpts",
     "DropBoundingSet",

@@ -47,6 +47,18 @@ class Listen(Step, number=79, kind="listen", layout="ubu"):
         return f"{_LISTENS.get(self.how, self.how)} {place}{every}, served from outside"
 
 
+class Destination(Step, number=25, kind="destination", layout="s"):
+    """What the job may reach (hardbox/destinations.py), for whoever reads the plan, and in its digest.
+
+    The process that keeps the network is told it on its own; the launcher decides nothing by it.
+    """
+
+    text: str
+
+    def describe(self) -> str:  # noqa: D102
+        return f"{self.text} may be reached"
+
+
 class LocalRoute(Step, number=80, kind="local-route", layout="bu"):
     """Make all addresses of a prefix the sandbox's own (rtnetlink(7), RTN_LOCAL)."""
 

@@ -85,6 +85,12 @@ def test_a_hello_is_read(data: bytes, name: str) -> None:
     assert look(data) == Look(Hello.TLS, server_name=name)
 
 
+def test_the_longest_name_is_the_longest_there_is() -> None:
+    longest = b".".join([b"a" * 63] * 3 + [b"a" * 61])
+    assert look(hello(server_name(longest))).server_name == longest.decode()
+    assert look(hello(server_name(longest + b"a"))).kind == Hello.BAD
+
+
 @pytest.mark.parametrize("kind", [0xFE0D, 0xFFCE])
 def test_an_encrypted_name_is_told_of(kind: int) -> None:
     data = hello(server_name(b"outer.example.org") + extension(kind, bytes(40)))
@@ -150,6 +156,7 @@ BAD: Final = (
     (b"\r\n\r\n\0\r\nQUIT\n\x21\x11", "PROXY protocol"),
     # An SSL 2.0 hello: length, type, version 3.1, then lengths of ciphers, session id and challenge.
     (b"\x80\x1c\x01\x03\x01\x00\x03\x00\x00\x00\x10" + bytes(19), "SSL 2.0"),
+    (b"\x80\x1c\x01\x03\x01\x00\x03\x00\x00\x00\x10", "SSL 2.0"),
     (b"\x80\x1c\x01\x00\x02\x00\x03\x00\x00\x00\x10" + bytes(19), "SSL 2.0"),
 )
 

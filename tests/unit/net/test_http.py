@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import h11
 import pytest
-from support.brokers import PATIENCE, Names, World, everything, server, serving, until, wanted
+from support.brokers import PATIENCE, Names, World, everything, near, server, serving, until, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,8 @@ def inside(world: World, text: str) -> bytes:
     """The same inside a tunnel to the server."""
     with world.tunnel(world.web) as client:  # type: ignore[attr-defined]
         client.sendall(text.replace("HERE", world.web).encode("latin-1"))  # type: ignore[attr-defined]
-        client.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # it may have been reset by now
+            client.shutdown(socket.SHUT_WR)
         return everything(client)
 
 
@@ -172,8 +174,10 @@ def test_a_head_that_can_be_read_in_two_ways_goes_nowhere(
         ),
         (
             "chunk extensions and trailers",
-            "POST http://HERE/ HTTP/1.1\r\nHost: HERE\r\nTransfer-Encoding: CHUNKED\r\n\r\n"
-            "2;x=y\r\nab\r\n0\r\nX-Late: 1\r\n\r\n",
+            (
+                "POST http://HERE/ HTTP/1.1\r\nHost: HERE\r\nTransfer-Encoding: CHUNKED\r\n\r\n"
+                "2;x=y\r\nab\r\n0\r\nX-Late: 1\r\n\r\n"
+            ),
             1,
         ),
     ],
@@ -303,16 +307,15 @@ def test_websocket_goes_on_as_plain_bytes(origin: Origin) -> None:
         while data := client.recv(100):
             client.sendall(data.upper())
 
-    with server(upgrade) as (port, _), serving(wanted(f"127.0.0.1:{port}"), Names()) as world:
-        with world.connect() as client:
-            client.sendall(
-                f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\n"
-                "Upgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n\x81frame".encode("latin-1")
-            )
-            answer = until(client, b"\r\n\r\n")
-            assert answer.startswith(b"HTTP/1.1 101 ")
-            client.shutdown(socket.SHUT_WR)
-            assert everything(client) == b"hi\x81FRAME"
+    with near(upgrade) as (world, where), world.connect() as client:
+        client.sendall(
+            f"GET http://{where}/ HTTP/1.1\r\nHost: {where}\r\nConnection: Upgrade\r\n"
+            "Upgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n\x81frame".encode("latin-1")
+        )
+        answer = until(client, b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        client.shutdown(socket.SHUT_WR)
+        assert everything(client) == b"hi\x81FRAME"
     assert b"upgrade: websocket\r\n" in origin.heads[0].lower()
 
 
@@ -324,8 +327,46 @@ def test_a_head_is_bounded(world: World, origin: Origin) -> None:
 
 def test_a_slow_head_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hardbox.net.ways.HEAD_PATIENCE", 0.2)
-    with serving(wanted("index.example.org:80"), Names()) as world:
-        with world.connect() as client:
-            client.sendall(b"GET http://index.example.org/ HT")
-            assert b"too slow" in everything(client)
+    with serving(wanted("index.example.org:80"), Names()) as world, world.connect() as client:
+        client.sendall(b"GET http://index.example.org/ HT")
+        assert b"too slow" in everything(client)
     assert [row["reason"] for row in world.rows] == ["limit-idle"]
+
+
+def test_an_answer_may_come_before_the_body(origin: Origin) -> None:
+    def at_once(client: socket.socket) -> None:
+        origin.heads.append(until(client, b"\r\n\r\n"))
+        client.sendall(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nno\n")
+        client.shutdown(socket.SHUT_WR)
+        everything(client)
+
+    with near(at_once) as (world, where), world.connect() as client:
+        head = f"POST http://{where}/ HTTP/1.1\r\nHost: {where}\r\nContent-Length: 50000000\r\n\r\n"
+        client.sendall(head.encode() + b"x" * 10_000)
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.removesuffix(b"RESET").endswith(b"no\n")
+
+
+def test_an_answer_to_head_has_no_body(world: World, origin: Origin) -> None:
+    origin.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+    request = "HEAD http://HERE/ HTTP/1.1\r\nHost: HERE\r\n\r\n"
+    assert ask(world, request + request) == origin.answer * 2
+
+
+def test_a_connection_kept_for_later_is_closed_without_a_word(origin: Origin) -> None:
+    with near(origin, idle=300) as (world, where), world.connect() as client:
+        client.sendall(f"GET http://{where}/ HTTP/1.1\r\nHost: {where}\r\n\r\n".encode())
+        assert everything(client) == origin.answer
+    assert [row["verdict"] for row in world.rows] == ["allowed"]
+
+
+def test_one_connection_leads_to_several_servers(origin: Origin) -> None:
+    other = Origin()
+    with server(origin) as (first, _), server(other) as (second, _):
+        places = f"127.0.0.1:{first}", f"127.0.0.1:{second}"
+        with serving(wanted(*places), Names()) as world:
+            text = "".join(f"GET http://{place}/ HTTP/1.1\r\nHost: {place}\r\n\r\n" for place in places * 2)
+            assert world.ask(text.encode(), end=True) == origin.answer * 4
+    assert (len(origin.heads), len(other.heads)) == (2, 2)
+    assert [row["count"] for row in world.rows] == [2, 2]

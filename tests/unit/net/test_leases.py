@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import threading
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -61,6 +62,41 @@ def test_being_alone_is_no_lease(folder: str) -> None:
     with one.alone():
         assert not other.alive()
         assert 2 <= other.take() <= 6
+
+
+def test_whoever_holds_the_bridge_and_does_not_go_on_is_not_waited_for_for_ever(folder: str) -> None:
+    stopped, other = Leases("hbx0", 8, folder), Leases("hbx0", 8, folder)
+    with stopped.alone():
+        with pytest.raises(Trouble, match="does not let go") as caught, other.alone(patience=0.1):
+            pytest.fail("two are alone")
+        path = f"{folder}/hbx0.leases"
+        assert path in caught.value.why
+        assert f"fuser -v {path}" in caught.value.instead
+    with other.alone(patience=0.1):
+        pass
+
+
+def test_the_bridge_is_waited_for_while_somebody_works_on_it(folder: str) -> None:
+    script = f"import sys; from hardbox.net.leases import Leases; leases = Leases('hbx0', 8, {folder!r})"
+    script += "\nwith leases.alone(): print('alone', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"alone\n"
+        here = Leases("hbx0", 8, folder)
+        told: list[str] = []
+
+        def let_go(pipe: IO[bytes]) -> None:
+            told.append("let go")
+            pipe.close()
+
+        timer = threading.Timer(0.1, let_go, [process.stdin])
+        timer.start()
+        with here.alone():
+            assert told
+        timer.join()
 
 
 @pytest.mark.parametrize("kind", ["writable", "link", "file"])

@@ -8,7 +8,8 @@ import threading
 import time
 
 import pytest
-from support.brokers import PATIENCE, Names, World, echo, everything, server, serving, until, wanted
+from support import faults
+from support.brokers import PATIENCE, Names, World, echo, everything, near, server, serving, until, wanted
 
 from hardbox.net import copy
 
@@ -18,13 +19,13 @@ def descriptors() -> int:
 
 
 def test_one_connection_too_many_is_reset() -> None:
-    with server(echo) as (port, _), serving(wanted(f"127.0.0.1:{port}", connections=2), Names()) as world:
-        first, second = (world.tunnel(f"127.0.0.1:{port}") for _ in range(2))
+    with near(echo, connections=2) as (world, where):
+        first, second = (world.tunnel(where) for _ in range(2))
         assert world.is_reset()
         first.close()
         while world.program.ledger.open > 1:
             time.sleep(0.01)
-        with world.tunnel(f"127.0.0.1:{port}") as again:
+        with world.tunnel(where) as again:
             again.sendall(b"x\n")
             assert again.recv(10) == b"x\n"
         second.close()
@@ -36,19 +37,16 @@ def test_one_connection_too_many_is_reset() -> None:
 
 def test_too_many_at_a_time_are_reset() -> None:
     with serving(wanted("127.0.0.1:9", rate=1), Names()) as world:
-        answers = []
-        for _ in range(10):
-            answers.append(world.is_reset(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+        answers = [world.is_reset(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(10)]
     assert answers[:2] == [False, False]
     assert sum(answers) >= 6
     assert "limit-rate" in [row["reason"] for row in world.rows]
 
 
 def test_a_run_moves_no_more_bytes_than_it_may() -> None:
-    with server(echo) as (port, _), serving(wanted(f"127.0.0.1:{port}", bytes=100_000), Names()) as world:
-        with world.tunnel(f"127.0.0.1:{port}") as client:
-            client.sendall(b"\0" * 200_000)
-            answer = everything(client)
+    with near(echo, bytes=100_000) as (world, where), world.tunnel(where) as client:
+        client.sendall(b"\0" * 200_000)
+        answer = everything(client)
         assert world.is_reset()
     assert answer.endswith(b"RESET")
     assert len(answer) < 100_000
@@ -57,8 +55,8 @@ def test_a_run_moves_no_more_bytes_than_it_may() -> None:
 
 
 def test_an_idle_connection_is_closed_and_a_slow_one_is_not() -> None:
-    with server(echo) as (port, _), serving(wanted(f"127.0.0.1:{port}", idle=400), Names()) as world:
-        idle, slow = (world.tunnel(f"127.0.0.1:{port}") for _ in range(2))
+    with near(echo, idle=400) as (world, where):
+        idle, slow = (world.tunnel(where) for _ in range(2))
         for _ in range(8):
             slow.sendall(b".\n")
             assert slow.recv(2) == b".\n"
@@ -83,16 +81,15 @@ def test_one_direction_ends_and_the_other_goes_on(who: str) -> None:
         got.append(said)
 
     got: list[bytes] = []
-    with server(half) as (port, _), serving(wanted(f"127.0.0.1:{port}"), Names()) as world:
-        with world.tunnel(f"127.0.0.1:{port}") as client:
-            if who == "server":
-                assert everything(client) == b"all I say\n"
-            client.sendall(b"\0said")
-            time.sleep(0.05)
-            client.sendall(b" later")
-            client.shutdown(socket.SHUT_WR)
-            assert everything(client) == (b"\0SAID LATER" if who == "client" else b"")
-    assert got == [b"\0said later"]
+    with near(half) as (world, where), world.tunnel(where) as client:
+        if who == "server":
+            assert everything(client) == b"all I say\n"
+        client.sendall(b"\0said")
+        time.sleep(0.05)
+        client.sendall(b" later")
+        client.shutdown(socket.SHUT_WR)
+        assert everything(client) == (b"\0SAID LATER" if who == "client" else b"")
+    faults.eventually(lambda: got == [b"\0said later"], "the server has seen the regular end")
 
 
 def test_a_reset_is_handed_on() -> None:
@@ -100,10 +97,9 @@ def test_a_reset_is_handed_on() -> None:
         client.recv(10)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
-    with server(resets) as (port, _), serving(wanted(f"127.0.0.1:{port}"), Names()) as world:
-        with world.tunnel(f"127.0.0.1:{port}") as client:
-            client.sendall(b"\0")
-            assert everything(client) == b"RESET"
+    with near(resets) as (world, where), world.tunnel(where) as client:
+        client.sendall(b"\0")
+        assert everything(client) == b"RESET"
 
 
 def test_what_nobody_takes_is_not_read_either() -> None:
@@ -115,24 +111,23 @@ def test_what_nobody_takes_is_not_read_either() -> None:
         size.append(len(everything(client)))
 
     size: list[int] = []
-    with server(lazy) as (port, _), serving(wanted(f"127.0.0.1:{port}"), Names()) as world:
-        with world.tunnel(f"127.0.0.1:{port}") as client:
-            client.setblocking(False)
-            sent = quiet = 0
-            while quiet < 20:
-                try:
-                    sent += client.send(bytes(1 << 16))
-                    quiet = 0
-                except BlockingIOError:
-                    quiet += 1
-                    time.sleep(0.02)
-                assert world.program.service.room.held <= copy._CHUNK  # noqa: SLF001 (the bound)
-            assert world.program.service.room.held > 0
-            client.setblocking(True)
-            go.set()
-            client.shutdown(socket.SHUT_WR)
-            assert everything(client) == b""
-        assert size == [sent]
+    with near(lazy) as (world, where), world.tunnel(where) as client:
+        client.settimeout(0)
+        sent = quiet = 0
+        while quiet < 20:
+            try:
+                sent += client.send(bytes(1 << 16))
+                quiet = 0
+            except BlockingIOError:
+                quiet += 1
+                time.sleep(0.02)
+            assert world.program.service.room.held <= copy._CHUNK  # noqa: SLF001 (the bound)
+        assert world.program.service.room.held > 0
+        client.settimeout(PATIENCE)
+        go.set()
+        client.shutdown(socket.SHUT_WR)
+        assert everything(client) == b""
+        faults.eventually(lambda: size == [sent], "all of it has arrived")
         assert world.program.service.room.held == 0
 
 

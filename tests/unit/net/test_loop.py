@@ -96,7 +96,7 @@ def test_a_descriptor_wakes_its_reader_and_a_deadline_ends_the_wait() -> None:
         with pytest.raises(TimeoutError):
             await run.loop.readable(reader.fileno(), run.loop.time() + 0.01)
 
-    run.loop.later(0.01, lambda: writer.send(b"x"))
+    run.loop.later(0.01, lambda: writer.sendall(b"x"))
     assert run.until_over(reads()) == [None]
     reader.close()
     writer.close()
@@ -138,8 +138,13 @@ def test_a_hang_up_that_nobody_watches_costs_nothing() -> None:
     """A descriptor without callbacks is not registered: the kernel would tell of its hang-up for ever."""
     run = Run()
     reader, writer = socket.socketpair()
-    turns = []
-    run.loop.on_readable(reader.fileno(), lambda: turns.append(run.loop.on_readable(reader.fileno(), None)))
+    turns: list[bool] = []
+
+    def once() -> None:
+        turns.append(True)
+        run.loop.on_readable(reader.fileno(), None)
+
+    run.loop.on_readable(reader.fileno(), once)
     writer.close()
 
     async def waits() -> None:
@@ -172,7 +177,7 @@ def test_cancelled_timers_do_not_pile_up() -> None:
 def test_a_descriptor_that_is_forgotten_can_be_watched_again_under_its_number() -> None:
     run, got = Run(), []
     reader, writer = os.pipe()
-    run.loop.on_readable(reader, lambda: got.append("old"))
+    run.loop.on_readable(reader, lambda: got.append(b"old"))
     run.loop.forget(reader)
     os.close(reader)
     os.close(writer)

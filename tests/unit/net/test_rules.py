@@ -79,7 +79,7 @@ def test_what_is_loaded_is_unloaded_and_nothing_else() -> None:
     first = rules.load(wanted(), box(2), NOTHING, ())
     second = rules.load(wanted(publish=()), box(3), NOTHING, ())
     both = rules_state.read(nft(first, second, then=LIST))
-    listing = "nft list ruleset"
+    listing = "nft list ruleset | sort"  # sets are listed in the order in which they were made
     without = nft(first, second, rules.unload("hbx0", SUBNET, both, (2,)), then=listing)
     assert without == nft(second, then=listing)
     assert nft(first, second, rules.unload_all("hbx0"), rules.unload_all("hbx0"), then=listing) == ""

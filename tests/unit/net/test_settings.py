@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardbox import network_limits as limits
 from hardbox.net import settings
+from hardbox.policy import NETWORK_LOGS, SNI_MODES, UNLIMITED
 
 GOOD: dict[str, Any] = {
     "mode": "allow",
@@ -20,7 +22,7 @@ GOOD: dict[str, Any] = {
     "log": "denied",
     "connections": 256,
     "rate": 100,
-    "bytes": settings.NO_LIMIT,
+    "bytes": UNLIMITED,
     "idle": 300_000,
 }
 
@@ -39,6 +41,12 @@ def test_good_settings_are_read() -> None:
         100,
         300,
     )
+
+
+def test_what_a_policy_may_be_is_taken() -> None:
+    assert limits.NO_LIMIT == UNLIMITED
+    for key, choices in (("sni", SNI_MODES), ("log", NETWORK_LOGS)):
+        assert [getattr(parse(**{key: choice}), key) for choice in choices] == list(choices)
 
 
 def test_they_are_read_from_a_descriptor_wherever_it_stands() -> None:
@@ -80,6 +88,15 @@ def test_every_key_has_to_be_there(key: str) -> None:
         ({"idle": "300000"}, "idle is no whole number"),
         ({"profile": 7}, "profile is no text"),
         ({"extra": 1}, "unknown keys: extra"),
+        *(
+            ({key: value}, f"{key} is no whole number")
+            for key, (least, most) in {
+                "connections": limits.CONNECTIONS,
+                "rate": limits.RATE,
+                "idle": limits.IDLE,
+            }.items()
+            for value in (least - 1, most + 1)
+        ),
     ],
 )
 def test_what_is_wrong_ends_it(changed: dict[str, object], why: str) -> None:

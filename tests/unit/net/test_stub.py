@@ -184,6 +184,7 @@ def test_localhost_is_the_sandbox(name: str) -> None:
         ("7.3.0.10.in-addr.arpa", None),
         ("1.0.0.18.198.in-addr.arpa", None),
         ("01.0.18.198.in-addr.arpa", None),
+        ("01." + "0." * 14 + "0.0.0.0.8.7.f.6.8.7.2.6.8.6.d.f.ip6.arpa", None),
         ("x.ip6.arpa", None),
         ("10." + "0." * 30 + "ip6.arpa", None),
         ("-." + "0." * 31 + "ip6.arpa", None),

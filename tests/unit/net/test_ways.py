@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import ssl
 import struct
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING
 import dns.message
 import dns.rcode
 import pytest
-from support.brokers import Names, World, echo, everything, server, serving, until, wanted
+from support import faults
+from support.brokers import Names, World, echo, everything, near, server, serving, until, wanted
 
 from hardbox.net import ways
+from hardbox.net.bucket import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +87,7 @@ def test_tls_in_several_records_passes_as_it_is(world: World) -> None:
         (hello("index.example.org")[:100], "protocol"),
         (b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", "protocol"),
     ],
+    ids=["other", "another rule's", "several records", "none", "broken off", "malformed"],
 )
 def test_any_other_tls_is_reset(world: World, first: bytes, reason: str) -> None:
     assert through(world, first) == b"RESET"
@@ -93,21 +97,33 @@ def test_any_other_tls_is_reset(world: World, first: bytes, reason: str) -> None
 
 
 def test_nothing_is_looked_at_where_the_profile_says_so() -> None:
-    with server(echo) as (port, _):
-        names = Names(index_example_org=["127.0.0.1"])
-        with serving(wanted(f"index.example.org:{port}", sni="off"), names) as world:
-            with world.tunnel(f"index.example.org:{port}") as client:
-                message = hello("other.example.org")
-                client.sendall(message)
-                client.shutdown(socket.SHUT_WR)
-                assert everything(client) == message
+    names = Names(index_example_org=["127.0.0.1"])
+    with server(echo) as (port, _), serving(wanted(f"index.example.org:{port}", sni="off"), names) as world:
+        message = hello("other.example.org")
+        with world.tunnel(f"index.example.org:{port}") as client:
+            client.sendall(message)
+            client.shutdown(socket.SHUT_WR)
+            assert everything(client) == message
 
 
 @pytest.mark.parametrize(
-    "first", [b"\0\0\0\x08\x04\xd2\x16\x2f", b"SSH-2.0-x\r\n", b"\xff\xfe\x01\x02\x03", b"EHLO me\r\n"]
+    "first",
+    [
+        b"x",
+        b"here and there",
+        b"\0\0\0\x08\x04\xd2\x16\x2f",
+        b"SSH-2.0-x\r\n",
+        b"\xff\xfe\x01\x02\x03",
+        b"EHLO me\r\n",
+    ],
 )
 def test_other_protocols_pass(world: World, first: bytes) -> None:
     assert through(world, first) == first
+
+
+@pytest.mark.parametrize("first", [b"GET /", b"GET / HTTP/1.1", b"GET http://evil.example/", b"\x16\x03"])
+def test_a_request_that_breaks_off_goes_nowhere(world: World, first: bytes) -> None:
+    assert through(world, first) == b"RESET"
 
 
 def test_a_server_may_speak_first() -> None:
@@ -115,13 +131,13 @@ def test_a_server_may_speak_first() -> None:
         client.sendall(b"SSH-2.0-server\r\n")
         echo(client)
 
-    with server(banner) as (port, _), serving(wanted(f"127.0.0.1:{port}"), Names()) as world:
-        with world.tunnel(f"127.0.0.1:{port}") as client:
+    with near(banner) as (world, place):
+        with world.tunnel(place) as client:
             assert until(client, b"\n") == b"SSH-2.0-server\r\n"
             client.sendall(b"SSH-2.0-client\r\n")
             assert until(client, b"\n") == b"SSH-2.0-client\r\n"
         # What was told first belongs to no answer: HTTP that comes after it is not HTTP.
-        with world.tunnel(f"127.0.0.1:{port}") as client:
+        with world.tunnel(place) as client:
             until(client, b"\n")
             client.sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
             assert everything(client) == b"RESET"
@@ -134,7 +150,7 @@ def test_a_client_that_says_nothing_ends_as_the_server_s_end(world: World) -> No
 def socks(world: World, request: bytes, greeting: bytes = b"\x05\x01\x00") -> socket.socket:
     client = world.connect()
     client.sendall(greeting + request)
-    assert client.recv(2) == b"\x05\x00"
+    assert exactly(client, 2) == b"\x05\x00"
     return client
 
 
@@ -144,7 +160,7 @@ def named(name: str, port: int) -> bytes:
 
 def test_socks_leads_to_an_allowed_name(world: World) -> None:
     with socks(world, named("INDEX.example.org", world.echo) + b"early\r\n") as client:  # type: ignore[attr-defined]
-        assert client.recv(10) == b"\x05\x00\x00\x01\0\0\0\0\0\0"
+        assert exactly(client, 10) == b"\x05\x00\x00\x01\0\0\0\0\0\0"
         client.sendall(b"late\r\n")
         client.shutdown(socket.SHUT_WR)
         assert everything(client) == b"early\r\nlate\r\n"
@@ -161,8 +177,9 @@ def test_socks_refuses_what_is_not_allowed(world: World, name: str, code: int) -
 
 def test_socks_tells_a_failure_from_a_denial() -> None:
     with serving(wanted("gone.example.org:443"), Names()) as world:
-        with socks(world, named("gone.example.org", 443)) as client:
-            assert everything(client)[:2] == b"\x05\x04"
+        client = socks(world, named("gone.example.org", 443))
+        assert everything(client)[:2] == b"\x05\x04"
+        client.close()
     assert [(row["verdict"], row["via"]) for row in world.rows] == [("failed", "socks")]
 
 
@@ -216,24 +233,43 @@ def test_names_are_answered_by_datagram_and_by_stream(world: World) -> None:
 
 
 def until_framed(client: socket.socket) -> bytes:
-    length = struct.unpack(">H", client.recv(2, socket.MSG_WAITALL))[0]
-    return client.recv(length, socket.MSG_WAITALL)
+    return exactly(client, struct.unpack(">H", exactly(client, 2))[0])
+
+
+def exactly(client: socket.socket, size: int) -> bytes:
+    found = b""
+    while len(found) < size and (data := client.recv(size - len(found))):
+        found += data
+    return found
 
 
 def test_no_name_is_ever_asked_of_anybody_else() -> None:
     names = Names()
-    with serving(wanted("index.example.org:443"), names) as world:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-            asker.settimeout(20)
-            asker.connect(("127.0.0.1", world.names))
-            for name in ("secret.evil.example", "index.example.org", "1.0.0.10.in-addr.arpa"):
-                asker.send(query(name))
-                asker.recv(4096)
+    asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with serving(wanted("index.example.org:443"), names) as world, asker:
+        asker.settimeout(20)
+        asker.connect(("127.0.0.1", world.names))
+        for name in ("secret.evil.example", "index.example.org", "1.0.0.10.in-addr.arpa"):
+            asker.send(query(name))
+            asker.recv(4096)
     assert names.asked == []
     assert {(row["verdict"], row["host"], row["via"]) for row in world.rows} >= {
         ("denied", "secret.evil.example", "dns"),
         ("allowed", "index.example.org", "dns"),
     }
+
+
+def test_more_queries_than_are_answered_leave_a_row() -> None:
+    asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with serving(wanted("index.example.org:443"), Names()) as world, asker:
+        world.program.service.queries = Bucket(1, world.program.loop.time())
+        asker.settimeout(20)
+        asker.connect(("127.0.0.1", world.names))
+        for _ in range(10):
+            asker.send(query("index.example.org"))
+        asker.recv(4096)
+        faults.eventually(lambda: len(world.program.ledger.end()["rows"]) == 2, "the others are counted")
+    assert world.rows[1]["reason"] == "limit-rate"
 
 
 def test_a_name_server_that_breaks_ends_nothing(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
@@ -266,12 +302,41 @@ def test_a_handler_that_breaks_ends_its_connection_alone(
     with world.tunnel(where(world)) as lives:
         lives.sendall(b"\0")
         assert lives.recv(1) == b"\0"
-        monkeypatch.setattr(ways.hello, "look", breaks)
-        with world.tunnel(where(world)) as client:
-            client.sendall(b"x")
-            assert everything(client) == b"RESET"
+        monkeypatch.setattr("hardbox.net.ways.hello.look", breaks)
+        asked = f"CONNECT {where(world)} HTTP/1.1\r\nHost: x\r\n\r\n"
+        assert world.ask(asked.encode()).endswith(b"RESET")
         monkeypatch.undo()
         lives.sendall(b"alive\r\n")
         assert until(lives, b"\n") == b"alive\r\n"
     rows = world.program.ledger.end()["rows"]
     assert "internal error: ZeroDivisionError" in [row["detail"] for row in rows]
+
+
+def test_no_bytes_end_the_broker_or_reach_code_that_did_not_expect_them(world: World) -> None:
+    """Messages that are right but for some bytes, to every listener; the seed is fixed."""
+    chance = random.Random(20)  # noqa: S311 (the same bytes each time)
+    host = where(world)
+    right = [
+        f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() + hello("index.example.org"),
+        f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\nGET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode(),
+        f"POST http://{host}/ HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        + b"1\r\na\r\n0\r\n\r\n",
+        b"\x05\x01\x00" + named("index.example.org", world.echo) + hello("index.example.org"),  # type: ignore[attr-defined]
+        struct.pack(">H", len(query("index.example.org"))) + query("index.example.org"),
+    ]
+    for number in range(400):
+        message = bytearray(chance.choice(right))
+        for _ in range(chance.choice((1, 1, 2, 8))):
+            place = chance.randrange(len(message))
+            message[place : place + chance.choice((0, 1, 1, 3))] = chance.randbytes(
+                chance.choice((0, 1, 1, 2))
+            )
+        port = world.names if number % 5 == 0 else world.proxy
+        with suppress(OSError), world.connect(port) as client:
+            client.sendall(message)
+            client.shutdown(socket.SHUT_WR)
+            everything(client)
+    assert through(world, b"alive\r\n") == b"alive\r\n"
+    rows = world.program.ledger.end()["rows"]
+    assert {row["reason"] for row in rows} >= {"", "not-allowed", "spelling", "protocol", "host-header"}
+    assert not [row["detail"] for row in rows if "internal" in row["detail"]]
