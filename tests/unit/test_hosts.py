@@ -95,11 +95,11 @@ def test_paths_count_from_the_profile_and_from_here(folder: Path, monkeypatch: p
 
 
 def test_a_list_that_is_not_there(folder: Path) -> None:
-    for name in ("@exampel", "@nothing"):
+    for name in ("@examples", "@nothing"):
         error = refused(folder, name)
         assert error.code == "HB434"
         assert name in error.value
-    assert '"example"' in refused(folder, "@exampel").instead
+    assert '"example"' in refused(folder, "@examples").instead
     with pytest.raises(HardboxError) as caught:
         asked("@nothing")
     assert (caught.value.code, str(caught.value.origin)) == ("HB434", "--allow")
