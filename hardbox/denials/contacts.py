@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox import network_limits as limits
 from hardbox.denials.denial import CERTAIN, Denial
 from hardbox.denials.paste import pasteable_word
-from hardbox.destinations import parse
+from hardbox.destinations import parse, place
 from hardbox.policy import PROXY_PORT, UNLIMITED
 from hardbox.profile import units
 
@@ -87,14 +87,14 @@ def _denial(contacts: list[Contact], policy: Policy) -> Denial:
 
 
 def _what(contact: Contact) -> str:
-    place = _place(contact.host)
+    where = place(contact.host, contact.port)
     if contact.port:
-        return f"connection to {place}:{contact.port}"
+        return f"connection to {where}"
     if _looked_up(contact):
-        return f"look-up of {place}" if place else "look-up that names nothing"
+        return f"look-up of {where}" if where else "look-up that names nothing"
     # A limit refuses a connection before anybody knows where it was to go.
     word = "packets" if contact.via in _PACKETS else "connection"
-    return f"{word} to {place}" if place else word
+    return f"{word} to {where}" if where else word
 
 
 def _details(contacts: Iterable[Contact]) -> str:
@@ -132,7 +132,7 @@ def _more(contact: Contact, policy: Policy) -> tuple[str, str, str]:
 
 
 def _allow(contact: Contact, policy: Policy) -> tuple[str, str]:
-    rule = f"{_place(contact.host)}:{_port(contact)}"
+    rule = f"{place(contact.host)}:{_port(contact)}"
     if _looked_up(contact) and contact.host.endswith(_REVERSE):
         return "nothing: addresses outside have no names here", ""
     try:
@@ -148,7 +148,3 @@ def _port(contact: Contact) -> str:
     if contact.port:
         return str(contact.port)
     return "*" if contact.via in _PACKETS else "443"
-
-
-def _place(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

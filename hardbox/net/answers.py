@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from hardbox import destinations
 from hardbox.net.ledger import DENIED, clean
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ _NO_RETRY: Final = (
 
 
 def where(host: str, port: int) -> str:
-    """Write a destination as in a rule."""
-    return f"[{clean(host)}]:{port}" if ":" in host else f"{clean(host)}:{port}"
+    """Write a destination as in a rule, in plain text whatever it is."""
+    return destinations.place(clean(host), port)
 
 
 def refusal(profile: str, host: str, port: int, refused: Refused) -> str:

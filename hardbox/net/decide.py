@@ -14,7 +14,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hardbox.destinations import Host, allowing, host_of
+from hardbox.destinations import Host, allowing, host_of, place
 from hardbox.net import streams
 from hardbox.net.ledger import DENIED, FAILED
 from hardbox.net.loop import Pause
@@ -65,8 +65,7 @@ class Wanted:
     @property
     def text(self) -> str:
         """Write it as in a URL: "[2001:db8::1]:22"."""
-        host = f"[{self.host.text}]" if ":" in self.host.text else self.host.text
-        return f"{host}:{self.port}"
+        return place(self.host.text, self.port)
 
 
 class Decider:

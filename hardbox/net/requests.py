@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
-from hardbox.destinations import host_of
+from hardbox.destinations import host_of, place
 from hardbox.net.decide import Refused
 
 if TYPE_CHECKING:
@@ -145,8 +145,8 @@ def outgoing(request: h11.Request, target: Target, wanted: Wanted, *, any_host: 
     """
     host = next((value for name, value in request.headers if name == b"host"), b"")
     if target.host or not host or not any_host:
-        bare = f"[{wanted.host.text}]" if ":" in wanted.host.text else wanted.host.text
-        host = (bare if wanted.port == DEFAULT_PORT else f"{bare}:{wanted.port}").encode("ascii")
+        port = 0 if wanted.port == DEFAULT_PORT else wanted.port
+        host = place(wanted.host.text, port).encode("ascii")
     headers = [(b"Host", host), *_end_to_end(request), *_framing(request)]
     if wants_websocket(request):
         headers += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]

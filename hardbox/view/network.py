@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hardbox.destinations import place
 from hardbox.view import amounts
 
 if TYPE_CHECKING:
@@ -90,11 +91,10 @@ def _facts(table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 def _contact(row: Mapping[str, object]) -> Contact:
     host, port = str(row.get("host", "")), _count(row, "port")
-    place = f"[{host}]" if ":" in host else host
     why = ": ".join(part for part in (str(row.get("reason", "")), str(row.get("detail", ""))) if part)
     return Contact(
         str(row.get("verdict", "")),
-        (f"{place}:{port}" if port else place) or "not known yet",
+        place(host, port) or "not known yet",
         str(row.get("via", "")),
         _count(row, "count"),
         _moved(row),
