@@ -11,7 +11,8 @@ from hardbox import network_limits as limits
 from hardbox.denials.denial import CERTAIN, Denial
 from hardbox.denials.paste import pasteable_word
 from hardbox.destinations import parse, place
-from hardbox.policy import PROXY_PORT, UNLIMITED
+from hardbox.network_report import DENIED
+from hardbox.policy import UNLIMITED
 from hardbox.profile import units
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def explain(use: NetworkUse, policy: Policy) -> tuple[Denial, ...]:
 
     A look-up of a name counts only if no connection to it was tried.
     """
-    denied = [contact for contact in use.contacts if contact.verdict == "denied"]
+    denied = [contact for contact in use.contacts if contact.verdict == DENIED]
     tried = {contact.host for contact in denied if contact.port}
     found: dict[tuple[str, int, str], list[Contact]] = {}
     for contact in denied:
@@ -109,7 +110,7 @@ def _change(contact: Contact, policy: Policy) -> tuple[str, str, str]:
         return _more(contact, policy)
     if contact.reason == "protocol" and _looked_up(contact):
         return "network.allow", "nothing: the stub answers questions of class IN", ""
-    if contact.reason == "protocol" and (contact.host, contact.port) == (_PROXY_HOST, PROXY_PORT):
+    if contact.reason == "protocol" and (contact.host, contact.port) == (_PROXY_HOST, limits.PROXY_PORT):
         return "the proxy", "nothing: it takes HTTP/1.1 and SOCKS 5 requests", ""
     if contact.reason in ("server-name", "host-header", "protocol"):
         where = f'network.sni = "{policy.network.sni}"'

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from hardbox import destinations
-from hardbox.net.ledger import DENIED, clean
+from hardbox.net.ledger import clean
+from hardbox.network_report import DENIED
 
 if TYPE_CHECKING:
     from hardbox.net.decide import Refused
@@ -26,8 +27,11 @@ _WHY: Final = MappingProxyType(
         "spelling": "{where} is not a plain spelling of a host ({detail})",
         # Which one is for the report: addresses of the caller's network are not the job's business.
         "unfit-address": "{where} leads to an address that is not public, and an allowed name may not",
+        "server-name": "the name in the TLS greeting and the allowed {where} differ ({detail})",
         "host-header": "the Host header and the allowed {where} differ ({detail})",
         "protocol": "{detail}",
+        "limit-connections": "so many connections are open at once as may be",
+        "limit-rate": "so many connections were made in a second as may be",
         "limit-names": "{where} is one name too many ({detail})",
         "limit-bytes": "{detail}",
         "limit-idle": "{detail}",

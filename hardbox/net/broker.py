@@ -10,31 +10,32 @@ import _socket
 import array
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from hardbox import destinations
+from hardbox import destinations, network_limits
 from hardbox.net import decide, streams, vetting, ways
 from hardbox.net.addresses import Addresses
 from hardbox.net.bucket import Bucket
 from hardbox.net.connection import Connection
 from hardbox.net.copy import Room
 from hardbox.net.decide import Decider, Refused
-from hardbox.net.ledger import DENIED, FAILED, Ledger, Seen
+from hardbox.net.ledger import Ledger, Seen
 from hardbox.net.loop import Cancelled, Loop, Task
 from hardbox.net.service import Service
 from hardbox.net.trouble import Trouble
 from hardbox.net.wire import GO, HELLO, MESSAGE, SOCKET, message
+from hardbox.network_report import DENIED, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from hardbox.net.settings import Settings
+    from hardbox.network_report import Reason
 
     Way = Callable[[Service, Connection], Awaitable[None]]
 
 _FD_BYTES: Final = array.array("i").itemsize
 # One for each port of the rules, and three.
 MOST_SOCKETS: Final = 4096 + 3
-PROXY: Final = ("127.0.0.1", 3128)
-NAMES_PORT: Final = 53
+PROXY: Final = ("127.0.0.1", network_limits.PROXY_PORT)
 _BACKLOG: Final = 1024
 _ACCEPTS_AT_ONCE: Final = 64
 # How long accepting rests when there is no descriptor or memory for a connection, in seconds.
@@ -74,7 +75,7 @@ class Broker:
         resolve: decide.Resolve = decide.resolve,
         unfit: decide.Unfit = vetting.unfit,
         proxy: tuple[str, int] = PROXY,
-        names_port: int = NAMES_PORT,
+        names_port: int = network_limits.DNS_PORT,
     ) -> None:
         """Take the settings, and what a test may replace: resolving, vetting, and ports that tell a role."""
         self._proxy, self._names_port = proxy, names_port
@@ -217,7 +218,7 @@ class Broker:
 
     def _admit(self, client: _socket.socket, way: Way, via: str) -> None:
         """Start to serve a connection, or reset it if it is one too many."""
-        reason = ""
+        reason: Reason = ""
         if self.ledger.open >= self._settings.connections:
             reason = "limit-connections"
         elif not self._rate.take(self.loop.time()):

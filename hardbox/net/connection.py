@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox.net import streams
 from hardbox.net.decide import Refused
-from hardbox.net.ledger import ALLOWED, Seen
+from hardbox.net.ledger import Seen
+from hardbox.network_report import ALLOWED
 
 if TYPE_CHECKING:
     import _socket

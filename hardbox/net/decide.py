@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox.destinations import Host, allowing, host_of, place
 from hardbox.net import streams
-from hardbox.net.ledger import DENIED, FAILED
 from hardbox.net.loop import Pause
+from hardbox.network_limits import MOST_WILD_NAMES
+from hardbox.network_report import DENIED, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
 
     from hardbox.destinations import Destination
     from hardbox.net.loop import Loop
+    from hardbox.network_report import Reason, Verdict
 
     Address = IPv4Address | IPv6Address
     Resolve = Callable[[str, int], Sequence[str]]
     Unfit = Callable[[Address], str]
 
-# Distinct names that may match wildcards in one run: each one that is resolved tells its server something.
-MOST_WILD_NAMES: Final = 256
 # Look-ups under way; getaddrinfo(3) cannot be interrupted, so each one that hangs keeps its thread.
 MOST_LOOKUPS: Final = 16
 # Seconds.
@@ -48,7 +48,7 @@ class Refused(Exception):  # noqa: N818 (an outcome, not an error of ours)
     reason:  as in the ledger's rows; detail: one line.
     """
 
-    def __init__(self, reason: str, detail: str = "", verdict: str = DENIED) -> None:
+    def __init__(self, reason: Reason, detail: str = "", verdict: Verdict = DENIED) -> None:
         """Carry the reason."""
         super().__init__(reason, detail)
         self.verdict, self.reason, self.detail = verdict, reason, detail

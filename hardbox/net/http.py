@@ -15,9 +15,9 @@ import h11
 
 from hardbox.net import answers, requests, streams, ways
 from hardbox.net.decide import Refused
-from hardbox.net.ledger import DENIED, FAILED
 from hardbox.net.loop import Cancelled, Pause
 from hardbox.net.requests import Malformed
+from hardbox.network_report import DENIED, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,26 +7,27 @@ stays as it is. Also the one place that counts bytes against the limit of a run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hardbox.net import wire
+from hardbox.network_report import ALLOWED, DENIED, FAILED
+
+if TYPE_CHECKING:
+    from hardbox.network_report import Reason, Verdict
 
 MOST_ROWS: Final = 512
 _MOST_TEXT: Final = 255
-
-# Reasons that are not the allow-list's: the destination was allowed, and something else was wrong.
-ALLOWED, DENIED, FAILED = "allowed", "denied", "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What rows are grouped by. host and detail are cleaned by `Ledger.add`."""
 
-    verdict: str
+    verdict: Verdict
     host: str
     port: int
     via: str
-    reason: str = ""
+    reason: Reason = ""
     detail: str = ""
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from hardbox.net import answers, hello, streams
 from hardbox.net.copy import Copy
 from hardbox.net.decide import Refused
-from hardbox.net.ledger import DENIED, Seen
+from hardbox.net.ledger import Seen
+from hardbox.network_report import DENIED
 
 if TYPE_CHECKING:
     import _socket

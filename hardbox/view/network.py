@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hardbox.destinations import place
+from hardbox.network_report import ALLOWED, DENIED, FAILED
 from hardbox.view import amounts
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 # Rows of a table that people still look at.
 _MOST_ROWS: Final = 500
-_ORDER: Final = ("denied", "failed", "allowed")
+_ORDER: Final = (DENIED, FAILED, ALLOWED)
 
 
 @dataclass(frozen=True, slots=True)

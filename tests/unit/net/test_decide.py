@@ -10,8 +10,9 @@ from support.brokers import PATIENCE, Names, echo, server
 
 from hardbox import destinations
 from hardbox.net import decide
-from hardbox.net.decide import MOST_WILD_NAMES, Decider, Refused
+from hardbox.net.decide import Decider, Refused
 from hardbox.net.loop import Loop
+from hardbox.network_limits import MOST_WILD_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardbox.net.ledger import ALLOWED, DENIED, FAILED, MOST_ROWS, Ledger, Seen, clean
+from hardbox.net.ledger import MOST_ROWS, Ledger, Seen, clean
+from hardbox.network_report import ALLOWED, DENIED, FAILED
 
 
 def test_rows_are_grouped_by_everything_but_the_counts() -> None:
