@@ -13,7 +13,7 @@ from hardbox.net.ledger import clean
 from hardbox.network_report import DENIED
 
 if TYPE_CHECKING:
-    from hardbox.net.decide import Refused
+    from hardbox.net.decide import NotConnected
 
 LIMITS: Final = MappingProxyType(
     {
@@ -47,7 +47,7 @@ def where(host: str, port: int) -> str:
     return destinations.place(clean(host), port)
 
 
-def refusal(profile: str, host: str, port: int, refused: Refused) -> str:
+def refusal(profile: str, host: str, port: int, refused: NotConnected) -> str:
     """Say why a request gets no answer, and what would change that."""
     place = where(host, port)
     detail = clean(refused.detail)

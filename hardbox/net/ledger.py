@@ -20,7 +20,7 @@ _MOST_TEXT: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ContactKey:
     """What rows are grouped by. host and detail are cleaned by `Ledger.add`."""
 
     verdict: Verdict
@@ -41,7 +41,7 @@ class Ledger:
         most_bytes: of both directions together.
         """
         self._kept = {"off": (), "denied": (DENIED, FAILED), "all": (ALLOWED, DENIED, FAILED)}[log]
-        self._rows: dict[Seen, list[int]] = {}
+        self._rows: dict[ContactKey, list[int]] = {}
         self._dropped = 0
         self._left = most_bytes
         self._open = 0
@@ -50,11 +50,11 @@ class Ledger:
         self._sent = 0
         self._received = 0
 
-    def add(self, seen: Seen, sent: int = 0, received: int = 0) -> None:
+    def add(self, seen: ContactKey, sent: int = 0, received: int = 0) -> None:
         """Count one thing; in a row of its own if there is room for one."""
         if seen.verdict not in self._kept:
             return
-        key = Seen(seen.verdict, clean(seen.host), seen.port, seen.via, seen.reason, clean(seen.detail))
+        key = ContactKey(seen.verdict, clean(seen.host), seen.port, seen.via, seen.reason, clean(seen.detail))
         row = self._rows.get(key)
         if row is None:
             if len(self._rows) >= MOST_ROWS:
