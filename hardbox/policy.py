@@ -31,8 +31,6 @@ DESTINATION_GRANTS: Final = ("none", "any")
 # From most to least strict.
 SNI_MODES: Final = ("match", "off")
 NETWORK_LOGS: Final = ("off", "denied", "all")
-# Where the proxy of mode "allow" is, on 127.0.0.1 inside.
-PROXY_PORT: Final = 3128
 # How many files a file system in memory of this size may hold: one for each so many bytes, and some more.
 _BYTES_A_FILE: Final = 4096
 _MORE_FILES: Final = 1024

@@ -57,12 +57,12 @@ def _stay(_number: int, _frame: object) -> None:
 
 def _keep(settings: Mapping[str, object], supervisor: Supervisor, say: Say) -> dict[str, object]:
     wanted = bridge_settings.read(settings)
-    # Each engine has libraries of its own.
+    # Each engine has libraries of its own, and a keeper starts with every run: none imports the other's.
     if wanted.engine == "pasta":
-        from hardbox.net import pasta  # noqa: PLC0415
+        from hardbox.net import pasta  # noqa: PLC0415 (see above)
 
         return pasta.keep(wanted, supervisor, say)
-    from hardbox.net import veth  # noqa: PLC0415
+    from hardbox.net import veth  # noqa: PLC0415 (see above)
 
     return veth.keep(wanted, supervisor, say)
 

@@ -19,6 +19,7 @@ from hardbox.net.loop import Pause
 
 if TYPE_CHECKING:
     from hardbox.net.connection import Connection
+    from hardbox.network_report import Reason
 
 # What is read at once, into one buffer for all.
 _CHUNK: Final = 1 << 18
@@ -157,7 +158,7 @@ class Copy:
         if self._outwards.over and self._inwards.over:
             self.finish("")
 
-    def finish(self, outcome: str | BaseException) -> None:
+    def finish(self, outcome: Reason | BaseException) -> None:
         """End both directions at once."""
         if self.ended.settled:
             return

@@ -14,10 +14,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hardbox.destinations import Host, allowing, host_of
+from hardbox.destinations import Host, allowing, host_of, place
 from hardbox.net import streams
-from hardbox.net.ledger import DENIED, FAILED
 from hardbox.net.loop import Pause
+from hardbox.network_limits import MOST_WILD_NAMES
+from hardbox.network_report import DENIED, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
 
     from hardbox.destinations import Destination
     from hardbox.net.loop import Loop
+    from hardbox.network_report import Reason, Verdict
 
     Address = IPv4Address | IPv6Address
     Resolve = Callable[[str, int], Sequence[str]]
     Unfit = Callable[[Address], str]
 
-# Distinct names that may match wildcards in one run: each one that is resolved tells its server something.
-MOST_WILD_NAMES: Final = 256
 # Look-ups under way; getaddrinfo(3) cannot be interrupted, so each one that hangs keeps its thread.
 MOST_LOOKUPS: Final = 16
 # Seconds.
@@ -41,14 +41,14 @@ ALL_CONNECTS_PATIENCE: Final = 30.0
 MOST_ADDRESSES: Final = 8
 
 
-class Refused(Exception):  # noqa: N818 (an outcome, not an error of ours)
+class NotConnected(Exception):  # noqa: N818 (an outcome, not an error of ours)
     """The connection does not come about.
 
     verdict: "denied", or "failed" if it was allowed and did not work.
     reason:  as in the ledger's rows; detail: one line.
     """
 
-    def __init__(self, reason: str, detail: str = "", verdict: str = DENIED) -> None:
+    def __init__(self, reason: Reason, detail: str = "", verdict: Verdict = DENIED) -> None:
         """Carry the reason."""
         super().__init__(reason, detail)
         self.verdict, self.reason, self.detail = verdict, reason, detail
@@ -65,8 +65,7 @@ class Wanted:
     @property
     def text(self) -> str:
         """Write it as in a URL: "[2001:db8::1]:22"."""
-        host = f"[{self.host.text}]" if ":" in self.host.text else self.host.text
-        return f"{host}:{self.port}"
+        return place(self.host.text, self.port)
 
 
 class Decider:
@@ -89,25 +88,25 @@ class Decider:
         self._threads = 0
 
     def match(self, text: str, port: int) -> Wanted:
-        """Give the destination that a client asks for, if a rule allows it. Raises Refused.
+        """Give the destination that a client asks for, if a rule allows it. Raises NotConnected.
 
         text: the host as the client wrote it.
         """
         try:
             host = host_of(text)
         except ValueError as error:
-            raise Refused("spelling", f"the host {error}") from error
+            raise NotConnected("spelling", f"the host {error}") from error
         rule = allowing(self._rules, host, port)
         if rule is None:
-            raise Refused("not-allowed")
+            raise NotConnected("not-allowed")
         if rule.kind == "wildcard" and host.text not in self._wild_names:
             if len(self._wild_names) >= MOST_WILD_NAMES:
-                raise Refused("limit-names", f"more than {MOST_WILD_NAMES} names that match wildcards")
+                raise NotConnected("limit-names", f"more than {MOST_WILD_NAMES} names that match wildcards")
             self._wild_names.add(host.text)
         return Wanted(host, port, rule)
 
     async def connect(self, wanted: Wanted) -> _socket.socket:
-        """Connect to the first vetted address that answers. Raises Refused."""
+        """Connect to the first vetted address that answers. Raises NotConnected."""
         problem = ""
         addresses = await self.addresses(wanted)
         end = self._loop.time() + ALL_CONNECTS_PATIENCE
@@ -119,10 +118,10 @@ class Decider:
                 problem = f"{address}: no answer"
             except OSError as error:
                 problem = f"{address}: {error.strerror or error}"
-        raise Refused("unreachable", problem, FAILED)
+        raise NotConnected("unreachable", problem, FAILED)
 
     async def addresses(self, wanted: Wanted) -> tuple[Address, ...]:
-        """Give the addresses that may be connected to, at least one. Raises Refused."""
+        """Give the addresses that may be connected to, at least one. Raises NotConnected."""
         from ipaddress import ip_address  # noqa: PLC0415 (4 ms; nothing at the start needs it)
 
         if wanted.host.literal:
@@ -130,18 +129,18 @@ class Decider:
             return (ip_address(wanted.host.text),)
         found = tuple(ip_address(text) for text in await self._look_up(wanted.host.text, wanted.port))
         if not found:
-            raise Refused("unresolved", "no addresses", FAILED)
+            raise NotConnected("unresolved", "no addresses", FAILED)
         why = {address: self._why_not(address, wanted.port) for address in found}
         fit = tuple(address for address in found if not why[address])
         if not fit:
-            raise Refused("unfit-address", f"resolves to {found[0]}: {why[found[0]]}")
+            raise NotConnected("unfit-address", f"resolves to {found[0]}: {why[found[0]]}")
         return fit[:MOST_ADDRESSES]
 
     def _why_not(self, address: Address, port: int) -> str:
         return "" if (str(address), port) in self._literals else self._unfit(address)
 
     async def _look_up(self, name: str, port: int) -> tuple[str, ...]:
-        """Resolve in a thread; whoever asks for the same meanwhile gets the same answer. Raises Refused."""
+        """Resolve in a thread; who asks for the same meanwhile gets the same answer. Raises NotConnected."""
         deadline = self._loop.time() + LOOKUP_PATIENCE
         mine = Pause()
         if (name, port) not in self._under_way:
@@ -152,13 +151,13 @@ class Decider:
         try:
             answer = await self._loop.settled(mine, deadline)
         except TimeoutError as error:
-            raise Refused("unresolved", f"no answer within {LOOKUP_PATIENCE:.0f} s", FAILED) from error
+            raise NotConnected("unresolved", f"no answer within {LOOKUP_PATIENCE:.0f} s", FAILED) from error
         finally:
             # The answer takes the whole list; who gives up before it leaves nothing behind.
             if not mine.settled or mine in waiting:
                 waiting.remove(mine)
         if isinstance(answer, BaseException):
-            raise Refused("unresolved", _words(answer), FAILED) from answer
+            raise NotConnected("unresolved", _words(answer), FAILED) from answer
         return tuple(answer)
 
     def _start(self, name: str, port: int) -> None:

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox.net.trouble import Trouble
 from hardbox.net.wire import GO, HELLO, MESSAGE, SOCKET, message
+from hardbox.network_report import DENIED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from hardbox.network_report import Reason
 
     Say = Callable[[Mapping[str, object]], None]
 
@@ -88,12 +91,13 @@ def row(host: str, port: int, protocol: str, count: int, via: str) -> dict[str, 
 
     via: "bridge" or "pasta".
     """
+    reason: Reason = "not-allowed"
     return {
-        "verdict": "denied",
+        "verdict": DENIED,
         "host": host,
         "port": port,
         "via": via,
-        "reason": "not-allowed",
+        "reason": reason,
         "detail": f"{protocol}, counted in packets",
         "count": count,
         "sent": 0,

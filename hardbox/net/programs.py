@@ -1,7 +1,7 @@
 """Programs of the host that network mode "bridge" runs: nft, pasta.
 
-Run by: hardbox.net.bridge, in the keeper's process. They are found at fixed paths, never through PATH, and
-get a plain environment.
+Run by: hardbox.net.veth and hardbox.net.pasta, in the keeper's process. They are found at fixed paths,
+never through PATH, and get a plain environment.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox.net import answers, hello, streams
 from hardbox.net.copy import Copy
-from hardbox.net.decide import Refused
-from hardbox.net.ledger import DENIED, Seen
+from hardbox.net.decide import NotConnected
+from hardbox.net.ledger import ContactKey
 
 if TYPE_CHECKING:
     import _socket
@@ -69,7 +69,7 @@ async def _socks(service: Service, connection: Connection, first: bytes) -> None
         if said := state.receive(data):
             await connection.send(connection.client, said)
         if state.refused:
-            raise Refused("protocol", state.refused)
+            raise NotConnected("protocol", state.refused)
         if state.request is not None:
             break
         data = await connection.receive(connection.client, by=by)
@@ -79,7 +79,7 @@ async def _socks(service: Service, connection: Connection, first: bytes) -> None
     try:
         wanted = service.decider.match(connection.host, connection.port)
         server = await service.decider.connect(wanted)
-    except Refused as refused:
+    except NotConnected as refused:
         connection.refused(refused)
         code = {"unresolved": socks.Reply.HOST_UNREACHABLE, "unreachable": socks.Reply.HOST_UNREACHABLE}
         said = socks.reply(code.get(refused.reason, socks.Reply.NOT_ALLOWED))
@@ -110,7 +110,7 @@ async def tunnel(
     finally:
         copy.stop()
     if connection.received:
-        raise Refused("protocol", "HTTP, but the server has spoken first")
+        raise NotConnected("protocol", "HTTP, but the server has spoken first")
     from hardbox.net import http  # noqa: PLC0415 (see proxy)
 
     await http.origin(service, connection, wanted, server, first)
@@ -119,7 +119,10 @@ async def tunnel(
 async def copy_both(
     service: Service, connection: Connection, server: _socket.socket, outwards: bytes, inwards: bytes = b""
 ) -> None:
-    """Copy both ways without a look; `outwards` and `inwards` were read already. Raises Refused, OSError."""
+    """Copy both ways without a look; `outwards` and `inwards` were read already.
+
+    Raises NotConnected, OSError.
+    """
     copy = Copy(connection, server, service.room)
     try:
         copy.start_inwards(inwards)
@@ -135,7 +138,7 @@ async def _to_end(copy: Copy, outwards: bytes, *, eof: bool = False) -> None:
     if isinstance(outcome, BaseException):
         raise outcome
     if outcome:
-        raise Refused(outcome, answers.LIMITS[outcome])
+        raise NotConnected(outcome, answers.LIMITS[outcome])
 
 
 async def _judged(
@@ -143,7 +146,7 @@ async def _judged(
 ) -> tuple[hello.Hello, bytes, bool]:
     """Read until it is clear what the client begins with: kind, what was read, and whether nothing follows.
 
-    Raises Refused if it may not pass.
+    Raises NotConnected if it may not pass.
     """
     by = connection.loop.time() + HEAD_PATIENCE if first else 0.0
     for _ in range(_MOST_PIECES):
@@ -155,23 +158,23 @@ async def _judged(
         if not data:
             # A last line may lack its end; what is then still undecided is a message that broke off.
             if first and not copy.ended.settled and hello.look(first + b"\n").kind is not hello.Hello.OTHER:
-                raise Refused("protocol", "ended within its first message")
+                raise NotConnected("protocol", "ended within its first message")
             return seen.kind, first, True
         # An idle connection may stay so; a message that has begun has to come to its end.
         by = by or connection.loop.time() + HEAD_PATIENCE
         first += data
-    raise Refused("protocol", "a first message in too many pieces")
+    raise NotConnected("protocol", "a first message in too many pieces")
 
 
 def _judge(seen: hello.Look, wanted: Wanted) -> None:
     if seen.kind is hello.Hello.BAD:
-        raise Refused("protocol", seen.reason)
+        raise NotConnected("protocol", seen.reason)
     if seen.kind is hello.Hello.HTTP2:
-        raise Refused("protocol", "HTTP/2 without TLS, whose requests are not looked at")
+        raise NotConnected("protocol", "HTTP/2 without TLS, whose requests are not looked at")
     # Whoever wrote a literal address into a rule means the machine, whatever it is called.
     if seen.kind is hello.Hello.TLS and not wanted.host.literal and seen.server_name != wanted.host.text:
         named = f"TLS asks for {seen.server_name}" if seen.server_name else "TLS without a server name"
-        raise Refused("server-name", named)
+        raise NotConnected("server-name", named)
 
 
 async def names_by_stream(service: Service, connection: Connection) -> None:
@@ -181,7 +184,7 @@ async def names_by_stream(service: Service, connection: Connection) -> None:
     while True:
         try:
             data = await connection.receive(connection.client, by=loop.time() + HEAD_PATIENCE)
-        except Refused:
+        except NotConnected:
             if held:
                 raise
             return  # who keeps its connection for later finds it closed then (RFC 7766 section 6.2.3)
@@ -194,7 +197,7 @@ async def names_by_stream(service: Service, connection: Connection) -> None:
             wire = answer_name(service, held[_DNS_HEAD:end], datagram=False)
             held = held[end:]
             if wire is None:
-                raise Refused("protocol", "no DNS query")
+                raise NotConnected("protocol", "no DNS query")
             await connection.send(connection.client, len(wire).to_bytes(2, "big") + wire)
 
 
@@ -202,7 +205,5 @@ def answer_name(service: Service, query: bytes, *, datagram: bool) -> bytes | No
     """Answer one DNS query and write down what was asked; None: it deserves no answer."""
     answer = service.stub().answer(query, datagram=datagram)
     if answer.verdict:
-        service.ledger.add(
-            Seen(answer.verdict, answer.asked, 0, "dns", answer.reason if answer.verdict == DENIED else "")
-        )
+        service.ledger.add(ContactKey(answer.verdict, answer.asked, 0, "dns", answer.reason))
     return answer.wire

@@ -1,6 +1,6 @@
 """What packets of a sandbox may do, as text for `nft -f -`.
 
-Run by: hardbox.net.bridge, in the keeper's process. Pure: settings in, text out.
+Run by: hardbox.net.veth and hardbox.net.pasta, in the keeper's process. Pure: settings in, text out.
 
 There are two tables for each bridge, both named "hardbox-BRIDGE", and nothing in any other table:
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hardbox.net.bridge_settings import BridgeSettings, Egress
-    from hardbox.net.rules_state import State
+    from hardbox.net.nft_state import State
 
 __all__ = (
     "INSIDE",
