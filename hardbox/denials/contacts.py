@@ -132,13 +132,9 @@ def _more(contact: Contact, policy: Policy) -> tuple[str, str, str]:
 
 
 def _allow(contact: Contact, policy: Policy) -> tuple[str, str]:
-<<<<<<< HEAD
     if contact.host.startswith(_LOOPBACK):
         return "nothing: it is the job's own address, and rules take their ports there", ""
-    rule = f"{_place(contact.host)}:{_port(contact)}"
-=======
     rule = f"{place(contact.host)}:{_port(contact)}"
->>>>>>> e71b88c11eedbde2fe86fc138d0d605f7744f77c
     if _looked_up(contact) and contact.host.endswith(_REVERSE):
         return "nothing: addresses outside have no names here", ""
     try:
