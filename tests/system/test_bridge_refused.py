@@ -7,30 +7,14 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from support.bridges import World
 
 from hardbox.net import links
 from hardbox.net.wire import HELLO, SOCKET, message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from support.bridges import Sandbox
-    from support.installed import Installed
+    from support.bridges import Sandbox, World
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engine veth is root's")
-
-
-@pytest.fixture(scope="module")
-def made(program: Installed) -> Iterator[World]:
-    with World(program.python) as world:
-        yield world
-
-
-@pytest.fixture
-def world(made: World) -> Iterator[World]:
-    with made.unchanged():
-        yield made
 
 
 def host_socket(world: World) -> socket.socket:
