@@ -17,7 +17,7 @@ from support import faults, launched
 
 from hardbox import ends
 from hardbox.engines.failures import set_up_failed
-from hardbox.net import wire
+from hardbox.net.wire import GO, HELLO, MESSAGE, message
 from hardbox.report import failure, parse_records
 
 if TYPE_CHECKING:
@@ -78,22 +78,23 @@ def run(
 def _keep(ours: socket.socket) -> None:
     """Do what a keeper does, until nobody holds the other end."""
     held: list[int] = []
-    while True:
-        try:
-            data, found, _, _ = socket.recv_fds(ours, wire.MESSAGE.size, 4)
-        except ConnectionResetError:
-            break
-        held += found
-        if not data:
-            break
-        if wire.MESSAGE.unpack(data)[0] == wire.HELLO:
+    # Closed whatever happens here: no launcher waits for a keeper that has failed.
+    with ours:
+        while True:
             try:
-                ours.send(wire.MESSAGE.pack(wire.GO, 0, 0))
-            except BrokenPipeError:
+                data, found, _, _ = socket.recv_fds(ours, MESSAGE.size, 4)
+            except ConnectionResetError:
                 break
+            held += found
+            if not data:
+                break
+            if MESSAGE.unpack(data)[0] == HELLO:
+                try:
+                    ours.send(message(GO))
+                except BrokenPipeError:
+                    break
     for one in held:
         os.close(one)
-    ours.close()
 
 
 def _said(plan: LaunchPlan, data: bytes, status: int) -> str:
