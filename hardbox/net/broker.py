@@ -15,7 +15,7 @@ import struct
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from hardbox import destinations
-from hardbox.net import decide, streams, vetting, ways
+from hardbox.net import decide, own, streams, vetting, ways
 from hardbox.net.addresses import Addresses
 from hardbox.net.bucket import Bucket
 from hardbox.net.connection import Connection
@@ -83,6 +83,7 @@ class Broker:
         *,
         resolve: decide.Resolve = decide.resolve,
         unfit: decide.Unfit = vetting.unfit,
+        own: decide.Own = own.own,
         proxy: tuple[str, int] = PROXY,
         names_port: int = NAMES_PORT,
     ) -> None:
@@ -90,7 +91,7 @@ class Broker:
         self._proxy, self._names_port = proxy, names_port
         self.loop = Loop(self._callback_failed)
         self.ledger = Ledger(settings.log, settings.bytes)
-        decider = Decider(self.loop, settings.allow, resolve=resolve, unfit=unfit)
+        decider = Decider(self.loop, settings.allow, resolve=resolve, unfit=unfit, own=own)
         addresses = Addresses(settings.allow)
         queries = Bucket(_QUERY_RATE, self.loop.time())
         self.service = Service(self.loop, settings, self.ledger, decider, addresses, Room(), queries)

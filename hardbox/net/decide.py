@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Address = IPv4Address | IPv6Address
     Resolve = Callable[[str, int], Sequence[str]]
     Unfit = Callable[[Address], str]
+    Own = Callable[[Address, _socket.socket | None], str]
 
 # Distinct names that may match wildcards in one run: each one that is resolved tells its server something.
 MOST_WILD_NAMES: Final = 256
@@ -72,17 +73,22 @@ class Wanted:
 class Decider:
     """The decisions of one run."""
 
-    def __init__(self, loop: Loop, rules: Sequence[Destination], *, resolve: Resolve, unfit: Unfit) -> None:
+    def __init__(
+        self, loop: Loop, rules: Sequence[Destination], *, resolve: Resolve, unfit: Unfit, own: Own
+    ) -> None:
         """Take the rules, and what a test may replace.
 
         resolve: gives the addresses of a name, as text; called in a thread. Raises OSError.
         unfit:   why a name may not lead to an address, or "".
+        own:     why it is an address of the host's own, or ""; asked before connecting, and with the
+                 connected socket. Raises OSError.
         """
         self._loop = loop
         self._rules = tuple(rules)
         self._literals = frozenset((rule.host, rule.port) for rule in rules if rule.kind == "address")
         self._resolve = resolve
         self._unfit = unfit
+        self._own = own
         self._wild_names: set[str] = set()
         self._under_way: dict[tuple[str, int], list[Pause]] = {}
         self._queue: list[Pause] = []
@@ -109,17 +115,36 @@ class Decider:
     async def connect(self, wanted: Wanted) -> _socket.socket:
         """Connect to the first vetted address that answers. Raises Refused."""
         problem = ""
+        own: Refused | None = None
         addresses = await self.addresses(wanted)
         end = self._loop.time() + ALL_CONNECTS_PATIENCE
         for address in addresses:
             try:
                 deadline = min(end, self._loop.time() + CONNECT_PATIENCE)
-                return await streams.connect(self._loop, (str(address), wanted.port), deadline)
+                return await self._reach(address, wanted, deadline)
+            except Refused as refused:
+                own = refused
             except TimeoutError:
                 problem = f"{address}: no answer"
             except OSError as error:
                 problem = f"{address}: {error.strerror or error}"
+        if own is not None and not problem:
+            raise own
         raise Refused("unreachable", problem, FAILED)
+
+    async def _reach(self, address: Address, wanted: Wanted, deadline: float) -> _socket.socket:
+        """Connect to an address, unless it is the host's own. Raises Refused, TimeoutError, OSError."""
+        exempt = wanted.host.literal or self._named(address, wanted.port)
+        if not exempt:
+            _refuse_own(address, self._own(address, None))
+        sock = await streams.connect(self._loop, (str(address), wanted.port), deadline)
+        try:
+            if not exempt:
+                _refuse_own(address, self._own(address, sock))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     async def addresses(self, wanted: Wanted) -> tuple[Address, ...]:
         """Give the addresses that may be connected to, at least one. Raises Refused."""
@@ -138,7 +163,11 @@ class Decider:
         return fit[:MOST_ADDRESSES]
 
     def _why_not(self, address: Address, port: int) -> str:
-        return "" if (str(address), port) in self._literals else self._unfit(address)
+        return "" if self._named(address, port) else self._unfit(address)
+
+    def _named(self, address: Address, port: int) -> bool:
+        """Say whether a rule names that very address."""
+        return (str(address), port) in self._literals
 
     async def _look_up(self, name: str, port: int) -> tuple[str, ...]:
         """Resolve in a thread; whoever asks for the same meanwhile gets the same answer. Raises Refused."""
@@ -189,6 +218,11 @@ class Decider:
             pause.wake(answer)
         if self._queue:
             self._queue.pop(0).wake()
+
+
+def _refuse_own(address: Address, why: str) -> None:
+    if why:
+        raise Refused("unfit-address", f"resolves to {address}: {why}")
 
 
 def resolve(name: str, port: int) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ _CHANGE_CIPHER, _ALERT, _HANDSHAKE, _DATA = 0x14, 0x15, 0x16, 0x17
 _MAJOR: Final = 3
 _HEADER: Final = 5
 _MOST_RECORD: Final = 2**14 + 256
-# What may stand between the two hellos, and how long it is: for middleboxes; warnings, and the end of a client
-# that gives up; early data, which the server passes over (section 4.2.10).
+# What may stand between the two hellos, and how long it is: for middleboxes; warnings, and the end of a
+# client that gives up; early data, which the server passes over (section 4.2.10).
 _BETWEEN: Final = {
     _CHANGE_CIPHER: range(1, 2),
     _ALERT: range(2, 3),

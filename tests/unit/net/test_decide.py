@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import faults
 from support.brokers import PATIENCE, Names, echo, server
 
 from hardbox import destinations
@@ -14,7 +15,7 @@ from hardbox.net.decide import MOST_WILD_NAMES, Decider, Refused
 from hardbox.net.loop import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 
 class Deciding:
@@ -28,11 +29,21 @@ class Deciding:
             [destinations.parse(rule) for rule in rules],
             resolve=self.names.resolve,
             unfit=self.names.unfit,
+            own=lambda address, sock: self.own(str(address), sock),
         )
+        self.own: Callable[[str, object], str] = self._own
+        self.asked_own: list[tuple[str, bool]] = []
+        self.own_before: set[str] = set()
+        self.own_after: set[str] = set()
 
     @staticmethod
     def _failed(error: BaseException) -> None:
         raise error
+
+    def _own(self, address: str, sock: object) -> str:
+        """Take addresses for the host's own, before connecting or only after it."""
+        self.asked_own.append((address, sock is not None))
+        return "own" if address in (self.own_before if sock is None else self.own_after) else ""
 
     def run(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
         """Give what each coroutine returns or raises."""
@@ -192,6 +203,63 @@ def test_addresses_are_tried_in_turn() -> None:
         sock = deciding.run(deciding.decider.connect(deciding.decider.match("index.example.org", port)))[0]
         assert sock.getpeername()[0] == "127.0.0.2"
         sock.close()
+
+
+@pytest.mark.parametrize("when", ["", "before", "after"])
+def test_a_name_that_leads_to_the_host_itself_is_denied(when: str) -> None:
+    came: list[str] = []
+
+    def notes(client: Any) -> None:  # noqa: ANN401 (a socket)
+        came.append(client.recv(1).decode() or "nothing")
+
+    with server(notes, "127.0.0.2") as (port, peers):
+        deciding = Deciding(f"index.example.org:{port}", index_example_org=["127.0.0.2"])
+        if when:
+            getattr(deciding, f"own_{when}").add("127.0.0.2")
+        found = deciding.run(deciding.decider.connect(deciding.decider.match("index.example.org", port)))[0]
+        if not when:
+            assert found.getpeername()[0] == "127.0.0.2", "the control"
+            found.close()
+            return
+        assert (found.verdict, found.reason) == ("denied", "unfit-address")
+        assert found.detail == "resolves to 127.0.0.2: own"
+        faults.eventually(lambda: len(peers) == (when == "after"), "the server sees no more than that")
+        if when == "after":
+            faults.eventually(lambda: came == ["nothing"], "it was closed before anything was said")
+
+
+def test_another_address_than_the_host_s_is_taken() -> None:
+    with server(echo, "127.0.0.2") as (port, _):
+        deciding = Deciding(f"index.example.org:{port}", index_example_org=["127.0.0.3", "127.0.0.2"])
+        deciding.own_before = {"127.0.0.3"}
+        sock = deciding.run(deciding.decider.connect(deciding.decider.match("index.example.org", port)))[0]
+        assert sock.getpeername()[0] == "127.0.0.2"
+        sock.close()
+
+
+def test_the_host_s_own_address_is_fit_where_a_rule_names_it() -> None:
+    with server(echo) as (port, _):
+        rules = (f"127.0.0.1:{port}", f"index.example.org:{port}")
+        deciding = Deciding(*rules, index_example_org=["127.0.0.1"])
+        deciding.own_before = deciding.own_after = {"127.0.0.1"}
+        for host in ("127.0.0.1", "index.example.org"):
+            sock = deciding.run(deciding.decider.connect(deciding.decider.match(host, port)))[0]
+            assert sock.getpeername()[0] == "127.0.0.1"
+            sock.close()
+        assert deciding.asked_own == []
+
+
+def test_what_cannot_be_known_of_an_address_is_no_way_there() -> None:
+    with server(echo) as (port, peers):
+        deciding = Deciding(f"index.example.org:{port}", index_example_org=["127.0.0.1"])
+
+        def breaks(_address: str, _sock: object) -> str:
+            raise PermissionError(1, "Operation not permitted")
+
+        deciding.own = breaks
+        found = deciding.run(deciding.decider.connect(deciding.decider.match("index.example.org", port)))[0]
+        assert (found.reason, found.detail) == ("unreachable", "127.0.0.1: Operation not permitted")
+        assert peers == []
 
 
 def test_what_does_not_work_is_failed_and_not_denied() -> None:
