@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 MOST_WILD_NAMES: Final = 256
 # Look-ups under way; getaddrinfo(3) cannot be interrupted, so each one that hangs keeps its thread.
 MOST_LOOKUPS: Final = 16
+# And of names that one wildcard allows: a job can ask for many, and they all hang if their name server does.
+MOST_WILD_LOOKUPS: Final = 4
 # Seconds.
 LOOKUP_PATIENCE: Final = 20.0
 CONNECT_PATIENCE: Final = 10.0
@@ -91,8 +93,9 @@ class Decider:
         self._own = own
         self._wild_names: set[str] = set()
         self._under_way: dict[tuple[str, int], list[Pause]] = {}
-        self._queue: list[Pause] = []
+        self._queue: list[tuple[str, int, str]] = []
         self._threads = 0
+        self._wild_threads: dict[str, int] = {}
 
     def match(self, text: str, port: int) -> Wanted:
         """Give the destination that a client asks for, if a rule allows it. Raises Refused.
@@ -153,7 +156,7 @@ class Decider:
         if wanted.host.literal:
             # What a rule names itself is not vetted: whoever wrote 10.0.3.7:5432 means it.
             return (ip_address(wanted.host.text),)
-        found = tuple(ip_address(text) for text in await self._look_up(wanted.host.text, wanted.port))
+        found = tuple(ip_address(text) for text in await self._look_up(wanted))
         if not found:
             raise Refused("unresolved", "no addresses", FAILED)
         why = {address: self._why_not(address, wanted.port) for address in found}
@@ -169,13 +172,14 @@ class Decider:
         """Say whether a rule names that very address."""
         return (str(address), port) in self._literals
 
-    async def _look_up(self, name: str, port: int) -> tuple[str, ...]:
+    async def _look_up(self, wanted: Wanted) -> tuple[str, ...]:
         """Resolve in a thread; whoever asks for the same meanwhile gets the same answer. Raises Refused."""
+        name, port = wanted.host.text, wanted.port
         deadline = self._loop.time() + LOOKUP_PATIENCE
         mine = Pause()
         if (name, port) not in self._under_way:
             self._under_way[name, port] = []
-            self._start(name, port)
+            self._start(name, port, wanted.rule.host if wanted.rule.kind == "wildcard" else "")
         waiting = self._under_way[name, port]
         waiting.append(mine)
         try:
@@ -190,12 +194,14 @@ class Decider:
             raise Refused("unresolved", _words(answer), FAILED) from answer
         return tuple(answer)
 
-    def _start(self, name: str, port: int) -> None:
-        """Look up in a thread, at once or when one ends."""
-        if self._threads >= MOST_LOOKUPS:
-            turn = Pause()
-            turn.on_settled(lambda: self._start(name, port))
-            self._queue.append(turn)
+    def _start(self, name: str, port: int, suffix: str) -> None:
+        """Look up in a thread, at once or when one ends.
+
+        suffix: of the wildcard that allows the name, or "".
+        """
+        wild = self._wild_threads.get(suffix, 0)
+        if self._threads >= MOST_LOOKUPS or (suffix and wild >= MOST_WILD_LOOKUPS):
+            self._queue.append((name, port, suffix))
             return
         import _thread  # noqa: PLC0415 (beside its only use)
 
@@ -204,20 +210,26 @@ class Decider:
                 answer: object = tuple(self._resolve(name, port))
             except Exception as error:  # noqa: BLE001 (whatever it is, the waiter has to hear of it)
                 answer = error
-            self._loop.from_thread(lambda: self._answered(name, port, answer))
+            self._loop.from_thread(lambda: self._answered(name, port, suffix, answer))
 
         self._threads += 1
+        self._wild_threads[suffix] = wild + 1
         try:
             _thread.start_new_thread(ask, ())
         except RuntimeError as error:
-            self._answered(name, port, error)
+            self._answered(name, port, suffix, error)
 
-    def _answered(self, name: str, port: int, answer: object) -> None:
+    def _answered(self, name: str, port: int, suffix: str, answer: object) -> None:
         self._threads -= 1
+        self._wild_threads[suffix] -= 1
         for pause in self._under_way.pop((name, port), ()):
             pause.wake(answer)
-        if self._queue:
-            self._queue.pop(0).wake()
+        queue, self._queue = self._queue, []
+        for asked in queue:
+            if self._under_way[asked[:2]]:
+                self._start(*asked)
+            else:
+                del self._under_way[asked[:2]]  # nobody waits for it any more
 
 
 def _refuse_own(address: Address, why: str) -> None:

@@ -319,6 +319,58 @@ def test_threads_are_bounded_and_everybody_gets_an_answer() -> None:
     assert max(at_once) <= decide.MOST_LOOKUPS
 
 
+@pytest.mark.parametrize("bounded", [False, True])
+def test_names_that_hang_do_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+    bounded: bool,  # noqa: FBT001
+) -> None:
+    """A job asks for many names below one wildcard, whose name server never answers."""
+    if not bounded:
+        monkeypatch.setattr(decide, "MOST_WILD_LOOKUPS", decide.MOST_LOOKUPS)
+    go = threading.Event()
+    order: list[str] = []
+
+    def hangs() -> list[str]:
+        go.wait(PATIENCE)
+        return ["93.184.216.34"]
+
+    slow = {f"n{number}_slow_example_org": hangs for number in range(40)}
+    quick = {"index_example_org": ["93.184.216.34"], "a_files_example_org": ["93.184.216.34"]}
+    rules = ("*.slow.example.org:443", "*.files.example.org:443", "index.example.org:443")
+    deciding = Deciding(*rules, **slow, **quick)
+
+    async def one(host: str) -> None:
+        await deciding.decider.addresses(deciding.decider.match(host, 443))
+        order.append(host)
+        if len(order) == len(quick):
+            go.set()
+
+    deciding.loop.later(0.5, go.set)
+    deciding.run(*(one(name.replace("_", ".")) for name in (*slow, *quick)))
+    assert len(order) == len(slow) + len(quick)
+    assert (set(order[: len(quick)]) == {"index.example.org", "a.files.example.org"}) == bounded
+    assert sorted(deciding.names.asked) == sorted(name.replace("_", ".") for name in (*slow, *quick))
+
+
+def test_a_name_that_nobody_waits_for_any_more_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide, "LOOKUP_PATIENCE", 0.2)
+    go = threading.Event()
+
+    def hangs() -> list[str]:
+        go.wait(PATIENCE)
+        return ["93.184.216.34"]
+
+    deciding = Deciding("*.example.org:443", **{f"n{number}_example_org": hangs for number in range(10)})
+    wanted = [deciding.decider.match(f"n{number}.example.org", 443) for number in range(10)]
+    found = deciding.run(*(deciding.decider.addresses(one) for one in wanted))
+    assert {refused.reason for refused in found} == {"unresolved"}
+    assert len(deciding.names.asked) == decide.MOST_WILD_LOOKUPS
+    go.set()
+    # Whoever asks now is answered, and the others are not asked for.
+    assert str(deciding.run(deciding.decider.addresses(wanted[9]))[0][0]) == "93.184.216.34"
+    assert len(deciding.names.asked) == decide.MOST_WILD_LOOKUPS + 1
+
+
 def test_names_by_wildcards_are_bounded_and_known_ones_stay() -> None:
     deciding = Deciding("*.example.org:443", "own.example.org:443")
     for number in range(MOST_WILD_NAMES):
