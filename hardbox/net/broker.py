@@ -243,6 +243,7 @@ class Broker:
             return
         client.setblocking(False)  # noqa: FBT003 (its signature)
         streams.no_delay(client)
+        streams.bound(client, self.ledger.open + 1, outside=False)
         connection = Connection(self.loop, self.ledger, client, via, self._settings.patience)
         self.ledger.opened()
 
