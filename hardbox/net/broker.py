@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from hardbox import destinations, network_limits
-from hardbox.net import decide, streams, vetting, ways
+from hardbox.net import decide, own, streams, vetting, ways
 from hardbox.net.addresses import Addresses
 from hardbox.net.bucket import Bucket
 from hardbox.net.connection import Connection
@@ -76,6 +76,7 @@ class Broker:
         *,
         resolve: decide.Resolve = decide.resolve,
         unfit: decide.Unfit = vetting.unfit,
+        own: decide.Own = own.own,
         proxy: tuple[str, int] = PROXY,
         names_port: int = network_limits.DNS_PORT,
     ) -> None:
@@ -83,7 +84,7 @@ class Broker:
         self._proxy, self._names_port = proxy, names_port
         self.loop = Loop(self._callback_failed)
         self.ledger = Ledger(settings.log, settings.bytes)
-        decider = Decider(self.loop, settings.allow, resolve=resolve, unfit=unfit)
+        decider = Decider(self.loop, settings.allow, resolve=resolve, unfit=unfit, own=own)
         addresses = Addresses(settings.allow)
         queries = Bucket(_QUERY_RATE, self.loop.time())
         self.service = Service(self.loop, settings, self.ledger, decider, addresses, Room(), queries)
@@ -234,6 +235,7 @@ class Broker:
             return
         client.setblocking(False)  # noqa: FBT003 (its signature)
         streams.no_delay(client)
+        streams.bound(client, self.ledger.open + 1, outside=False)
         connection = Connection(self.loop, self.ledger, client, via, self._settings.patience)
         self.ledger.opened()
 

@@ -104,6 +104,7 @@ class Connection:
 
     def allowed(self, wanted: Wanted, server: _socket.socket) -> None:
         """Take the socket that leads to an allowed destination."""
+        streams.bound(server, self._ledger.open, outside=True)
         self.servers.append(server)
         self.again(wanted)
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final
 from hardbox.net.loop import Pause
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hardbox.net.connection import Connection
     from hardbox.network_report import Reason
 
@@ -45,13 +47,15 @@ class Room:
 class _Flow:
     """One direction."""
 
-    __slots__ = ("_copy", "_eof", "_held", "_outwards", "_sink", "_source", "over")
+    __slots__ = ("_copy", "_eof", "_held", "_outwards", "_sink", "_source", "hear", "over")
 
     def __init__(self, copy: Copy, source: _socket.socket, sink: _socket.socket, *, outwards: bool) -> None:
         self._copy, self._source, self._sink, self._outwards = copy, source, sink, outwards
         self._held = memoryview(b"")
         self._eof = False
         self.over = False
+        # Told of what was read before it is handed on, b"" at the end; whether it has heard enough.
+        self.hear: Callable[[bytes], bool] | None = None
 
     def start(self, first: bytes = b"", *, eof: bool = False) -> None:
         """Copy from now on.
@@ -72,6 +76,8 @@ class _Flow:
                 copy.finish("limit-bytes")
                 return
             count = self._source.recv_into(copy.room.buffer, size)
+            if self.hear is not None and self.hear(bytes(copy.room.buffer[:count])):
+                self.hear = None
             if not count:
                 self._eof = True
                 self._go_on()
@@ -146,9 +152,40 @@ class Copy:
         """Hand on what comes from outside."""
         self._inwards.start(first)
 
-    def start_outwards(self, first: bytes = b"", *, eof: bool = False) -> None:
-        """Hand on what the job sends; `first` is what was read of it already, `eof`: and nothing follows."""
+    def listen(self, judge: Callable[[bytes], bool | None]) -> Pause:
+        """Judge what comes from outside from now on, while it is handed on.
+
+        judge: given all of it so far; None: not clear yet.
+        Gives a pause that is settled with the judgement, with None if there is nothing more to judge.
+        """
+        pause = Pause()
+        heard = b""
+
+        def hear(data: bytes) -> bool:
+            nonlocal heard
+            heard += data
+            said = judge(heard)
+            if said is None and data:
+                return False
+            pause.wake(said)
+            return True
+
+        if self.ended.settled or self._inwards.over:
+            pause.wake(None)
+        else:
+            self._inwards.hear = hear
+        return pause
+
+    def start_outwards(
+        self, first: bytes = b"", *, eof: bool = False, watch: Callable[[bytes], bool] | None = None
+    ) -> None:
+        """Hand on what the job sends; `first` is what was read of it already, `eof`: and nothing follows.
+
+        watch: told of what comes after it, before it is handed on, b"" at the end. Says whether it has
+               heard enough; what it raises ends both directions.
+        """
         self._outwards_started = True
+        self._outwards.hear = watch
         self.connection.all_sent = False
         self._outwards.start(first, eof=eof)
 
@@ -163,6 +200,8 @@ class Copy:
         if self.ended.settled:
             return
         self.stop()
+        if self._inwards.hear is not None:
+            self._inwards.hear(b"")
         if not self._outwards_started:
             # Somebody may be reading the job's first bytes: this ends their wait.
             with suppress(OSError):

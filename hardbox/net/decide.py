@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     Address = IPv4Address | IPv6Address
     Resolve = Callable[[str, int], Sequence[str]]
     Unfit = Callable[[Address], str]
+    Own = Callable[[Address, _socket.socket | None], str]
 
 # Look-ups under way; getaddrinfo(3) cannot be interrupted, so each one that hangs keeps its thread.
 MOST_LOOKUPS: Final = 16
+# And of names that one wildcard allows: a job can ask for many, and they all hang if their name server does.
+MOST_WILD_LOOKUPS: Final = 4
 # Seconds.
 LOOKUP_PATIENCE: Final = 20.0
 CONNECT_PATIENCE: Final = 10.0
@@ -71,21 +74,27 @@ class Wanted:
 class Decider:
     """The decisions of one run."""
 
-    def __init__(self, loop: Loop, rules: Sequence[Destination], *, resolve: Resolve, unfit: Unfit) -> None:
+    def __init__(
+        self, loop: Loop, rules: Sequence[Destination], *, resolve: Resolve, unfit: Unfit, own: Own
+    ) -> None:
         """Take the rules, and what a test may replace.
 
         resolve: gives the addresses of a name, as text; called in a thread. Raises OSError.
         unfit:   why a name may not lead to an address, or "".
+        own:     why it is an address of the host's own, or ""; asked before connecting, and with the
+                 connected socket. Raises OSError.
         """
         self._loop = loop
         self._rules = tuple(rules)
         self._literals = frozenset((rule.host, rule.port) for rule in rules if rule.kind == "address")
         self._resolve = resolve
         self._unfit = unfit
+        self._own = own
         self._wild_names: set[str] = set()
         self._under_way: dict[tuple[str, int], list[Pause]] = {}
-        self._queue: list[Pause] = []
+        self._queue: list[tuple[str, int, str]] = []
         self._threads = 0
+        self._wild_threads: dict[str, int] = {}
 
     def match(self, text: str, port: int) -> Wanted:
         """Give the destination that a client asks for, if a rule allows it. Raises NotConnected.
@@ -108,17 +117,36 @@ class Decider:
     async def connect(self, wanted: Wanted) -> _socket.socket:
         """Connect to the first vetted address that answers. Raises NotConnected."""
         problem = ""
+        own: NotConnected | None = None
         addresses = await self.addresses(wanted)
         end = self._loop.time() + ALL_CONNECTS_PATIENCE
         for address in addresses:
             try:
                 deadline = min(end, self._loop.time() + CONNECT_PATIENCE)
-                return await streams.connect(self._loop, (str(address), wanted.port), deadline)
+                return await self._reach(address, wanted, deadline)
+            except NotConnected as refused:
+                own = refused
             except TimeoutError:
                 problem = f"{address}: no answer"
             except OSError as error:
                 problem = f"{address}: {error.strerror or error}"
+        if own is not None and not problem:
+            raise own
         raise NotConnected("unreachable", problem, FAILED)
+
+    async def _reach(self, address: Address, wanted: Wanted, deadline: float) -> _socket.socket:
+        """Connect to an address, unless it is the host's own. Raises NotConnected, TimeoutError, OSError."""
+        exempt = wanted.host.literal or self._named(address, wanted.port)
+        if not exempt:
+            _refuse_own(address, self._own(address, None))
+        sock = await streams.connect(self._loop, (str(address), wanted.port), deadline)
+        try:
+            if not exempt:
+                _refuse_own(address, self._own(address, sock))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     async def addresses(self, wanted: Wanted) -> tuple[Address, ...]:
         """Give the addresses that may be connected to, at least one. Raises NotConnected."""
@@ -127,7 +155,7 @@ class Decider:
         if wanted.host.literal:
             # What a rule names itself is not vetted: whoever wrote 10.0.3.7:5432 means it.
             return (ip_address(wanted.host.text),)
-        found = tuple(ip_address(text) for text in await self._look_up(wanted.host.text, wanted.port))
+        found = tuple(ip_address(text) for text in await self._look_up(wanted))
         if not found:
             raise NotConnected("unresolved", "no addresses", FAILED)
         why = {address: self._why_not(address, wanted.port) for address in found}
@@ -137,15 +165,20 @@ class Decider:
         return fit[:MOST_ADDRESSES]
 
     def _why_not(self, address: Address, port: int) -> str:
-        return "" if (str(address), port) in self._literals else self._unfit(address)
+        return "" if self._named(address, port) else self._unfit(address)
 
-    async def _look_up(self, name: str, port: int) -> tuple[str, ...]:
+    def _named(self, address: Address, port: int) -> bool:
+        """Say whether a rule names that very address."""
+        return (str(address), port) in self._literals
+
+    async def _look_up(self, wanted: Wanted) -> tuple[str, ...]:
         """Resolve in a thread; who asks for the same meanwhile gets the same answer. Raises NotConnected."""
+        name, port = wanted.host.text, wanted.port
         deadline = self._loop.time() + LOOKUP_PATIENCE
         mine = Pause()
         if (name, port) not in self._under_way:
             self._under_way[name, port] = []
-            self._start(name, port)
+            self._start(name, port, wanted.rule.host if wanted.rule.kind == "wildcard" else "")
         waiting = self._under_way[name, port]
         waiting.append(mine)
         try:
@@ -160,12 +193,14 @@ class Decider:
             raise NotConnected("unresolved", _words(answer), FAILED) from answer
         return tuple(answer)
 
-    def _start(self, name: str, port: int) -> None:
-        """Look up in a thread, at once or when one ends."""
-        if self._threads >= MOST_LOOKUPS:
-            turn = Pause()
-            turn.on_settled(lambda: self._start(name, port))
-            self._queue.append(turn)
+    def _start(self, name: str, port: int, suffix: str) -> None:
+        """Look up in a thread, at once or when one ends.
+
+        suffix: of the wildcard that allows the name, or "".
+        """
+        wild = self._wild_threads.get(suffix, 0)
+        if self._threads >= MOST_LOOKUPS or (suffix and wild >= MOST_WILD_LOOKUPS):
+            self._queue.append((name, port, suffix))
             return
         import _thread  # noqa: PLC0415 (beside its only use)
 
@@ -174,20 +209,31 @@ class Decider:
                 answer: object = tuple(self._resolve(name, port))
             except Exception as error:  # noqa: BLE001 (whatever it is, the waiter has to hear of it)
                 answer = error
-            self._loop.from_thread(lambda: self._answered(name, port, answer))
+            self._loop.from_thread(lambda: self._answered(name, port, suffix, answer))
 
         self._threads += 1
+        self._wild_threads[suffix] = wild + 1
         try:
             _thread.start_new_thread(ask, ())
         except RuntimeError as error:
-            self._answered(name, port, error)
+            self._answered(name, port, suffix, error)
 
-    def _answered(self, name: str, port: int, answer: object) -> None:
+    def _answered(self, name: str, port: int, suffix: str, answer: object) -> None:
         self._threads -= 1
+        self._wild_threads[suffix] -= 1
         for pause in self._under_way.pop((name, port), ()):
             pause.wake(answer)
-        if self._queue:
-            self._queue.pop(0).wake()
+        queue, self._queue = self._queue, []
+        for asked in queue:
+            if self._under_way[asked[:2]]:
+                self._start(*asked)
+            else:
+                del self._under_way[asked[:2]]  # nobody waits for it any more
+
+
+def _refuse_own(address: Address, why: str) -> None:
+    if why:
+        raise NotConnected("unfit-address", f"resolves to {address}: {why}")
 
 
 def resolve(name: str, port: int) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ What this cannot see: protocols that begin in clear text and start TLS later, an
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, NoReturn
 
@@ -20,7 +20,12 @@ MOST: Final = 16 * 1024
 _MOST_RECORDS: Final = 64
 # RFC 8446: section 5.1 (content type, longest record), section 4 (message), section 4.2 (extensions).
 _HANDSHAKE: Final = 0x16
+# change_cipher_spec to heartbeat (RFC 6520): records that some servers skip before a hello.
+_RECORDS: Final = range(0x14, 0x19)
 _MAJOR: Final = 3
+_CHANGE_CIPHER, _ALERT = 0x14, 0x15
+# Some servers skip such records whatever their version, as long as that is below 16.
+_ODD_MAJOR: Final = 0x10
 _MOST_FRAGMENT: Final = 2**14
 _RECORD_HEADER: Final = 5
 _CLIENT_HELLO: Final = 1
@@ -43,10 +48,16 @@ _RELAYED: Final = (b"PROXY ", b"\r\n\r\n\0")
 
 # RFC 9110 section 5.6.2.
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_BLANK: Final = b" \t\r\n\v\f"
+# What servers take for white space: some as much as str.split() does, in Latin-1.
+_BLANK: Final = b" \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0"
 # What no request line has, though some servers let it pass.
 _ODD: Final = re.compile(rb"[^\t\x20-\x7e]")
 _HTTP_VERSION: Final = re.compile(rb"http/", re.IGNORECASE)
+# Some servers leave out what cannot be printed, and take any word for a method.
+_NO_PRINT: Final = bytes((*range(0x21), *range(0x7F, 0x100)))
+_LIKE_REQUEST: Final = re.compile(
+    rb"[!-~]+[%(b)s].*http/[0-9]\.[0-9][%(b)s]*" % {b"b": _BLANK}, re.IGNORECASE | re.DOTALL
+)
 # Without a version a line is HTTP/0.9 if it begins with one of these and then names a path or a URL.
 _METHODS: Final = frozenset(b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH".split())
 _TARGET: Final = re.compile(rb"/|https?:", re.IGNORECASE)
@@ -71,13 +82,17 @@ class Look:
                  take for one. HTTP2: without TLS. BAD: not to be passed on.
     server_name: TLS: in lower case, "" if there is none.
     ech:         TLS: whether a second, encrypted name may be inside, or only looks so (GREASE).
+    size:        TLS: how many bytes the hello takes with its records; more may follow it.
     reason:      BAD: why, on one line.
+    line:        OTHER: its first line has not ended: so far it may be handed on, but more may make it BAD.
     """
 
     kind: Hello
     server_name: str = ""
     ech: bool = False
+    size: int = field(default=0, compare=False)
     reason: str = ""
+    line: bool = field(default=False, compare=False)
 
 
 class _Bad(Exception):  # noqa: N818 (an outcome, not an error of ours)
@@ -105,17 +120,42 @@ def look(data: bytes) -> Look:
 
 
 def _judge(data: bytes) -> Look:
-    if data[:1] == bytes([_HANDSHAKE]):
-        return _client_hello(_message(data))
-    if data and data[0] & 0x80:
-        return _old_hello(data)
+    if not data:
+        raise _More
+    if data[0] == _HANDSHAKE:
+        body, size = _message(data)
+        return replace(_client_hello(body), size=size)
+    if data[0] in _RECORDS:
+        _no_record(data)
+    if data[0] & 0x80:
+        _no_old_hello(data)
     if data.startswith(_RELAYED):
         _refuse("a header of the PROXY protocol, behind which anything could be named")
-    return _request_line(data.lstrip(_BLANK))
+    found = _request_line(data.lstrip(_BLANK))
+    return replace(found, line=_open_line(data)) if found.kind is Hello.OTHER else found
 
 
-def _message(data: bytes) -> bytes:
-    """Give the body of the first handshake message, put together from its records (RFC 8446 section 5.1)."""
+def _no_record(data: bytes) -> None:
+    """Refuse a record before the ClientHello, which could follow it unseen."""
+    if len(data) == 1:
+        raise _More
+    if data[1] == _MAJOR:
+        _refuse("TLS: a record before the ClientHello")
+    # With another version it could be a length of some other protocol: only the whole of it tells.
+    header = bytes((*data[:3], 0, data[0] - _CHANGE_CIPHER + 1))
+    if data[0] > _ALERT or data[1] >= _ODD_MAJOR or not header.startswith(data[:_RECORD_HEADER]):
+        return
+    if len(data) <= _RECORD_HEADER:
+        raise _More
+    if data[_RECORD_HEADER] in (1, 2):
+        _refuse("TLS: a record before the ClientHello")
+
+
+def _message(data: bytes) -> tuple[bytes, int]:
+    """Put the first handshake message together from its records (RFC 8446 section 5.1).
+
+    Gives its body, and how long those records are.
+    """
     held = b""
     place = 0
     for _ in range(_MOST_RECORDS):
@@ -127,7 +167,7 @@ def _message(data: bytes) -> bytes:
         if len(data) < place:
             raise _More
         if body is not None:
-            return body
+            return body, place
     _refuse(f"TLS: a ClientHello in more than {_MOST_RECORDS} records")
 
 
@@ -229,11 +269,11 @@ def _server_name(data: bytes) -> str:
     return name.decode("ascii").lower()
 
 
-def _old_hello(data: bytes) -> Look:
-    """Tell an SSL 2.0 hello from whatever else begins with a byte above 127."""
+def _no_old_hello(data: bytes) -> None:
+    """Refuse an SSL 2.0 hello, and let pass whatever else begins with a byte above 127."""
     known = data[2:4]
     if known not in (b"", b"\x01", b"\x01\x00", b"\x01\x03"):
-        return Look(Hello.OTHER)
+        return
     if len(data) < _OLD_HEADER:
         raise _More
     length = int.from_bytes(data[:2], "big") & 0x7FFF
@@ -241,7 +281,6 @@ def _old_hello(data: bytes) -> Look:
     fits = length == _OLD_HEADER - 2 + ciphers + session + challenge
     if fits and ciphers and not ciphers % 3 and challenge in _OLD_CHALLENGE:
         _refuse("TLS: a hello in the form of SSL 2.0, which has no server name")
-    return Look(Hello.OTHER)
 
 
 def _request_line(data: bytes) -> Look:
@@ -267,3 +306,11 @@ def _request_line(data: bytes) -> Look:
     if end or odd:
         return Look(Hello.OTHER)
     raise _More
+
+
+def _open_line(data: bytes) -> bool:
+    """Say whether the first line of something else may still become a request's; refuse one that has."""
+    line, end, _ = data.lstrip(_NO_PRINT).partition(b"\n")
+    if end and _LIKE_REQUEST.fullmatch(line):
+        _refuse("a request line with something before it, or odd white space in it")
+    return not end and len(data) < MOST

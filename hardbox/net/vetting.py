@@ -4,8 +4,9 @@ Run by: the broker, for every address that a name resolves to; pure.
 
 Whoever runs an allowed name decides what it resolves to, and so could point the sandbox at the caller's
 own machine and network. The tables follow the IANA special-purpose address registries (RFC 6890) and
-name the RFC of each range. Two limits: an operator's own NAT64 prefix (RFC 6052 section 2.2) looks like
-any other address, and so does a public address that a firewall trusts.
+name the RFC of each range; the host's own public addresses are own.py's matter. Two limits: an operator's own
+NAT64 prefix (RFC 6052 section 2.2) looks like any other address, and so does a public address that a firewall
+trusts.
 
 Not `ipaddress.is_global`: it is another table with each release of Python, multicast, 6to4 and others are
 global to it, it knows nothing of metadata services with public addresses, and it gives no reason.

@@ -9,13 +9,14 @@ from __future__ import annotations
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 
-from hardbox.net import answers, hello, streams
+from hardbox.net import answers, hello, retry, streams
 from hardbox.net.copy import Copy
 from hardbox.net.decide import NotConnected
 from hardbox.net.ledger import ContactKey
 
 if TYPE_CHECKING:
     import _socket
+    from collections.abc import Callable
 
     from hardbox.net.connection import Connection
     from hardbox.net.decide import Wanted
@@ -103,9 +104,11 @@ async def tunnel(
     copy = Copy(connection, server, service.room)
     try:
         copy.start_inwards()
-        kind, first, eof = await _judged(connection, copy, wanted, first)
-        if kind is not hello.Hello.HTTP or copy.ended.settled:
-            await _to_end(copy, first, eof=eof)
+        seen, first, eof = await _judged(connection, copy, wanted, first)
+        if seen.kind is hello.Hello.TLS and not wanted.host.literal:
+            first, eof = await _greeted(connection, copy, wanted, first, seen.size)
+        if seen.kind is not hello.Hello.HTTP or copy.ended.settled:
+            await _to_end(copy, first, eof=eof, watch=_line_watch(first) if seen.line and not eof else None)
             return
     finally:
         copy.stop()
@@ -131,9 +134,11 @@ async def copy_both(
         copy.stop()
 
 
-async def _to_end(copy: Copy, outwards: bytes, *, eof: bool = False) -> None:
+async def _to_end(
+    copy: Copy, outwards: bytes, *, eof: bool = False, watch: Callable[[bytes], bool] | None = None
+) -> None:
     if not copy.ended.settled:
-        copy.start_outwards(outwards, eof=eof)
+        copy.start_outwards(outwards, eof=eof, watch=watch)
     outcome = await copy.ended
     if isinstance(outcome, BaseException):
         raise outcome
@@ -143,8 +148,8 @@ async def _to_end(copy: Copy, outwards: bytes, *, eof: bool = False) -> None:
 
 async def _judged(
     connection: Connection, copy: Copy, wanted: Wanted, first: bytes
-) -> tuple[hello.Hello, bytes, bool]:
-    """Read until it is clear what the client begins with: kind, what was read, and whether nothing follows.
+) -> tuple[hello.Look, bytes, bool]:
+    """Read until it is clear what the client begins with: that, what was read, and whether nothing follows.
 
     Raises NotConnected if it may not pass.
     """
@@ -153,17 +158,67 @@ async def _judged(
         seen = hello.look(first)
         if seen.kind is not hello.Hello.MORE:
             _judge(seen, wanted)
-            return seen.kind, first, False
+            return seen, first, False
         data = await connection.receive(connection.client, by=by)
         if not data:
             # A last line may lack its end; what is then still undecided is a message that broke off.
             if first and not copy.ended.settled and hello.look(first + b"\n").kind is not hello.Hello.OTHER:
                 raise NotConnected("protocol", "ended within its first message")
-            return seen.kind, first, True
+            return seen, first, True
         # An idle connection may stay so; a message that has begun has to come to its end.
         by = by or connection.loop.time() + HEAD_PATIENCE
         first += data
     raise NotConnected("protocol", "a first message in too many pieces")
+
+
+async def _greeted(
+    connection: Connection, copy: Copy, wanted: Wanted, first: bytes, size: int
+) -> tuple[bytes, bool]:
+    """Hand on a ClientHello, and judge the second one if the server asks for it.
+
+    size: of `first`, how much is that hello. Nothing behind it is handed on before the server has answered;
+          it answers a whole hello, whatever follows.
+    Gives what is still to be sent, and whether nothing follows.
+    """
+    if connection.received:
+        raise NotConnected("protocol", "TLS, but the server has spoken first")
+    connection.all_sent = False
+    asked = copy.listen(retry.asked)
+    server, rest = connection.servers[-1], first[size:]
+    await connection.send(server, first[:size])
+    if not await asked:
+        return rest, False
+    by = connection.loop.time() + HEAD_PATIENCE
+    for _ in range(_MOST_PIECES):
+        passing = retry.between(rest)
+        await connection.send(server, rest[:passing])
+        rest = rest[passing:]
+        seen = retry.look(rest)
+        if seen.kind is not hello.Hello.MORE:
+            _judge(seen, wanted)
+            return rest, False
+        data = await connection.receive(connection.client, by=by)
+        if not data:
+            if rest and not copy.ended.settled:
+                raise NotConnected("protocol", "ended within its second hello")
+            return rest, True
+        rest += data
+    raise NotConnected("protocol", "a second hello in too many pieces")
+
+
+def _line_watch(first: bytes) -> Callable[[bytes], bool]:
+    """Give what judges the first line of something else while it is handed on: it may wait for an answer."""
+
+    def watch(data: bytes) -> bool:
+        nonlocal first
+        first += data
+        # A last line may lack its end.
+        seen = hello.look(first if data else first + b"\n")
+        if seen.kind is not hello.Hello.OTHER:
+            raise NotConnected("protocol", seen.reason or "a request line that is none")
+        return not seen.line
+
+    return watch
 
 
 def _judge(seen: hello.Look, wanted: Wanted) -> None:

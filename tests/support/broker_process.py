@@ -20,13 +20,19 @@ from typing import Any, Final
 
 from hardbox.net.wire import GO, HELLO, SOCKET, message
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from support.far import Far
+
 PUBLIC: Final = "93.184.216.34"
+# The host's own, and public all the same.
+OWN: Final = "93.184.218.34"
 PORT: Final = 443
 HOSTS: Final = {
     "index.example.org": PUBLIC,
     "inwards.example.org": "10.0.3.7",
     "metadata.example.org": "169.254.169.254",
     "loop.example.org": "127.0.0.1",
+    "own.example.org": OWN,
     "localhost": "127.0.0.1",
 }
 RULES: Final = [f"{name}:{PORT}" for name in HOSTS if name != "localhost"] + [
@@ -83,22 +89,24 @@ class Process:
 
 
 def prepare() -> None:
-    """Make the internet: addresses on lo, names in a hosts file, and a server that says who it is."""
+    """Make the internet: addresses in a namespace, names in a hosts file, a server that says who it is."""
     with tempfile.NamedTemporaryFile("w", suffix=".hosts", delete=False) as hosts:
         hosts.write("".join(f"{address} {name}\n" for name, address in HOSTS.items()))
     os.chmod(hosts.name, 0o644)
+    addresses = (PUBLIC, "10.0.3.7", "169.254.169.254")
+    far = Far(addresses, (OWN,))
     commands = [
-        "ip link set lo up",
-        *(f"ip address add {address}/32 dev lo" for address in (PUBLIC, "10.0.3.7", "169.254.169.254")),
         "ip route add local 198.18.0.0/15 dev lo",
         f"mount --bind {hosts.name} /etc/hosts",
     ]
     for command in commands:
         subprocess.run(command.split(), check=True)
     os.unlink(hosts.name)
-    for address in (PUBLIC, "10.0.3.7", "169.254.169.254"):
-        for port in (PORT, PORT + 1):
-            _serve(address, port)
+    with far.there():
+        for address in addresses:
+            for port in (PORT, PORT + 1):
+                _serve(address, port)
+    _serve(OWN, PORT)
 
 
 def _serve(address: str, port: int) -> None:
@@ -186,6 +194,9 @@ def serves() -> dict[str, Any]:
     for sock in listeners():
         broker.give(sock)
     found: dict[str, Any] = {"first": broker.first, "go": broker.go()}
+    # The control: it is there.
+    with socket.create_connection((OWN, PORT), timeout=_PATIENCE) as direct:
+        found["own"] = direct.recv(100).decode().strip()
     found["asked"] = {
         where: ask(where)
         for where in (*RULES, f"INDEX.example.org.:{PORT}", f"other.example.org:{PORT}", f"{PUBLIC}:{PORT}")

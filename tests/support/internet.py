@@ -1,4 +1,4 @@
-"""A throw-away internet: network and mount namespaces whose `lo` has public-looking addresses and servers.
+"""A throw-away internet: namespaces of a host, and behind it servers with public-looking addresses.
 
 Run by: tests/system/conftest.py. Nothing leaves it: there is no other interface. What is run in it sees
 the internet where the machine's network was, and everything else as it is. Root makes one as root; an
@@ -33,10 +33,12 @@ class Internet:
 
     folder:  readable for everybody; `ca.pem`, `www/` (served below https://ANY/www/), `seen`.
     process: the servers; whoever enters takes its namespaces.
+    far:     of that process, the descriptor of the network namespace where the servers are.
     """
 
     folder: str
     process: subprocess.Popen[str]
+    far: int
 
     @classmethod
     def start(cls, folder: str) -> Self:
@@ -58,8 +60,9 @@ class Internet:
             env={**os.environ, "PYTHONPATH": TESTS},
         )
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return cls(folder, process)
+        ready, _, far = process.stdout.readline().partition(" ")
+        assert ready == "ready"
+        return cls(folder, process, int(far))
 
     def end(self) -> None:
         """End the servers; the namespaces go with the last process in them."""
@@ -74,12 +77,15 @@ class Internet:
         """The certificate of who signed the servers' ones."""
         return os.path.join(self.folder, "ca.pem")
 
-    def words(self, caller: Caller, cwd: str = "") -> tuple[str, ...]:
-        """Give the words before a command that run it in this internet as a caller."""
+    def words(self, caller: Caller, cwd: str = "", *, far: bool = False) -> tuple[str, ...]:
+        """Give the words before a command that run it in this internet as a caller.
+
+        far: where the servers are.
+        """
         enter = (
             "nsenter",
             f"--target={self.process.pid}",
-            "--net",
+            f"--net=/proc/{self.process.pid}/fd/{self.far}" if far else "--net",
             "--mount",
             f"--wdns={cwd or caller.home}",
         )
@@ -110,10 +116,10 @@ class Internet:
             check=False,
         )
 
-    def spawn(self, caller: Caller, *argv: str, cwd: str = "") -> subprocess.Popen[bytes]:
+    def spawn(self, caller: Caller, *argv: str, cwd: str = "", far: bool = False) -> subprocess.Popen[bytes]:
         """Start a command in it as a caller; its pid is the command's own (nsenter and setpriv exec)."""
         return subprocess.Popen(
-            ["env", "--default-signal", *self.words(caller, cwd), *argv],
+            ["env", "--default-signal", *self.words(caller, cwd, far=far), *argv],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

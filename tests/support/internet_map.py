@@ -1,7 +1,7 @@
 """The map of the tests' internet: who has which address and name, and what listens where.
 
 Run by: tests/support/internet.py and internet_servers.py, and the tests; data only. The addresses look
-public because the broker judges them as such; they exist on `lo` of a namespace of the tests' own.
+public because the broker judges them as such; they exist in a namespace of the tests' own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ SIX: Final = "2606:2800:220:1::34"
 INWARDS: Final = "10.0.3.7"
 METADATA: Final = "169.254.169.254"
 INWARDS_6: Final = "fd00::7"
+# Public, and the host's own.
+OWN: Final = "93.184.218.34"
+OWN_6: Final = "2606:2800:220:2::34"
 # Public, and nobody's here: there is no way to it.
 DARK: Final = "93.184.217.99"
 
@@ -50,6 +53,8 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     # A public name with an inward address beside a public one.
     "two.example.org": (INWARDS, ONE),
     # Names that lead inwards.
+    "own.example.org": (OWN,),
+    "own-6.example.org": (OWN_6,),
     "inwards.example.org": (INWARDS,),
     "metadata.example.org": (METADATA,),
     "loop.example.org": ("127.0.0.1",),
@@ -77,7 +82,18 @@ LEAD_INWARDS: Final = tuple(
     for name in NAMES
     if name.partition(".")[0]
     in {
-        *("inwards", "metadata", "loop", "loop-other", "private-172", "private-192", "carrier", "zero"),
+        *(
+            "own",
+            "own-6",
+            "inwards",
+            "metadata",
+            "loop",
+            "loop-other",
+            "private-172",
+            "private-192",
+            "carrier",
+            "zero",
+        ),
         *("benchmark", "loop-6", "zero-6", "unique", "mapped", "nat64", "six-to-four"),
     }
 )

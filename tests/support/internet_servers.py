@@ -1,7 +1,8 @@
 """The servers of the tests' internet, in one process, which records what each of them sees.
 
-Run by: tests/support/internet.py, as `python3 -m support.internet_servers FOLDER`, in namespaces of its own.
-Says "ready" on stdout and ends when stdin does.
+Run by: tests/support/internet.py, as `python3 -m support.internet_servers FOLDER`, in namespaces of its own;
+makes another one, where the servers are, so that they are not the host's own. Says "ready" and the descriptor
+of that one on stdout, and ends when stdin does.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ import dns.rdatatype
 import dns.rrset
 
 from support import internet_map as at
+from support.far import Far
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _BLOCK: Final = 1 << 16
 _TTL: Final = 0
@@ -263,13 +265,10 @@ def _serve_names(names: Names, address: str) -> None:
     threading.Thread(target=serve, daemon=True).start()
 
 
-def _watch_datagrams(book: Book, port: int, *, echo: bool) -> None:
-    """Record every datagram to a port of any address; nobody is expected to send one."""
-    link = socket.socket(Server.address_family, socket.SOCK_DGRAM)
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if Server.address_family == socket.AF_INET6:
-        link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    link.bind(("", port))
+def _watch_datagrams(book: Book, address: str, port: int, *, echo: bool) -> None:
+    """Record every datagram to a port; nobody is expected to send one."""
+    link = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    link.bind((address, port))
 
     def serve() -> None:
         while True:
@@ -292,12 +291,8 @@ def _context(folder: str) -> ssl.SSLContext:
     return context
 
 
-def _address_everything(folder: str) -> None:
-    """Give lo its addresses and this mount namespace its resolver, which both are ours alone."""
-    six = os.path.exists("/proc/net/if_inet6")
-    rows = ["link set lo up", *(f"addr add {one}/32 dev lo" for one in at.V4)]
-    rows += [f"addr add {one}/128 dev lo nodad" for one in at.V6] if six else []
-    subprocess.run(["ip", "-batch", "-"], input="\n".join(rows), text=True, check=True)
+def _resolve_there(folder: str) -> None:
+    """Give this mount namespace its resolver, which is ours alone."""
     for name, text in (
         ("resolv.conf", f"nameserver {at.RESOLVER}\noptions timeout:10 attempts:1\n"),
         ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
@@ -310,9 +305,27 @@ def _address_everything(folder: str) -> None:
 
 
 def main(folder: str, ready: IO[str], until: IO[str]) -> None:
-    """Serve until `until` ends."""
-    _address_everything(folder)
+    """Serve until `until` ends; what is on the map there, and loopback here."""
+    six = os.path.exists("/proc/net/if_inet6")
+    public, own = (*at.V4, *(at.V6 if six else ())), (at.OWN, *((at.OWN_6,) if six else ()))
+    far = Far(public, own)
+    _resolve_there(folder)
     book = Book(folder)
+    names = Names(book)
+    _serve(folder, book, own)
+    if not os.path.exists("/etc/resolv.conf"):
+        _serve_names(names, "127.0.0.1")  # where the C library then looks
+    for port in (at.HTTPS, at.ECHO):
+        _watch_datagrams(book, "127.0.0.1", port, echo=port == at.ECHO)
+    with far.there():
+        _serve(folder, book, public)
+        _serve_names(names, at.RESOLVER)
+    print(f"ready {far.fd}", file=ready, flush=True)
+    until.read()
+
+
+def _serve(folder: str, book: Book, addresses: Sequence[str]) -> None:
+    """Serve in the namespace that this is in: at every address, and datagrams at some."""
     handlers: dict[int, type[socketserver.BaseRequestHandler]] = {
         **dict.fromkeys((at.HTTP, at.HTTPS, at.HTTP_ODD), Web),
         at.ECHO: Echo,
@@ -323,14 +336,11 @@ def main(folder: str, ready: IO[str], until: IO[str]) -> None:
         server = Server(book, folder, port, handler)
         server.tls = _context(folder) if port == at.HTTPS else None
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    names = Names(book)
-    _serve_names(names, at.RESOLVER)
-    if not os.path.exists("/etc/resolv.conf"):
-        _serve_names(names, "127.0.0.1")  # where the C library then looks
-    for port in (53, at.HTTPS, at.ECHO):
-        _watch_datagrams(book, port, echo=port == at.ECHO)
-    print("ready", file=ready, flush=True)
-    until.read()
+    # An answer has to come from the address that was asked: a socket for each.
+    for address in addresses:
+        for port in (53, at.HTTPS, at.ECHO):
+            if (address, port) != (at.RESOLVER, 53):
+                _watch_datagrams(book, address, port, echo=port == at.ECHO)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def shell_server(internet: Internet, owner: Caller) -> subprocess.Popen[bytes]:
             f"Port {at.SSH}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/key.pub\nStrictModes no\n"
             "UsePAM no\nPidFile none\nPasswordAuthentication no\nPrintMotd no\n"
         )
-    server = internet.spawn(owner, "/usr/sbin/sshd", "-D", "-e", "-f", config)
+    server = internet.spawn(owner, "/usr/sbin/sshd", "-D", "-e", "-f", config, far=True)
     assert server.stderr is not None
     for line in server.stderr:
         if b"Server listening" in line:

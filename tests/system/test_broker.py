@@ -54,6 +54,7 @@ def test_what_is_asked_for_is_decided_by_rule_and_by_where_it_leads(life: dict[s
         f"index.example.org:{PORT}": PUBLIC,
         f"INDEX.example.org.:{PORT}": PUBLIC,
         f"10.0.3.7:{PORT + 1}": "10.0.3.7",
+        f"own.example.org:{PORT}": "403",
         f"inwards.example.org:{PORT}": "403",
         f"metadata.example.org:{PORT}": "403",
         f"loop.example.org:{PORT}": "403",
@@ -61,6 +62,7 @@ def test_what_is_asked_for_is_decided_by_rule_and_by_where_it_leads(life: dict[s
         f"{PUBLIC}:{PORT}": "403",
         f"gone.example.org:{PORT}": "502",
     }
+    assert life["own"] == broker_process.OWN
     assert life["connected"] == [PUBLIC, "reset"]
     assert life["socks"] == [0, 2]
     assert life["names"][0] == [0, "198.18.0.1"]
@@ -74,9 +76,11 @@ def test_its_rows_say_what_was_asked(life: dict[str, Any]) -> None:
     assert rows["allowed", "index.example.org", "transparent", ""]["received"] == len(PUBLIC) + 1
     assert ("denied", "inwards.example.org", "connect", "unfit-address") in rows
     assert ("denied", "inwards.example.org", "transparent", "unfit-address") in rows
+    own = rows["denied", "own.example.org", "connect", "unfit-address"]
+    assert own["detail"] == f"resolves to {broker_process.OWN}: the host's own"
     assert ("denied", "other.example.org", "connect", "not-allowed") in rows
     assert ("failed", "gone.example.org", "connect", "unresolved") in rows
-    assert end["connections"] == 13
+    assert end["connections"] == 14
     assert end["dropped"] == 0
 
 

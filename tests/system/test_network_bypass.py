@@ -123,6 +123,18 @@ def test_a_literal_rule_is_the_way_to_an_inward_address(asker: Asker) -> None:
     assert {(row["to"], row["port"]) for row in told.saw("connection")} == {(at.INWARDS, 80)}
 
 
+def test_a_literal_rule_is_the_way_to_the_host_s_own_address(asker: Asker) -> None:
+    """Public as it is, no name leads there unless a rule names it."""
+    name = "own.example.org"
+    questions: list[Question] = [("tcp", name, 80, get(name)), connect(f"{name}:80", get(name))]
+    told = asker.ask(*questions, rules=(f"{name}:80",))
+    assert failing(questions, told) == []
+    assert {row["detail"] for row in told.rows(verdict="denied")} == {f"resolves to {at.OWN}: the host's own"}
+    assert told.saw("connection") == []
+    named = asker.ask(*questions, ("tcp", at.OWN, 80, get(name)), rules=(f"{name}:80", f"{at.OWN}:80"))
+    assert all("HTTP/1.1 200" in found["got"] for found in named.answers), "the control"
+
+
 # Spellings of 127.0.0.1, of the metadata service, and of an address that a rule names: none of them counts.
 SPELLINGS: Final = (
     *(

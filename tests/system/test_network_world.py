@@ -20,7 +20,7 @@ SIX = os.path.exists("/proc/net/if_inet6")
 
 
 def test_every_address_answers(asker: Asker) -> None:
-    addresses = [*at.V4, "127.0.0.1", *(at.V6 if SIX else ())]
+    addresses = [*at.V4, at.OWN, "127.0.0.1", *((*at.V6, at.OWN_6) if SIX else ())]
     answers = asker.ask_outside(*(("tcp", one, at.HTTP, GET) for one in addresses))
     found = [json.loads(answer["got"].partition("\r\n\r\n")[2])["to"] for answer in answers]
     assert found == addresses

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import faults
 from support.brokers import PATIENCE, Names, echo, server
 
 from hardbox import destinations
@@ -15,7 +16,7 @@ from hardbox.net.loop import Loop
 from hardbox.network_limits import MOST_WILD_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 
 class Deciding:
@@ -29,11 +30,21 @@ class Deciding:
             [destinations.parse(rule) for rule in rules],
             resolve=self.names.resolve,
             unfit=self.names.unfit,
+            own=lambda address, sock: self.own(str(address), sock),
         )
+        self.own: Callable[[str, object], str] = self._own
+        self.asked_own: list[tuple[str, bool]] = []
+        self.own_before: set[str] = set()
+        self.own_after: set[str] = set()
 
     @staticmethod
     def _failed(error: BaseException) -> None:
         raise error
+
+    def _own(self, address: str, sock: object) -> str:
+        """Take addresses for the host's own, before connecting or only after it."""
+        self.asked_own.append((address, sock is not None))
+        return "own" if address in (self.own_before if sock is None else self.own_after) else ""
 
     def run(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
         """Give what each coroutine returns or raises."""
@@ -195,6 +206,63 @@ def test_addresses_are_tried_in_turn() -> None:
         sock.close()
 
 
+@pytest.mark.parametrize("when", ["", "before", "after"])
+def test_a_name_that_leads_to_the_host_itself_is_denied(when: str) -> None:
+    came: list[str] = []
+
+    def notes(client: Any) -> None:  # noqa: ANN401 (a socket)
+        came.append(client.recv(1).decode() or "nothing")
+
+    with server(notes, "127.0.0.2") as (port, peers):
+        deciding = Deciding(f"index.example.org:{port}", index_example_org=["127.0.0.2"])
+        if when:
+            getattr(deciding, f"own_{when}").add("127.0.0.2")
+        found = deciding.run(deciding.decider.connect(deciding.decider.match("index.example.org", port)))[0]
+        if not when:
+            assert found.getpeername()[0] == "127.0.0.2", "the control"
+            found.close()
+            return
+        assert (found.verdict, found.reason) == ("denied", "unfit-address")
+        assert found.detail == "resolves to 127.0.0.2: own"
+        faults.eventually(lambda: len(peers) == (when == "after"), "the server sees no more than that")
+        if when == "after":
+            faults.eventually(lambda: came == ["nothing"], "it was closed before anything was said")
+
+
+def test_another_address_than_the_host_s_is_taken() -> None:
+    with server(echo, "127.0.0.2") as (port, _):
+        deciding = Deciding(f"index.example.org:{port}", index_example_org=["127.0.0.3", "127.0.0.2"])
+        deciding.own_before = {"127.0.0.3"}
+        sock = deciding.run(deciding.decider.connect(deciding.decider.match("index.example.org", port)))[0]
+        assert sock.getpeername()[0] == "127.0.0.2"
+        sock.close()
+
+
+def test_the_host_s_own_address_is_fit_where_a_rule_names_it() -> None:
+    with server(echo) as (port, _):
+        rules = (f"127.0.0.1:{port}", f"index.example.org:{port}")
+        deciding = Deciding(*rules, index_example_org=["127.0.0.1"])
+        deciding.own_before = deciding.own_after = {"127.0.0.1"}
+        for host in ("127.0.0.1", "index.example.org"):
+            sock = deciding.run(deciding.decider.connect(deciding.decider.match(host, port)))[0]
+            assert sock.getpeername()[0] == "127.0.0.1"
+            sock.close()
+        assert deciding.asked_own == []
+
+
+def test_what_cannot_be_known_of_an_address_is_no_way_there() -> None:
+    with server(echo) as (port, peers):
+        deciding = Deciding(f"index.example.org:{port}", index_example_org=["127.0.0.1"])
+
+        def breaks(_address: str, _sock: object) -> str:
+            raise PermissionError(1, "Operation not permitted")
+
+        deciding.own = breaks
+        found = deciding.run(deciding.decider.connect(deciding.decider.match("index.example.org", port)))[0]
+        assert (found.reason, found.detail) == ("unreachable", "127.0.0.1: Operation not permitted")
+        assert peers == []
+
+
 def test_what_does_not_work_is_failed_and_not_denied() -> None:
     with server(echo) as (port, _):
         pass
@@ -250,6 +318,58 @@ def test_threads_are_bounded_and_everybody_gets_an_answer() -> None:
     )
     assert all(str(addresses[0]) == "93.184.216.34" for addresses in found)
     assert max(at_once) <= decide.MOST_LOOKUPS
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_names_that_hang_do_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+    bounded: bool,  # noqa: FBT001
+) -> None:
+    """A job asks for many names below one wildcard, whose name server never answers."""
+    if not bounded:
+        monkeypatch.setattr(decide, "MOST_WILD_LOOKUPS", decide.MOST_LOOKUPS)
+    go = threading.Event()
+    order: list[str] = []
+
+    def hangs() -> list[str]:
+        go.wait(PATIENCE)
+        return ["93.184.216.34"]
+
+    slow = {f"n{number}_slow_example_org": hangs for number in range(40)}
+    quick = {"index_example_org": ["93.184.216.34"], "a_files_example_org": ["93.184.216.34"]}
+    rules = ("*.slow.example.org:443", "*.files.example.org:443", "index.example.org:443")
+    deciding = Deciding(*rules, **slow, **quick)
+
+    async def one(host: str) -> None:
+        await deciding.decider.addresses(deciding.decider.match(host, 443))
+        order.append(host)
+        if len(order) == len(quick):
+            go.set()
+
+    deciding.loop.later(0.5, go.set)
+    deciding.run(*(one(name.replace("_", ".")) for name in (*slow, *quick)))
+    assert len(order) == len(slow) + len(quick)
+    assert (set(order[: len(quick)]) == {"index.example.org", "a.files.example.org"}) == bounded
+    assert sorted(deciding.names.asked) == sorted(name.replace("_", ".") for name in (*slow, *quick))
+
+
+def test_a_name_that_nobody_waits_for_any_more_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide, "LOOKUP_PATIENCE", 0.2)
+    go = threading.Event()
+
+    def hangs() -> list[str]:
+        go.wait(PATIENCE)
+        return ["93.184.216.34"]
+
+    deciding = Deciding("*.example.org:443", **{f"n{number}_example_org": hangs for number in range(10)})
+    wanted = [deciding.decider.match(f"n{number}.example.org", 443) for number in range(10)]
+    found = deciding.run(*(deciding.decider.addresses(one) for one in wanted))
+    assert {refused.reason for refused in found} == {"unresolved"}
+    assert len(deciding.names.asked) == decide.MOST_WILD_LOOKUPS
+    go.set()
+    # Whoever asks now is answered, and the others are not asked for.
+    assert str(deciding.run(deciding.decider.addresses(wanted[9]))[0][0]) == "93.184.216.34"
+    assert len(deciding.names.asked) == decide.MOST_WILD_LOOKUPS + 1
 
 
 def test_names_by_wildcards_are_bounded_and_known_ones_stay() -> None:

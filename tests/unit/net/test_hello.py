@@ -152,6 +152,32 @@ BAD: Final = (
             *("bücher.org".encode(), b"x" * 64, b".".join([b"x" * 63] * 4), b"user@example.org"),
         )
     ),
+    # A record before the hello; of another version only if it is a whole one.
+    *(
+        (record + hello(server_name(NAME)), "before the ClientHello")
+        for record in (
+            b"\x14\x03\x01\x00\x01\x01",
+            b"\x14\x00\x00\x00\x01\x01",
+            b"\x15\x03\x01\x00\x02\x01\x5a",
+            b"\x15\x03\x00\x00\x02\x01\x00",
+            b"\x15\x0f\xff\x00\x02\x01\x00",
+            b"\x15\x03\x03\x00\x00",
+            b"\x17\x03\x03\x00\x01\x00",
+            b"\x18\x03\x02\x00\x03\x01\x40\x00",
+        )
+    ),
+    (b"\x17\x03", "before the ClientHello"),
+    # What is passed on with this line would be a request to some servers.
+    *(
+        (line, "a request line with")
+        for line in (
+            b"\0GET / HTTP/1.1\r\n",
+            b"\x01\n\x80GET / HTTP/1.1 \x1c\r\n",
+            b"PROPFIND\x1c/ HTTP/1.1\r\n",
+            b"PROPFIND\r/ http/1.0\n",
+            b"{GET /a\x02b HTTP/1.1\n",
+        )
+    ),
     (b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" + hello(server_name(b"evil.org")), "PROXY protocol"),
     (b"\r\n\r\n\0\r\nQUIT\n\x21\x11", "PROXY protocol"),
     # An SSL 2.0 hello: length, type, version 3.1, then lengths of ciphers, session id and challenge.
@@ -204,6 +230,9 @@ HTTP: Final = (
         b"GET\x0c/",
         b"GET\xa0/",
     ),
+    # Before the method: whatever str.split() leaves out.
+    *(bytes([blank]) + b"GET /z HTTP/1.1\r\n" for blank in (*range(9, 14), *range(28, 33), 0x85, 0xA0)),
+    *(b"\x1c\xa0\n\x85 GET /z\r\n", b"\x85GET / HTTP/1.1\n"),
     *(b"GET\r/ HTTP/1.1\r\n", b"GET /\0", b"GET /\x80 HTTP/1.1\r\n", b"GET / HTTP/1.1\rHost: evil.org\r\n"),
 )
 OTHER: Final = (
@@ -242,7 +271,11 @@ OTHER: Final = (
         b"\x80\x1c\x01\x05",
         b"\xff\xfb\x1f",
     ),
-    *(b"\r\n\0", b"HOST: a\r\n", b"Content-Length: 5\r\n", b"\x15\x03\x01\x00\x02", b"\x17\x03\x03\x00\x01"),
+    *(b"\r\n\0", b"HOST: a\r\n", b"Content-Length: 5\r\n"),
+    # MongoDB: a length of 277, and one of 276 and the first request.
+    *(b"\x15\x01\x00\x00\x07\x00", b"\x14\x01\x00\x00\x01\x00\x00\x00", b"\x17\x00", b"\x14\x10"),
+    # White space, and lines that only look like a request's.
+    *(b"\x1c\x1d\0", b"\x85\x80\x00\x00", b"\xa0\x80\x00\x00", b"\0\0 HTTP/1.1 \r\n", b"{HTTP/1.1\n"),
 )
 UNDECIDED: Final = (
     *(
@@ -258,6 +291,7 @@ UNDECIDED: Final = (
         b"FOO ",
         b"PRI",
     ),
+    *(b"\x14", b"\x15", b"\x17", b"\x18", b"\x15\x00", b"\x15\x01\x00\x00", b"\x14\x01\x00\x00\x01", b"\x1c"),
     *(
         b"SSH-2.0-OpenSSH_9.2p1",
         b"SSH-2.0-OpenSSH_9.2p1 Debian\r",
@@ -283,6 +317,28 @@ def test_too_little_wants_more(data: bytes) -> None:
     assert look(data) == Look(Hello.MORE)
 
 
+@pytest.mark.parametrize(
+    "data", [b"\0", b"0\x0c\x02\x01", b"{", b"\x05\x01\x00", b"PROPFIND\x1c/ HTTP/1.1\r"]
+)
+def test_a_first_line_passes_and_is_looked_at_to_its_end(data: bytes) -> None:
+    assert look(data) == Look(Hello.OTHER)
+    assert look(data).line
+    assert not look(data + b"x\n").line
+    assert not look(data + b"x" * MOST).line
+
+
+@pytest.mark.parametrize("data", [b"SSH-2.0-x\r\n", b"PING\r\n", b"\0\0x\n"])
+def test_a_first_line_that_has_ended_is_no_matter_any_more(data: bytes) -> None:
+    assert not look(data).line
+
+
+@pytest.mark.parametrize("rest", [b"", b"early", hello(server_name(b"evil.org"))])
+def test_a_hello_tells_where_it_ends(rest: bytes) -> None:
+    for size in (20, 2**14):
+        data = records(message(body(server_name(NAME))), size)
+        assert look(data + rest).size == len(data)
+
+
 def test_http_2_without_tls_is_known() -> None:
     assert look(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") == Look(Hello.HTTP2)
     assert look(b"\r\nPRI * HTTP/2.0\r\n") == Look(Hello.HTTP2)
@@ -305,9 +361,12 @@ def test_any_bytes_are_something(data: bytes) -> None:
 
 @given(st.sampled_from([*HTTP, *OTHER, hello(server_name(NAME)), *(data for data, _ in BAD)]), st.binary())
 def test_what_is_decided_stays_decided(data: bytes, more: bytes) -> None:
-    kinds = [look((data + more)[:size]).kind for size in range(len(data) + len(more) + 1)]
-    decided = [kind for kind in kinds if kind != Hello.MORE]
-    assert set(decided) == {decided[0]}
+    looks = [look((data + more)[:size]) for size in range(len(data) + len(more) + 1)]
+    decided = [seen.kind for seen in looks if seen.kind != Hello.MORE and not seen.line]
+    assert len(set(decided)) <= 1
+    # What is passed on is never undecided again.
+    started = [seen.kind for seen in looks if seen.kind != Hello.MORE]
+    assert Hello.MORE not in [seen.kind for seen in looks[len(looks) - len(started) :]]
 
 
 @given(st.integers(0, 400), st.integers(0, 255))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 from support import faults
 from support.brokers import PATIENCE, Names, World, echo, everything, near, server, serving, until, wanted
 
-from hardbox.net import copy
+from hardbox.net import copy, streams
+
+if TYPE_CHECKING:
+    from hardbox.net.connection import Connection
 
 
 def descriptors() -> int:
@@ -129,6 +135,60 @@ def test_what_nobody_takes_is_not_read_either() -> None:
         assert everything(client) == b""
         faults.eventually(lambda: size == [sent], "all of it has arrived")
         assert world.program.service.room.held == 0
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_what_the_kernel_holds_of_each_connection_is_little(
+    monkeypatch: pytest.MonkeyPatch,
+    bounded: bool,  # noqa: FBT001
+) -> None:
+    """Both ends send, nobody reads: what waits in the broker's sockets is in no limit of a job."""
+    if not bounded:
+        monkeypatch.setattr(streams, "bound", lambda *_, **__: None)
+    over = threading.Event()
+
+    def floods(client: socket.socket) -> None:
+        client.settimeout(0)
+        while not over.wait(0.02):
+            fill(client)
+
+    with near(floods) as (world, where):
+        clients = [world.tunnel(where) for _ in range(3 * streams.FEW)]
+        for client in clients:
+            client.settimeout(0)
+        connections = list(world.program._tasks.values())  # noqa: SLF001 (what is measured)
+        seen = -1
+        while seen < (seen := sum(held(connections, outside=True) + held(connections, outside=False))):
+            for _ in range(20):
+                for client in clients:
+                    fill(client)
+                time.sleep(0.01)
+        outside, inside = (held(connections, outside=which) for which in (True, False))
+        over.set()
+        for client in clients:
+            client.close()
+    # Twice what was asked for, and the segment that goes beyond it, in both directions.
+    few, many = streams.FEW, 2 * streams.FEW
+    most_outside = few * 2 * (2 * (1 << 19) + (1 << 17)) + many * 2 * (2 * (1 << 15) + (1 << 17))
+    most_inside = few * 2 * (2 * (1 << 16) + (1 << 17)) + many * 2 * (2 * (1 << 15) + (1 << 17))
+    assert (sum(outside) <= most_outside and sum(inside) <= most_inside) == bounded
+    assert (max(outside[few:]) <= 2 * (2 * (1 << 15) + (1 << 17))) == bounded
+
+
+def fill(sock: socket.socket) -> None:
+    with suppress(BlockingIOError):
+        while True:
+            sock.send(bytes(1 << 16))
+
+
+def held(connections: list[Connection], *, outside: bool) -> list[int]:
+    """Give what each one's socket holds: received, and waiting to be taken (sock_diag(7), SO_MEMINFO)."""
+    found = []
+    for connection in connections:
+        sock = connection.servers[0] if outside else connection.client
+        memory = struct.unpack("=9I", sock.getsockopt(socket.SOL_SOCKET, 55, 36))
+        found.append(memory[0] + memory[5])
+    return found
 
 
 def test_500_connections_at_once_and_none_leaks() -> None:
