@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BIN: Final = os.path.join(sys.prefix, "bin")
 HERE: Final = os.path.dirname(os.path.abspath(__file__))
 ENDS: Final = os.path.join(HERE, "network_ends.py")
+_TUN: Final = "/dev/net/tun"
 HOST, PORT = "10.9.9.1", 7007
 _SET_UP: Final = (
     "link set lo up",
@@ -57,12 +58,19 @@ _AS_ROOT: Final = ("--runas", "0", "--netns-only")
 
 @dataclass(frozen=True)
 class System:
-    """One thing to measure: its name, the words before the client, and the way that the client takes."""
+    """One thing to measure.
+
+    words:  before the client.
+    way:    that the client takes.
+    client: where the sandbox sees it.
+    tool:   the program that makes its interface, if it is not a sandbox of ours.
+    """
 
     name: str
     words: tuple[str, ...]
     way: str = "straight"
     client: str = ENDS
+    tool: str = ""
 
 
 def hardbox() -> tuple[str, ...]:
@@ -98,8 +106,8 @@ def systems() -> list[System]:
         System("hardbox, transparent, sni off", (*ours[:-1], *plain, "--"), client="/ends.py"),
         System("hardbox, CONNECT", ours, "connect", "/ends.py"),
         System("hardbox, SOCKS", ours, "socks", "/ends.py"),
-        System("pasta", (*PASTA, *(_AS_ROOT if os.geteuid() == 0 else ()), "--")),
-        System("slirp4netns", ("sh", "-c", _SLIRP, "sh")),
+        System("pasta", (*PASTA, *(_AS_ROOT if os.geteuid() == 0 else ()), "--"), tool="pasta"),
+        System("slirp4netns", ("sh", "-c", _SLIRP, "sh"), tool="slirp4netns"),
     ]
 
 
@@ -109,7 +117,7 @@ def once(system: System, size: int) -> dict[str, float]:
         os.mkfifo(os.path.join(folder, "go"))
         client = ("/usr/bin/python3", "-I", system.client, "measure", system.way, HOST, str(PORT), str(size))
         done = subprocess.run(
-            ["timeout", "120", *system.words, *client],
+            ["timeout", "--kill-after=5", "120", *system.words, *client],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -121,6 +129,14 @@ def once(system: System, size: int) -> dict[str, float]:
         raise RuntimeError(message)
     found: dict[str, float] = json.loads(done.stdout)
     return found
+
+
+def lacking(system: System) -> str:
+    """Say what a system lacks here; "" if nothing. pasta does not end without the device that it needs."""
+    program = system.tool or (system.words[0] if system.words else "sh")
+    if shutil.which(program) is None:
+        return "not installed"
+    return "" if not system.tool or os.access(_TUN, os.W_OK) else f"{_TUN} is shut to this user"
 
 
 Figures = dict[str, dict[str, list[float]]]
@@ -136,8 +152,8 @@ def measure(found: Sequence[System], rounds: int, size: int) -> tuple[Figures, d
         for system in found:
             if system.name in missing:
                 continue
-            if system.words and shutil.which(system.words[0]) is None:
-                missing[system.name] = "not installed"
+            if reason := lacking(system):
+                missing[system.name] = reason
                 continue
             try:
                 row = once(system, size)

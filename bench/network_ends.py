@@ -123,7 +123,7 @@ def _first_byte(way: str, host: str, port: int) -> float:
 
 
 def _turn(way: str, host: str, port: int) -> float:
-    """Give milliseconds to and fro on a connection that is open."""
+    """Give milliseconds there and back on a connection that is open."""
     times = []
     with _echoing(way, host, port) as link:
         for _ in range(TURNS):

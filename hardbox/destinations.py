@@ -47,10 +47,8 @@ class Destination:
     def __str__(self) -> str:
         """Write the rule as `parse` reads it: "[2001:db8::1]:22", "*.files.example.org:443"."""
         host = f"*.{self.host}" if self.kind == "wildcard" else self.host
-        if ":" in host:
-            address, slash, length = host.partition("/")
-            host = f"[{address}]{slash}{length}"
-        return f"{host}:{self.port or '*'}"
+        address, slash, length = host.partition("/")
+        return f"{place(address)}{slash}{length}:{self.port or '*'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,12 @@ class Host:
 
     text: str
     literal: bool
+
+
+def place(host: str, port: int = 0) -> str:
+    """Write a host, and a port if there is one, as in a rule or a URL: "[2001:db8::1]:22"."""
+    text = f"[{host}]" if ":" in host else host
+    return f"{text}:{port}" if port else text
 
 
 def parse(text: str) -> Destination:

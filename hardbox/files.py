@@ -32,12 +32,14 @@ class Found(NamedTuple):
     place:   the path with symlinks resolved.
     key:     device and inode, by which a file is known under any name.
     way:     see `way`; () for a file of the installation.
+    links:   how many names it has.
     """
 
     content: bytes
     place: str
     key: tuple[int, int]
     way: tuple[str, ...]
+    links: int
 
 
 def read(path: str, noun: str, origin: str = "", *, trusted: bool = False, most: int = MOST_BYTES) -> Found:
@@ -79,7 +81,7 @@ def read(path: str, noun: str, origin: str = "", *, trusted: bool = False, most:
             origin=origin,
             instead="is this the right file?",
         )
-    return Found(content, place, (found.st_dev, found.st_ino), () if trusted else names)
+    return Found(content, place, (found.st_dev, found.st_ino), () if trusted else names, found.st_nlink)
 
 
 def way(path: str) -> tuple[str, ...]:

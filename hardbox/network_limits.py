@@ -1,4 +1,4 @@
-"""What the keys of [network] may be: ranges, patterns, and which addresses are fit for what.
+"""What the keys of [network] may be, and the numbers by which plan and keeper understand one another.
 
 Run by: the Python front, which reads profiles, and by the keeper of a job's network, which checks again what
 it is told; pure. Both say no in words of their own; what they say no to stands here.
@@ -16,8 +16,9 @@ CONNECTIONS: Final = (1, 16384)
 RATE: Final = (1, 10000)
 # Milliseconds: a second to a week.
 IDLE: Final = (1000, 7 * 86_400_000)
-# A profile that states no number has policy.UNLIMITED, which is one more.
-BYTES: Final = (1, 2**63 - 2)
+# A profile that states no number has policy.UNLIMITED, which importing is a tenth of the broker's start.
+NO_LIMIT: Final = 2**63 - 1
+BYTES: Final = (1, NO_LIMIT - 1)
 # The prefix says that it is ours. "hbx0." and six hexadecimal digits, a sandbox's interface, have to fit
 # into the 15 bytes of an interface's name.
 BRIDGE: Final = re.compile(r"hbx[a-z0-9]{1,5}", re.ASCII)
@@ -35,6 +36,15 @@ MOST_RULES: Final = 256
 MOST_PORTS: Final = 256
 # Of each list that a profile gives; resolvers look at three.
 MOST_SERVERS: Final = 8
+# Where init listens in the sandbox, on 127.0.0.1, and the broker finds a socket's part by.
+DNS_PORT: Final = 53
+PROXY_PORT: Final = 3128
+# Addresses that stand for names, on the sandbox's loopback only: ranges that nothing outside answers from,
+# benchmarking (RFC 2544) and a unique local prefix (RFC 4193).
+SYNTHETIC_4: Final = "198.18.0.0/15"
+SYNTHETIC_6: Final = "fd68:6278:6f78::/64"
+# How many names one run may ask for by wildcards: each name that is looked up tells its server something.
+MOST_WILD_NAMES: Final = 256
 
 
 def fit_subnet(subnet: IPv4Network) -> bool:

@@ -6,14 +6,39 @@ Run by: the Python front; pure. hardbox/net/ledger.py writes it, engines/keeper.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 from hardbox.errors import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-VERDICTS: Final = ("allowed", "denied", "failed")
+ALLOWED: Final = "allowed"
+DENIED: Final = "denied"
+FAILED: Final = "failed"
+Verdict = Literal["allowed", "denied", "failed"]
+VERDICTS: Final[tuple[Verdict, ...]] = (ALLOWED, DENIED, FAILED)
+# Why something was denied; docs/network.md says what each one means.
+Denial = Literal[
+    "not-allowed",
+    "spelling",
+    "unfit-address",
+    "server-name",
+    "host-header",
+    "protocol",
+    "limit-connections",
+    "limit-rate",
+    "limit-bytes",
+    "limit-idle",
+    "limit-names",
+]
+# Why something that was allowed did not work; "protocol" too, if it was the server's fault, or our own.
+Failure = Literal["unresolved", "unreachable"]
+# "" of what was allowed and worked.
+Reason = Literal[Denial, Failure, ""]
+DENIALS: Final[tuple[Denial, ...]] = get_args(Denial)
+FAILURES: Final[tuple[Failure, ...]] = get_args(Failure)
+REASONS: Final[tuple[Reason, ...]] = (*DENIALS, *FAILURES)
 _MOST_PORT: Final = 65535
 # Bytes and counts of one run are less; a report is read by programs that have no longer numbers.
 _MOST: Final = (1 << 63) - 1
@@ -32,7 +57,7 @@ class Contact:
     host, port: as the job asked for it; "" and 0 where that was not known yet. Port 0 also where only
               the name was asked for, and of packets without ports.
     via:      "connect", "http", "socks", "transparent", "dns"; of mode bridge "bridge" or "pasta".
-    reason:   why not, one of those of docs/network.md; "" if it was allowed.
+    reason:   why not, one of REASONS; "" if it was allowed.
     detail:   one line more, or "".
     count:    how often.
     sent, received: bytes, as the job sees it.

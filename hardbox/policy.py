@@ -31,8 +31,6 @@ DESTINATION_GRANTS: Final = ("none", "any")
 # From most to least strict.
 SNI_MODES: Final = ("match", "off")
 NETWORK_LOGS: Final = ("off", "denied", "all")
-# Where the proxy of mode "allow" is, on 127.0.0.1 inside.
-PROXY_PORT: Final = 3128
 # How many files a file system in memory of this size may hold: one for each so many bytes, and some more.
 _BYTES_A_FILE: Final = 4096
 _MORE_FILES: Final = 1024
@@ -270,6 +268,7 @@ class Policy:
     files:    every absolute path that decided the policy: the profiles of the chain that do not ship,
               its filter if that is a file, and the symlinks on the way to them. A job that could
               change one would choose how the next is held.
+    locked:   destinations that are allowed because lock files name them.
     """
 
     name: str
@@ -290,6 +289,7 @@ class Policy:
     sources: tuple[str, ...] = ()
     digest: str = ""
     files: tuple[str, ...] = ()
+    locked: tuple[str, ...] = ()
 
     def origin(self, key: str) -> str:
         """Say where `key` got its value, for a message; "" if it has none."""

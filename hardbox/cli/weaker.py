@@ -29,6 +29,8 @@ def lines(prepared: Prepared, reasons: Collection[str]) -> Iterator[str]:
     reasons: keys that the command line has given reasons for. What a profile loosens against its
              parent stands in `hardbox profile show` and in the report.
     """
+    if prepared.policy.locked:
+        yield f"reachable as a lock file names it: {', '.join(prepared.policy.locked)}"
     for key, reason in prepared.policy.loosen.items():
         if key in reasons:
             yield f"loosened {key}: {reason}"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from hardbox import network_limits as limits
 from hardbox.denials.denial import CERTAIN, Denial
 from hardbox.denials.paste import pasteable_word
-from hardbox.destinations import parse
-from hardbox.policy import PROXY_PORT, UNLIMITED
+from hardbox.destinations import parse, place
+from hardbox.network_report import DENIED
+from hardbox.policy import UNLIMITED
 from hardbox.profile import units
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def explain(use: NetworkUse, policy: Policy) -> tuple[Denial, ...]:
 
     A look-up of a name counts only if no connection to it was tried.
     """
-    denied = [contact for contact in use.contacts if contact.verdict == "denied"]
+    denied = [contact for contact in use.contacts if contact.verdict == DENIED]
     tried = {contact.host for contact in denied if contact.port}
     found: dict[tuple[str, int, str], list[Contact]] = {}
     for contact in denied:
@@ -88,14 +89,14 @@ def _denial(contacts: list[Contact], policy: Policy) -> Denial:
 
 
 def _what(contact: Contact) -> str:
-    place = _place(contact.host)
+    where = place(contact.host, contact.port)
     if contact.port:
-        return f"connection to {place}:{contact.port}"
+        return f"connection to {where}"
     if _looked_up(contact):
-        return f"look-up of {place}" if place else "look-up that names nothing"
+        return f"look-up of {where}" if where else "look-up that names nothing"
     # A limit refuses a connection before anybody knows where it was to go.
     word = "packets" if contact.via in _PACKETS else "connection"
-    return f"{word} to {place}" if place else word
+    return f"{word} to {where}" if where else word
 
 
 def _details(contacts: Iterable[Contact]) -> str:
@@ -110,7 +111,7 @@ def _change(contact: Contact, policy: Policy) -> tuple[str, str, str]:
         return _more(contact, policy)
     if contact.reason == "protocol" and _looked_up(contact):
         return "network.allow", "nothing: the stub answers questions of class IN", ""
-    if contact.reason == "protocol" and (contact.host, contact.port) == (_PROXY_HOST, PROXY_PORT):
+    if contact.reason == "protocol" and (contact.host, contact.port) == (_PROXY_HOST, limits.PROXY_PORT):
         return "the proxy", "nothing: it takes HTTP/1.1 and SOCKS 5 requests", ""
     if contact.reason in ("server-name", "host-header", "protocol"):
         where = f'network.sni = "{policy.network.sni}"'
@@ -133,7 +134,7 @@ def _more(contact: Contact, policy: Policy) -> tuple[str, str, str]:
 def _allow(contact: Contact, policy: Policy) -> tuple[str, str]:
     if contact.host.startswith(_LOOPBACK):
         return "nothing: it is the job's own address, and rules take their ports there", ""
-    rule = f"{_place(contact.host)}:{_port(contact)}"
+    rule = f"{place(contact.host)}:{_port(contact)}"
     if _looked_up(contact) and contact.host.endswith(_REVERSE):
         return "nothing: addresses outside have no names here", ""
     try:
@@ -160,7 +161,3 @@ def _port(contact: Contact) -> str:
     if contact.port:
         return str(contact.port)
     return "*" if contact.via in _PACKETS else "443"
-
-
-def _place(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

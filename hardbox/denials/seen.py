@@ -19,6 +19,7 @@ from hardbox.denials import lookup, room
 from hardbox.denials.denial import LIKELY, POSSIBLE, Denial
 from hardbox.denials.nowhere import WHERE, nowhere
 from hardbox.denials.paste import pasteable, read_option
+from hardbox.destinations import place
 from hardbox.places import within
 
 if TYPE_CHECKING:
@@ -174,14 +175,14 @@ def _ids(row: Seen, policy: Policy, call: str) -> Denial | None:
 def _network(row: Seen, policy: Policy, call: str) -> Denial | None:
     # 0.0.0.0 as a destination is this machine.
     local = row.text.startswith("127.") or row.text in ("::1", "0.0.0.0", "::")  # noqa: S104 (not bound to)
-    place = f"[{row.text}]:{row.second}" if ":" in row.text else f"{row.text}:{row.second}"
+    there = f"{place(row.text)}:{row.second}"
     if call == "bind":
         if "NET_BIND_SERVICE" in policy.capabilities.keep:
             return None
         allow = "--set 'capabilities.keep=[\"NET_BIND_SERVICE\"]' --loosen 'capabilities.keep=REASON'"
         why = "ports below 1024 need a capability"
         risk = "low: the port is one of the sandbox's own network"
-        return _denial(row, "network", f"bind to {place}", "capabilities.keep", why, allow, risk)
+        return _denial(row, "network", f"bind to {there}", "capabilities.keep", why, allow, risk)
     if local and policy.network.mode != "none":
         return None
     if policy.network.mode == "allow" and _served(row, policy):
@@ -190,11 +191,11 @@ def _network(row: Seen, policy: Policy, call: str) -> Denial | None:
     if local and row.second != _DNS:
         allow = "--network loopback --loosen 'network.mode=REASON', for servers that the job itself starts"
         risk = "low: the sandbox's own loopback interface"
-        return _denial(row, "network", f"connect to {place}", where, "no interface is up", allow, risk)
+        return _denial(row, "network", f"connect to {there}", where, "no interface is up", allow, risk)
     look_up = row.second == _DNS and (local or policy.network.mode in ("none", "loopback"))
-    what = f"connect to {place}" + (" (a look-up of a name)" if look_up else "")
+    what = f"connect to {there}" + (" (a look-up of a name)" if look_up else "")
     # By its name, if it has one: an address is often one of many.
-    allow = "--allow NAME:PORT" if look_up else f"--allow {place}, or its name and port"
+    allow = "--allow NAME:PORT" if look_up else f"--allow {there}, or its name and port"
     if policy.network.grants != "any":
         allow = f"--profile net-client {allow}, in place of {policy.name}; or fetch it before, and --read it"
     why = "there is no route to any other machine" if policy.network.mode == "allow" else "no interface is up"

@@ -1,7 +1,8 @@
 /* hardbox: the door. Puts this process in order, then becomes the Python front.
  *
  * Run by: the caller. A Python interpreter ends with status 1 if descriptor 0 is a directory,
- * and obeys PYTHON* variables; both would be taken for words of the job. Here they cannot. */
+ * and obeys PYTHON* variables; both would be taken for words of the job. Here they cannot: it is
+ * started with -E, and without the two variables that it obeys all the same. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -150,6 +151,9 @@ int main(int argc, char **argv)
 	words[3] = code;
 	for (int i = 1; i < argc; i++)
 		words[i + 3] = argv[i];
+	/* Each names another interpreter, whose packages Python then takes for its own. */
+	if (unsetenv("PYTHONEXECUTABLE") < 0 || unsetenv("__PYVENV_LAUNCHER__") < 0)
+		return EXIT_REFUSED;
 	(void)execv(python, words);
 	return refuse("HB610", "the Python that hardbox was installed for cannot be started", python,
 		      "install hardbox again: make build, or pip install --force-reinstall hardbox");

@@ -1,8 +1,6 @@
 """Synthetic addresses: what the stub answers inside, and what the broker takes a connection's target from.
 
-Run by: the broker; pure but for what it has given out. The addresses exist on the sandbox's loopback only,
-so they come from ranges that nothing outside answers from: benchmarking (RFC 2544), and a unique local
-prefix (RFC 4193).
+Run by: the broker; pure but for what it has given out. The addresses exist on the sandbox's loopback only.
 """
 
 from __future__ import annotations
@@ -10,15 +8,15 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Final
 
+from hardbox.network_limits import MOST_WILD_NAMES, SYNTHETIC_4, SYNTHETIC_6
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hardbox.destinations import Destination
 
-V4: Final = IPv4Network("198.18.0.0/15")
-V6: Final = IPv6Network("fd68:6278:6f78::/64")
-# How many names one run may ask for by wildcards: each name that is looked up tells its server something.
-MOST_WILD_NAMES: Final = 256
+V4: Final = IPv4Network(SYNTHETIC_4)
+V6: Final = IPv6Network(SYNTHETIC_6)
 # Ends of the /24 that they are in: some programs take those for a network and its broadcast address.
 _ENDS: Final = (0, 255)
 

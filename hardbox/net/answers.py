@@ -8,10 +8,12 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from hardbox.net.ledger import DENIED, clean
+from hardbox import destinations
+from hardbox.net.ledger import clean
+from hardbox.network_report import DENIED
 
 if TYPE_CHECKING:
-    from hardbox.net.decide import Refused
+    from hardbox.net.decide import NotConnected
 
 LIMITS: Final = MappingProxyType(
     {
@@ -25,8 +27,11 @@ _WHY: Final = MappingProxyType(
         "spelling": "{where} is not a plain spelling of a host ({detail})",
         # Which one is for the report: addresses of the caller's network are not the job's business.
         "unfit-address": "{where} leads to an address that is not public, and an allowed name may not",
+        "server-name": "the name in the TLS greeting and the allowed {where} differ ({detail})",
         "host-header": "the Host header and the allowed {where} differ ({detail})",
         "protocol": "{detail}",
+        "limit-connections": "so many connections are open at once as may be",
+        "limit-rate": "so many connections were made in a second as may be",
         "limit-names": "{where} is one name too many ({detail})",
         "limit-bytes": "{detail}",
         "limit-idle": "{detail}",
@@ -38,11 +43,11 @@ _NO_RETRY: Final = (
 
 
 def where(host: str, port: int) -> str:
-    """Write a destination as in a rule."""
-    return f"[{clean(host)}]:{port}" if ":" in host else f"{clean(host)}:{port}"
+    """Write a destination as in a rule, in plain text whatever it is."""
+    return destinations.place(clean(host), port)
 
 
-def refusal(profile: str, host: str, port: int, refused: Refused) -> str:
+def refusal(profile: str, host: str, port: int, refused: NotConnected) -> str:
     """Say why a request gets no answer, and what would change that."""
     place = where(host, port)
     detail = clean(refused.detail)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import signal
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hardbox.net import bridge_settings
-from hardbox.net.keeper_wire import Events, Gone, Supervisor, end
+from hardbox.net.keeper_wire import Gone, Supervisor
 from hardbox.net.trouble import Trouble
+from hardbox.net.wire import end, tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,11 +33,10 @@ def keep(settings: Mapping[str, object], sockets: int, events: int) -> int:
     events:   descriptor of the pipe for events.
     Returns the process's exit status: 0, or 1 after an error event.
     """
-    # A terminal's signals go to the whole group, but the sandbox's end decides. A handler, unlike
-    # "ignore", is not handed on to the programs that are run.
+    # As in __main__.py; but a handler, unlike "ignore", is not handed on to the programs that are run.
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, _stay)
-    say = Events(events).say
+    say = partial(tell, events)
     with closing(Supervisor(sockets)) as supervisor:
         try:
             say(_keep(settings, supervisor, say))
@@ -56,12 +57,12 @@ def _stay(_number: int, _frame: object) -> None:
 
 def _keep(settings: Mapping[str, object], supervisor: Supervisor, say: Say) -> dict[str, object]:
     wanted = bridge_settings.read(settings)
-    # Each engine has libraries of its own.
+    # Each engine has libraries of its own, and a keeper starts with every run: none imports the other's.
     if wanted.engine == "pasta":
-        from hardbox.net import pasta  # noqa: PLC0415
+        from hardbox.net import pasta  # noqa: PLC0415 (see above)
 
         return pasta.keep(wanted, supervisor, say)
-    from hardbox.net import veth  # noqa: PLC0415
+    from hardbox.net import veth  # noqa: PLC0415 (see above)
 
     return veth.keep(wanted, supervisor, say)
 

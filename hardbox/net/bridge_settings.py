@@ -75,7 +75,8 @@ class BridgeSettings:
     @property
     def egress(self) -> tuple[Egress, ...]:
         """All rules: those that are written, and port 53 of the name servers."""
-        return self.allow + tuple(Egress(IPv4Network(server), 53, literal=True) for server in self.dns)
+        servers = (Egress(IPv4Network(server), limits.DNS_PORT, literal=True) for server in self.dns)
+        return (*self.allow, *servers)
 
 
 def read(given: Mapping[str, object]) -> BridgeSettings:

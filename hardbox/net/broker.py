@@ -8,39 +8,36 @@ from __future__ import annotations
 
 import _socket
 import array
-import json
-import os
-import signal
-import struct
+from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from hardbox import destinations
+from hardbox import destinations, network_limits
 from hardbox.net import decide, own, streams, vetting, ways
 from hardbox.net.addresses import Addresses
 from hardbox.net.bucket import Bucket
 from hardbox.net.connection import Connection
 from hardbox.net.copy import Room
-from hardbox.net.decide import Decider, Refused
-from hardbox.net.ledger import DENIED, FAILED, Ledger, Seen
+from hardbox.net.decide import Decider, NotConnected
+from hardbox.net.ledger import ContactKey, Ledger
 from hardbox.net.loop import Cancelled, Loop, Task
 from hardbox.net.service import Service
+from hardbox.net.trouble import Trouble
+from hardbox.net.wire import GO, HELLO, MESSAGE, SOCKET, message
+from hardbox.network_report import DENIED, FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from hardbox.net.settings import Settings
+    from hardbox.network_report import Reason
 
-    Way = Callable[[Service, Connection], Awaitable[None]]
+    Way = Callable[[Service, Connection], Coroutine[Any, Any, None]]
 
-# struct hb_message of the launcher: type, value, step.
-_MESSAGE: Final = struct.Struct("=IiI")
-_GO, _HELLO, _SOCKET = 1, 3, 10
 _FD_BYTES: Final = array.array("i").itemsize
 # One for each port of the rules, and three.
 MOST_SOCKETS: Final = 4096 + 3
-PROXY: Final = ("127.0.0.1", 3128)
-NAMES_PORT: Final = 53
+PROXY: Final = ("127.0.0.1", network_limits.PROXY_PORT)
 _BACKLOG: Final = 1024
 _ACCEPTS_AT_ONCE: Final = 64
 # How long accepting rests when there is no descriptor or memory for a connection, in seconds.
@@ -62,16 +59,12 @@ _SAMPLES: Final = tuple(
         "016107696e76616c6964000001",
     )
 )
-# Seconds for whoever reads the events to take the last one.
-_LAST_WORDS: Final = 30
-
-
-class Broken(Exception):  # noqa: N818 (what its message says)
-    """The supervisor says what it never should; the broker ends."""
 
 
 def _broken(what: str) -> NoReturn:
-    raise Broken(what)
+    raise Trouble(
+        what="the launcher says what it never should", why=what, instead="install hardbox anew, as a whole"
+    )
 
 
 class Broker:
@@ -85,7 +78,7 @@ class Broker:
         unfit: decide.Unfit = vetting.unfit,
         own: decide.Own = own.own,
         proxy: tuple[str, int] = PROXY,
-        names_port: int = NAMES_PORT,
+        names_port: int = network_limits.DNS_PORT,
     ) -> None:
         """Take the settings, and what a test may replace: resolving, vetting, and ports that tell a role."""
         self._proxy, self._names_port = proxy, names_port
@@ -106,7 +99,7 @@ class Broker:
     # The supervisor's side.
 
     def run(self, supervisor: int) -> None:
-        """Serve until the supervisor is gone. Raises Broken or OSError if it says what it should not."""
+        """Serve until the supervisor is gone. Raises Trouble or OSError if it says what it should not."""
         self._supervisor = _socket.socket(fileno=supervisor)
         self._supervisor.setblocking(False)  # noqa: FBT003 (its signature)
         self.loop.on_readable(supervisor, self._hear)
@@ -129,9 +122,7 @@ class Broker:
 
     def _hear_one(self) -> bool:
         room = _socket.CMSG_SPACE(4 * _FD_BYTES)
-        data, ancillary, flags, _ = self._supervisor.recvmsg(
-            _MESSAGE.size + 1, room, _socket.MSG_CMSG_CLOEXEC
-        )
+        data, ancillary, flags, _ = self._supervisor.recvmsg(MESSAGE.size + 1, room, _socket.MSG_CMSG_CLOEXEC)
         fds = array.array("i")
         for level, kind, content in ancillary:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
@@ -142,14 +133,14 @@ class Broker:
             self._stop_listening()
             self._drain(self.loop.time() + _DRAIN)
             return False
-        if len(data) != _MESSAGE.size or flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
+        if len(data) != MESSAGE.size or flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
             _broken("a message of the supervisor is malformed")
-        kind = _MESSAGE.unpack(data)[0]
-        if kind == _SOCKET and len(sockets) == 1 and not self._serving:
+        kind = MESSAGE.unpack(data)[0]
+        if kind == SOCKET and len(sockets) == 1 and not self._serving:
             self._take(sockets[0])
-        elif kind == _HELLO and not sockets and not self._serving:
+        elif kind == HELLO and not sockets and not self._serving:
             self._serve()
-            self._supervisor.send(_MESSAGE.pack(_GO, 0, 0))
+            self._supervisor.send(message(GO))
             self.loop.later(0.0, self._warm)
         else:
             _broken(f"the supervisor sent message {kind} with {len(sockets)} sockets")
@@ -182,7 +173,7 @@ class Broker:
         for listener in self._listeners:
             self._listen(listener)
         for sock in self._names:
-            self.loop.on_readable(sock.fileno(), lambda sock=sock: self._answer(sock))  # type: ignore[misc]
+            self.loop.on_readable(sock.fileno(), partial(self._answer, sock))
 
     def _warm(self) -> None:
         """Import what most jobs need, while theirs starts and nothing else is to be done; in two steps."""
@@ -213,7 +204,8 @@ class Broker:
         sock, way, via = listener
         for _ in range(_ACCEPTS_AT_ONCE):
             try:
-                fd, _ = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 (`socket`'s way to accept, see loop.py)
+                # `socket`'s own way to accept (see loop.py), which typeshed leaves out.
+                fd, _ = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 (there is no other)
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError:
@@ -230,7 +222,7 @@ class Broker:
 
     def _admit(self, client: _socket.socket, way: Way, via: str) -> None:
         """Start to serve a connection, or reset it if it is one too many."""
-        reason = ""
+        reason: Reason = ""
         if self.ledger.open >= self._settings.connections:
             reason = "limit-connections"
         elif not self._rate.take(self.loop.time()):
@@ -239,7 +231,7 @@ class Broker:
             reason = "limit-bytes"
         if reason:
             streams.reset(self.loop, client)
-            self.ledger.add(Seen(DENIED, "", 0, via, reason))
+            self.ledger.add(ContactKey(DENIED, "", 0, via, reason))
             return
         client.setblocking(False)  # noqa: FBT003 (its signature)
         streams.no_delay(client)
@@ -252,16 +244,18 @@ class Broker:
             self.ledger.closed()
             self._ended(connection, error)
 
-        task = self.loop.spawn(way(self.service, connection), ended)  # type: ignore[arg-type]
+        task = self.loop.spawn(way(self.service, connection), ended)
         self._tasks[task] = connection
 
     def _ended(self, connection: Connection, error: BaseException | None) -> None:
         """Let go of a connection, and write down why it ended if that was not its own doing."""
         try:
-            if isinstance(error, Refused):
+            if isinstance(error, NotConnected):
                 connection.refused(error)
             elif error is not None and not isinstance(error, OSError | Cancelled):
-                connection.refused(Refused("protocol", f"internal error: {type(error).__name__}", FAILED))
+                connection.refused(
+                    NotConnected("protocol", f"internal error: {type(error).__name__}", FAILED)
+                )
         finally:
             # Of a sandbox that has ended, what it sent last is still to arrive.
             sent = isinstance(error, Cancelled) and connection.all_sent is True
@@ -273,7 +267,7 @@ class Broker:
             try:
                 query, sender = sock.recvfrom(_MOST_DATAGRAM)
                 if not self.service.queries.take(self.loop.time()):
-                    self.ledger.add(Seen(DENIED, "", 0, "dns", "limit-rate"))
+                    self.ledger.add(ContactKey(DENIED, "", 0, "dns", "limit-rate"))
                     continue
                 wire = ways.answer_name(self.service, query, datagram=True)
                 if wire is not None:
@@ -286,7 +280,7 @@ class Broker:
                 self._callback_failed(error)
 
     def _callback_failed(self, error: BaseException) -> None:
-        self.ledger.add(Seen(FAILED, "", 0, "", "protocol", f"internal error: {type(error).__name__}"))
+        self.ledger.add(ContactKey(FAILED, "", 0, "", "protocol", f"internal error: {type(error).__name__}"))
 
     def _drain(self, end: float) -> None:
         """Stop once all that the job has sent is on its way, or at the end of its time.
@@ -308,16 +302,3 @@ class Broker:
             task.cancel()
         self.loop.run_rest()
         self._supervisor.close()
-
-
-def tell(events: int, event: dict[str, Any]) -> None:
-    """Write one event. A reader that is gone is no error; one that never reads ends the broker."""
-    signal.alarm(_LAST_WORDS)
-    data = memoryview(json.dumps(event, ensure_ascii=True).encode("ascii") + b"\n")
-    try:
-        while data:
-            data = data[os.write(events, data) :]
-    except BrokenPipeError:
-        return
-    finally:
-        signal.alarm(0)

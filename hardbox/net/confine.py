@@ -14,6 +14,8 @@ import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, cast
 
+from hardbox.network_limits import DNS_PORT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -48,7 +50,6 @@ _FILE_RIGHTS: Final = {
 }
 _RULE_NET_PORT: Final = 2
 _BIND_TCP, _CONNECT_TCP = 1, 2
-_NAMES_PORT: Final = 53
 _NETWORK_ABI, _SCOPE_ABI = 4, 6
 _ABSTRACT_AND_SIGNALS: Final = 3
 # What getaddrinfo(3) and the dynamic linker read; the files of the former may be links into /run.
@@ -118,7 +119,7 @@ def confine(program: bytes, ports: Iterable[int], import_all: Callable[[], None]
         _drop_capabilities()
         _prctl("prctl(PR_SET_NO_NEW_PRIVS)", _PR_SET_NO_NEW_PRIVS, 1)
         _prctl("prctl(PR_SET_DUMPABLE)", _PR_SET_DUMPABLE, 0)
-        _landlock(frozenset((*ports, _NAMES_PORT)))
+        _landlock(frozenset((*ports, DNS_PORT)))
         _filter(program)
         _check(os.pread(status, 1 << 16, 0).decode("ascii", "replace"), root=root)
     finally:

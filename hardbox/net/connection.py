@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hardbox.net import streams
-from hardbox.net.decide import Refused
-from hardbox.net.ledger import ALLOWED, Seen
+from hardbox.net.decide import NotConnected
+from hardbox.net.ledger import ContactKey
+from hardbox.network_report import ALLOWED
 
 if TYPE_CHECKING:
     import _socket
@@ -78,28 +79,28 @@ class Connection:
         """Give what there is from one of its sockets, b"" at the end.
 
         by: a time that is not to be outlasted either; 0: none.
-        Raises Refused for the limits of bytes and of idleness, OSError.
+        Raises NotConnected for the limits of bytes and of idleness, OSError.
         """
         while True:
             most = min(size, self.left)
             if not most:
-                raise Refused("limit-bytes", "the run has moved as many bytes as it may")
+                raise NotConnected("limit-bytes", "the run has moved as many bytes as it may")
             deadline = min(self.idle_at, by) if by else self.idle_at
             try:
                 data = await streams.receive(self.loop, sock, most, deadline)
             except TimeoutError as error:
                 if (by and self.loop.time() >= by) or self.loop.time() >= self.idle_at:
-                    raise Refused("limit-idle", "too slow, or nothing for too long") from error
+                    raise NotConnected("limit-idle", "too slow, or nothing for too long") from error
                 continue
             self.moved(len(data), outwards=sock is self.client)
             return data
 
     async def send(self, sock: _socket.socket, data: bytes) -> None:
-        """Send all to one of its sockets. Raises Refused, OSError."""
+        """Send all to one of its sockets. Raises NotConnected, OSError."""
         try:
             await streams.send(self.loop, sock, data, self.patience, self.touch)
         except TimeoutError as error:
-            raise Refused("limit-idle", "nothing was taken for too long") from error
+            raise NotConnected("limit-idle", "nothing was taken for too long") from error
 
     def allowed(self, wanted: Wanted, server: _socket.socket) -> None:
         """Take the socket that leads to an allowed destination."""
@@ -112,16 +113,16 @@ class Connection:
         self.host, self.port = wanted.host.text, wanted.port
         self._allowed = True
 
-    def refused(self, refused: Refused) -> None:
+    def refused(self, refused: NotConnected) -> None:
         """Count why it did not come about, or was ended."""
         self._ledger.add(
-            Seen(refused.verdict, self.host, self.port, self.via, refused.reason, refused.detail)
+            ContactKey(refused.verdict, self.host, self.port, self.via, refused.reason, refused.detail)
         )
 
     def settle(self) -> None:
         """Write down what was allowed, with its bytes, once."""
         if self._allowed:
-            self._ledger.add(Seen(ALLOWED, self.host, self.port, self.via), self._sent, self._received)
+            self._ledger.add(ContactKey(ALLOWED, self.host, self.port, self.via), self._sent, self._received)
         self._allowed = False
         self._sent = self._received = 0
 

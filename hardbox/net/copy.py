@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hardbox.net.connection import Connection
+    from hardbox.network_report import Reason
 
 # What is read at once, into one buffer for all.
 _CHUNK: Final = 1 << 18
@@ -194,7 +195,7 @@ class Copy:
         if self._outwards.over and self._inwards.over:
             self.finish("")
 
-    def finish(self, outcome: str | BaseException) -> None:
+    def finish(self, outcome: Reason | BaseException) -> None:
         """End both directions at once."""
         if self.ended.settled:
             return

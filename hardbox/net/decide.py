@@ -14,10 +14,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hardbox.destinations import Host, allowing, host_of
+from hardbox.destinations import Host, allowing, host_of, place
 from hardbox.net import streams
-from hardbox.net.ledger import DENIED, FAILED
 from hardbox.net.loop import Pause
+from hardbox.network_limits import MOST_WILD_NAMES
+from hardbox.network_report import DENIED, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,14 +26,13 @@ if TYPE_CHECKING:
 
     from hardbox.destinations import Destination
     from hardbox.net.loop import Loop
+    from hardbox.network_report import Reason, Verdict
 
     Address = IPv4Address | IPv6Address
     Resolve = Callable[[str, int], Sequence[str]]
     Unfit = Callable[[Address], str]
     Own = Callable[[Address, _socket.socket | None], str]
 
-# Distinct names that may match wildcards in one run: each one that is resolved tells its server something.
-MOST_WILD_NAMES: Final = 256
 # Look-ups under way; getaddrinfo(3) cannot be interrupted, so each one that hangs keeps its thread.
 MOST_LOOKUPS: Final = 16
 # And of names that one wildcard allows: a job can ask for many, and they all hang if their name server does.
@@ -44,14 +44,14 @@ ALL_CONNECTS_PATIENCE: Final = 30.0
 MOST_ADDRESSES: Final = 8
 
 
-class Refused(Exception):  # noqa: N818 (an outcome, not an error of ours)
+class NotConnected(Exception):  # noqa: N818 (an outcome, not an error of ours)
     """The connection does not come about.
 
     verdict: "denied", or "failed" if it was allowed and did not work.
     reason:  as in the ledger's rows; detail: one line.
     """
 
-    def __init__(self, reason: str, detail: str = "", verdict: str = DENIED) -> None:
+    def __init__(self, reason: Reason, detail: str = "", verdict: Verdict = DENIED) -> None:
         """Carry the reason."""
         super().__init__(reason, detail)
         self.verdict, self.reason, self.detail = verdict, reason, detail
@@ -68,8 +68,7 @@ class Wanted:
     @property
     def text(self) -> str:
         """Write it as in a URL: "[2001:db8::1]:22"."""
-        host = f"[{self.host.text}]" if ":" in self.host.text else self.host.text
-        return f"{host}:{self.port}"
+        return place(self.host.text, self.port)
 
 
 class Decider:
@@ -98,34 +97,34 @@ class Decider:
         self._wild_threads: dict[str, int] = {}
 
     def match(self, text: str, port: int) -> Wanted:
-        """Give the destination that a client asks for, if a rule allows it. Raises Refused.
+        """Give the destination that a client asks for, if a rule allows it. Raises NotConnected.
 
         text: the host as the client wrote it.
         """
         try:
             host = host_of(text)
         except ValueError as error:
-            raise Refused("spelling", f"the host {error}") from error
+            raise NotConnected("spelling", f"the host {error}") from error
         rule = allowing(self._rules, host, port)
         if rule is None:
-            raise Refused("not-allowed")
+            raise NotConnected("not-allowed")
         if rule.kind == "wildcard" and host.text not in self._wild_names:
             if len(self._wild_names) >= MOST_WILD_NAMES:
-                raise Refused("limit-names", f"more than {MOST_WILD_NAMES} names that match wildcards")
+                raise NotConnected("limit-names", f"more than {MOST_WILD_NAMES} names that match wildcards")
             self._wild_names.add(host.text)
         return Wanted(host, port, rule)
 
     async def connect(self, wanted: Wanted) -> _socket.socket:
-        """Connect to the first vetted address that answers. Raises Refused."""
+        """Connect to the first vetted address that answers. Raises NotConnected."""
         problem = ""
-        own: Refused | None = None
+        own: NotConnected | None = None
         addresses = await self.addresses(wanted)
         end = self._loop.time() + ALL_CONNECTS_PATIENCE
         for address in addresses:
             try:
                 deadline = min(end, self._loop.time() + CONNECT_PATIENCE)
                 return await self._reach(address, wanted, deadline)
-            except Refused as refused:
+            except NotConnected as refused:
                 own = refused
             except TimeoutError:
                 problem = f"{address}: no answer"
@@ -133,10 +132,10 @@ class Decider:
                 problem = f"{address}: {error.strerror or error}"
         if own is not None and not problem:
             raise own
-        raise Refused("unreachable", problem, FAILED)
+        raise NotConnected("unreachable", problem, FAILED)
 
     async def _reach(self, address: Address, wanted: Wanted, deadline: float) -> _socket.socket:
-        """Connect to an address, unless it is the host's own. Raises Refused, TimeoutError, OSError."""
+        """Connect to an address, unless it is the host's own. Raises NotConnected, TimeoutError, OSError."""
         exempt = wanted.host.literal or self._named(address, wanted.port)
         if not exempt:
             _refuse_own(address, self._own(address, None))
@@ -150,7 +149,7 @@ class Decider:
         return sock
 
     async def addresses(self, wanted: Wanted) -> tuple[Address, ...]:
-        """Give the addresses that may be connected to, at least one. Raises Refused."""
+        """Give the addresses that may be connected to, at least one. Raises NotConnected."""
         from ipaddress import ip_address  # noqa: PLC0415 (4 ms; nothing at the start needs it)
 
         if wanted.host.literal:
@@ -158,11 +157,11 @@ class Decider:
             return (ip_address(wanted.host.text),)
         found = tuple(ip_address(text) for text in await self._look_up(wanted))
         if not found:
-            raise Refused("unresolved", "no addresses", FAILED)
+            raise NotConnected("unresolved", "no addresses", FAILED)
         why = {address: self._why_not(address, wanted.port) for address in found}
         fit = tuple(address for address in found if not why[address])
         if not fit:
-            raise Refused("unfit-address", f"resolves to {found[0]}: {why[found[0]]}")
+            raise NotConnected("unfit-address", f"resolves to {found[0]}: {why[found[0]]}")
         return fit[:MOST_ADDRESSES]
 
     def _why_not(self, address: Address, port: int) -> str:
@@ -173,7 +172,7 @@ class Decider:
         return (str(address), port) in self._literals
 
     async def _look_up(self, wanted: Wanted) -> tuple[str, ...]:
-        """Resolve in a thread; whoever asks for the same meanwhile gets the same answer. Raises Refused."""
+        """Resolve in a thread; who asks for the same meanwhile gets the same answer. Raises NotConnected."""
         name, port = wanted.host.text, wanted.port
         deadline = self._loop.time() + LOOKUP_PATIENCE
         mine = Pause()
@@ -185,13 +184,13 @@ class Decider:
         try:
             answer = await self._loop.settled(mine, deadline)
         except TimeoutError as error:
-            raise Refused("unresolved", f"no answer within {LOOKUP_PATIENCE:.0f} s", FAILED) from error
+            raise NotConnected("unresolved", f"no answer within {LOOKUP_PATIENCE:.0f} s", FAILED) from error
         finally:
             # The answer takes the whole list; who gives up before it leaves nothing behind.
             if not mine.settled or mine in waiting:
                 waiting.remove(mine)
         if isinstance(answer, BaseException):
-            raise Refused("unresolved", _words(answer), FAILED) from answer
+            raise NotConnected("unresolved", _words(answer), FAILED) from answer
         return tuple(answer)
 
     def _start(self, name: str, port: int, suffix: str) -> None:
@@ -234,7 +233,7 @@ class Decider:
 
 def _refuse_own(address: Address, why: str) -> None:
     if why:
-        raise Refused("unfit-address", f"resolves to {address}: {why}")
+        raise NotConnected("unfit-address", f"resolves to {address}: {why}")
 
 
 def resolve(name: str, port: int) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import h11
 
 from hardbox.net import answers, requests, streams, ways
-from hardbox.net.decide import Refused
-from hardbox.net.ledger import DENIED, FAILED
+from hardbox.net.decide import NotConnected
 from hardbox.net.loop import Cancelled, Pause
 from hardbox.net.requests import Malformed
+from hardbox.network_report import DENIED, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ class _Peer:
         self._connection = connection
 
     async def event(self) -> Any:  # noqa: ANN401 (an event, or one of h11's marks)
-        """Give the next event. Raises h11.RemoteProtocolError, Refused, OSError."""
+        """Give the next event. Raises h11.RemoteProtocolError, NotConnected, OSError."""
         by = 0.0
         while (event := self.machine.next_event()) is h11.NEED_DATA:
             if not by and self.machine.their_state is h11.IDLE and self.machine.trailing_data[0]:
@@ -86,7 +86,7 @@ class _Peer:
             ) from error
 
 
-class _ServerGone(Refused):
+class _ServerGone(NotConnected):
     """The server has ended the connection where it should not."""
 
 
@@ -114,7 +114,7 @@ class _Session:
         try:
             while await self._one():
                 pass
-        except Refused as refused:
+        except NotConnected as refused:
             if self._raw or self._client.machine.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
                 raise  # an answer is under way: a reset tells that it is not whole
             self._connection.refused(refused)
@@ -123,7 +123,7 @@ class _Session:
             if not self._raw:
                 await streams.say_and_close(self._connection.loop, self._connection.client, b"")
 
-    async def _say(self, refused: Refused) -> None:
+    async def _say(self, refused: NotConnected) -> None:
         connection = self._connection
         status = "403 Forbidden" if refused.verdict == DENIED else "502 Bad Gateway"
         if isinstance(refused, Malformed):
@@ -143,7 +143,7 @@ class _Session:
             request = await self._client.event()
         except h11.RemoteProtocolError as error:
             raise Malformed("protocol", f"malformed HTTP: {error}") from error
-        except Refused as refused:
+        except NotConnected as refused:
             # Who keeps its connection for later finds it closed then; nothing was asked that could be denied.
             if refused.reason == "limit-idle" and self._served and not self._client.machine.trailing_data[0]:
                 return False
@@ -166,7 +166,7 @@ class _Session:
     async def _tunnel(self, target: requests.Target) -> None:
         connection, service = self._connection, self._service
         if self._fixed:
-            raise Refused("protocol", "CONNECT inside a connection")
+            raise NotConnected("protocol", "CONNECT inside a connection")
         connection.via = "connect"
         connection.host, connection.port = target.host.strip("[]"), target.port
         wanted = service.decider.match(target.host, target.port)
@@ -178,14 +178,14 @@ class _Session:
         await ways.tunnel(service, connection, wanted, server, self._client.machine.trailing_data[0])
 
     async def _server_for(self, request: h11.Request, target: requests.Target) -> tuple[Wanted, _Peer]:
-        """Find what the request leads to; connects if it has to. Raises Refused."""
+        """Find what the request leads to; connects if it has to. Raises NotConnected."""
         connection, service = self._connection, self._service
         if self._fixed and self._wanted and self._server:
             if service.settings.sni == "match":
                 requests.check_host(request, target, self._wanted)
             return self._wanted, self._server
         if not target.host:
-            raise Refused("protocol", "a request to the proxy itself, which has no pages")
+            raise NotConnected("protocol", "a request to the proxy itself, which has no pages")
         connection.host, connection.port = target.host.strip("[]"), target.port
         wanted = service.decider.match(target.host, target.port)
         if service.settings.sni == "match":
@@ -212,7 +212,7 @@ class _Session:
 
         def body_ended(error: BaseException | None) -> None:
             # Only what the client did wrong ends the exchange: a server may answer without reading a body.
-            if isinstance(error, Refused):
+            if isinstance(error, NotConnected):
                 with suppress(OSError):
                     server.sock.shutdown(_socket.SHUT_RDWR)
             over.wake(error)
@@ -222,7 +222,7 @@ class _Session:
         switched = False
         try:
             switched = await self._response(request, server)
-        except (Refused, OSError) as error:
+        except (NotConnected, OSError) as error:
             problem = error
         finally:
             body.cancel()
@@ -271,9 +271,11 @@ class _Session:
                     await client.send(h11.EndOfMessage())
                     return False
                 else:
-                    raise Refused("unreachable", "the server ended without an answer", FAILED)
+                    raise NotConnected("unreachable", "the server ended without an answer", FAILED)
             except h11.ProtocolError as error:
-                raise Refused("protocol", f"the server's answer is malformed: {error}", FAILED) from error
+                raise NotConnected(
+                    "protocol", f"the server's answer is malformed: {error}", FAILED
+                ) from error
 
     async def _switch(self, server: _Peer) -> None:
         """Go on as WebSocket: plain copying."""

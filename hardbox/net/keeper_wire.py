@@ -1,47 +1,28 @@
-"""What a network mode's process says and hears: messages of the supervisor, lines of events.
+"""The supervisor, as a keeper of mode "bridge" talks with it; and the rows of what the kernel refused.
 
-Run by: hardbox.net.bridge. Messages are those of hardbox/launch/wire.h; the engine reads the events.
+Run by: hardbox.net.bridge, in the keeper's process.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import struct
 from typing import TYPE_CHECKING, Final
 
 from hardbox.net.trouble import Trouble
+from hardbox.net.wire import GO, HELLO, MESSAGE, SOCKET, message
+from hardbox.network_report import DENIED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+
+    from hardbox.network_report import Reason
 
     Say = Callable[[Mapping[str, object]], None]
 
-__all__ = ("Events", "Gone", "Supervisor", "end", "row")
+__all__ = ("Gone", "Supervisor", "row")
 
-_MESSAGE: Final = struct.Struct("=IiI")  # type, value, step
-_GO: Final = 1
-_HELLO: Final = 3
-_SOCKET: Final = 10
 _EARLY: Final = "the sandbox ended before it had a network"
-
-
-class Events:
-    """Lines of JSON for the launcher's Python side."""
-
-    def __init__(self, descriptor: int) -> None:
-        """Write to a pipe."""
-        self._descriptor = descriptor
-
-    def say(self, event: Mapping[str, object]) -> None:
-        """Write one line. A reader that is gone has ended the run; the other channel says so."""
-        line = json.dumps(event).encode() + b"\n"
-        try:
-            while line:
-                line = line[os.write(self._descriptor, line) :]
-        except BrokenPipeError:
-            return
 
 
 class Supervisor:
@@ -60,11 +41,11 @@ class Supervisor:
         descriptor = -1
         while True:
             data, found, flags = self._receive()
-            kind = _MESSAGE.unpack(data)[0] if len(data) == _MESSAGE.size else 0
+            kind = MESSAGE.unpack(data)[0] if len(data) == MESSAGE.size else 0
             fit = not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
-            if fit and kind == _SOCKET and len(found) == 1 and descriptor < 0:
+            if fit and kind == SOCKET and len(found) == 1 and descriptor < 0:
                 descriptor = found[0]
-            elif fit and kind == _HELLO and not found and descriptor >= 0:
+            elif fit and kind == HELLO and not found and descriptor >= 0:
                 return descriptor
             else:
                 for one in (*found, *((descriptor,) if descriptor >= 0 else ())):
@@ -75,7 +56,7 @@ class Supervisor:
 
     def _receive(self) -> tuple[bytes, list[int], int]:
         try:
-            data, found, flags, _ = socket.recv_fds(self._socket, _MESSAGE.size, 4)
+            data, found, flags, _ = socket.recv_fds(self._socket, MESSAGE.size, 4)
         except ConnectionResetError as error:
             raise Gone(what=_EARLY) from error
         return data, list(found), flags
@@ -83,14 +64,14 @@ class Supervisor:
     def go(self) -> None:
         """Say that everything is in force: the job may be executed. Raises Gone if nobody listens."""
         try:
-            self._socket.send(_MESSAGE.pack(_GO, 0, 0))
+            self._socket.send(message(GO))
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Gone(what=_EARLY) from error
 
     def ended(self) -> None:
         """Read the end of the channel. Raises Trouble for anything else: nothing more is to be said."""
         try:
-            data = self._socket.recv(_MESSAGE.size)
+            data = self._socket.recv(MESSAGE.size)
         except ConnectionResetError:
             return
         if data:
@@ -110,27 +91,15 @@ def row(host: str, port: int, protocol: str, count: int, via: str) -> dict[str, 
 
     via: "bridge" or "pasta".
     """
+    reason: Reason = "not-allowed"
     return {
-        "verdict": "denied",
+        "verdict": DENIED,
         "host": host,
         "port": port,
         "via": via,
-        "reason": "not-allowed",
+        "reason": reason,
         "detail": f"{protocol}, counted in packets",
         "count": count,
         "sent": 0,
         "received": 0,
-    }
-
-
-def end(rows: Sequence[Mapping[str, object]] = (), sent: int = 0, received: int = 0) -> dict[str, object]:
-    """Give the end event. Connections are the kernel's and are not counted."""
-    return {
-        "event": "end",
-        "rows": list(rows),
-        "dropped": 0,
-        "connections": 0,
-        "most": 0,
-        "sent": sent,
-        "received": received,
     }

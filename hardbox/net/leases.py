@@ -1,6 +1,6 @@
 """Leases of a bridge's addresses: one byte of a file for each, locked while the keeper lives.
 
-Run by: hardbox.net.bridge, in the keeper's process, as root. Open file description locks (fcntl(2)) belong
+Run by: hardbox.net.veth, in the keeper's process, as root. Open file description locks (fcntl(2)) belong
 to a descriptor, so a lease ends with the process that holds it, whatever kills it; nothing has to be tidied.
 Byte 0 is the bridge's own: who holds it may change links and rules.
 """

@@ -7,24 +7,27 @@ stays as it is. Also the one place that counts bytes against the limit of a run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from hardbox.net import wire
+from hardbox.network_report import ALLOWED, DENIED, FAILED
+
+if TYPE_CHECKING:
+    from hardbox.network_report import Reason, Verdict
 
 MOST_ROWS: Final = 512
 _MOST_TEXT: Final = 255
 
-# Reasons that are not the allow-list's: the destination was allowed, and something else was wrong.
-ALLOWED, DENIED, FAILED = "allowed", "denied", "failed"
-
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ContactKey:
     """What rows are grouped by. host and detail are cleaned by `Ledger.add`."""
 
-    verdict: str
+    verdict: Verdict
     host: str
     port: int
     via: str
-    reason: str = ""
+    reason: Reason = ""
     detail: str = ""
 
 
@@ -38,7 +41,7 @@ class Ledger:
         most_bytes: of both directions together.
         """
         self._kept = {"off": (), "denied": (DENIED, FAILED), "all": (ALLOWED, DENIED, FAILED)}[log]
-        self._rows: dict[Seen, list[int]] = {}
+        self._rows: dict[ContactKey, list[int]] = {}
         self._dropped = 0
         self._left = most_bytes
         self._open = 0
@@ -47,11 +50,11 @@ class Ledger:
         self._sent = 0
         self._received = 0
 
-    def add(self, seen: Seen, sent: int = 0, received: int = 0) -> None:
+    def add(self, seen: ContactKey, sent: int = 0, received: int = 0) -> None:
         """Count one thing; in a row of its own if there is room for one."""
         if seen.verdict not in self._kept:
             return
-        key = Seen(seen.verdict, clean(seen.host), seen.port, seen.via, seen.reason, clean(seen.detail))
+        key = ContactKey(seen.verdict, clean(seen.host), seen.port, seen.via, seen.reason, clean(seen.detail))
         row = self._rows.get(key)
         if row is None:
             if len(self._rows) >= MOST_ROWS:
@@ -104,15 +107,14 @@ class Ledger:
             }
             for seen, (count, sent, received) in self._rows.items()
         ]
-        return {
-            "event": "end",
-            "rows": rows,
-            "dropped": self._dropped,
-            "connections": self._connections,
-            "most": self._most,
-            "sent": self._sent,
-            "received": self._received,
-        }
+        return wire.end(
+            rows,
+            dropped=self._dropped,
+            connections=self._connections,
+            most=self._most,
+            sent=self._sent,
+            received=self._received,
+        )
 
 
 def clean(text: str) -> str:

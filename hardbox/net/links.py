@@ -1,7 +1,8 @@
 """Links, addresses and routes of network mode "bridge".
 
-Run by: hardbox.net.veth, in the keeper's process, as root. Beside flows.py the only importer of pyroute2.
-It makes and removes interfaces of hardbox's own, and changes no other; every call raises OSError or Trouble.
+Run by: hardbox.net.veth, in the keeper's process, as root; hardbox.net.pasta, as an ordinary user, asks for
+the host's addresses alone. Beside flows.py the only importer of pyroute2. It makes and removes interfaces
+of hardbox's own, and changes no other; every call raises OSError or Trouble.
 
 There is no ARP: both ends know the other's MAC for good, so a sandbox has nothing to ask and nobody to answer
 for. A port learns nothing and floods nothing: frames go to the one MAC that is written down for it.
@@ -15,17 +16,18 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any, Final, Self
 
+# No types are published, so what comes of it is Any.
 from pyroute2 import IPRoute  # type: ignore[import-untyped]
 from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
 
 from hardbox.net.namespaces import CLONE_NEWNET, enter
-from hardbox.net.rules import MAC_PREFIX
+from hardbox.net.nft_rules import MAC_PREFIX
 from hardbox.net.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hardbox.net.rules import Box
+    from hardbox.net.nft_rules import Box
 
 __all__ = (
     "GUEST",
@@ -33,9 +35,9 @@ __all__ = (
     "Links",
     "Traffic",
     "check_forwarding",
-    "forwarding",
     "host_addresses",
     "inside",
+    "let_forward",
     "route_loopback",
 )
 
@@ -255,7 +257,7 @@ def route_loopback(bridge: str) -> None:
     _write(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet", "1")
 
 
-def forwarding(bridge: str) -> None:
+def let_forward(bridge: str) -> None:
     """Let the kernel route what comes from the bridge: a setting of our own interface."""
     _write(f"/proc/sys/net/ipv4/conf/{bridge}/forwarding", "1")
 

@@ -20,10 +20,11 @@ import time
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Final
 
-from hardbox.net import links, programs, rules, rules_state
-from hardbox.net.keeper_wire import end, row
+from hardbox.net import links, nft_rules, nft_state, programs
+from hardbox.net.keeper_wire import row
 from hardbox.net.namespaces import Inside, in_child, namespace_of, owner_of
 from hardbox.net.trouble import Trouble
+from hardbox.net.wire import READY, end
 
 if TYPE_CHECKING:
     from hardbox.net.bridge_settings import BridgeSettings
@@ -54,7 +55,7 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
             why="pasta makes the sandbox's interface with it",
             instead="as root: modprobe tun, then chmod 666 /dev/net/tun, as Debian has it",
         )
-    say({"event": "ready"})
+    say(READY)
     with ExitStack() as stack:
         descriptor = supervisor.sandbox_socket()
         network = namespace_of(descriptor)
@@ -62,7 +63,7 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
         stack.callback(os.close, network)
         user = owner_of(network)
         stack.callback(os.close, user)
-        text = rules.inside(wanted, links.host_addresses())
+        text = nft_rules.inside(wanted, links.host_addresses())
         in_child(user, network, lambda: _load(text))
         said = stack.enter_context(tempfile.TemporaryFile())
         # The child's entries in /proc are the one name of the namespaces that pasta can still open once it
@@ -77,11 +78,10 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
         _wait(supervisor, ended, said)
         # The sandbox is gone; its namespace is not, as long as it is open here.
         listed, devices = json.loads(in_child(user, network, _look_back))
-    denied = [one for _, one in rules_state.read(listed).denied]
+    denied = [one for _, one in nft_state.read(listed).denied]
     sent, received = _passed(devices)
-    return end(
-        [row(one.address, one.port, one.protocol, one.count, "pasta") for one in denied], sent, received
-    )
+    rows = [row(one.address, one.port, one.protocol, one.count, "pasta") for one in denied]
+    return end(rows, sent=sent, received=received)
 
 
 def words(wanted: BridgeSettings, pid: int) -> list[str]:
@@ -112,7 +112,7 @@ def _start(wanted: BridgeSettings, pid: int, said: IO[bytes]) -> subprocess.Pope
         stderr=said,
         env=programs.ENVIRONMENT,
         start_new_session=True,  # away from the terminal's signals
-        preexec_fn=programs.end_with_keeper,  # noqa: PLW1509 (one thread)
+        preexec_fn=programs.end_with_keeper(),  # noqa: PLW1509 (one thread)
     )
 
 
@@ -134,7 +134,7 @@ def _join(child: Inside, ended: int, said: IO[bytes]) -> None:
 def _load(text: str) -> str:
     """Load the rules, and read back that they are there; a program that says so is no proof."""
     programs.nft(text)
-    if not rules_state.closed(programs.nft_table("inet", rules.INSIDE)):
+    if not nft_state.closed(programs.nft_table("inet", nft_rules.INSIDE)):
         raise Trouble(
             what="the sandbox's rules are not in force",
             why=f"{programs.NFT} has loaded them and does not list them",
@@ -146,7 +146,7 @@ def _load(text: str) -> str:
 def _look_back() -> str:
     """Give what was refused, and the interface's counters."""
     with open("/proc/self/net/dev", encoding="ascii") as file:
-        return json.dumps([programs.nft_table("inet", rules.INSIDE), file.read()])
+        return json.dumps([programs.nft_table("inet", nft_rules.INSIDE), file.read()])
 
 
 def _passed(devices: str) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Programs of the host that network mode "bridge" runs: nft, pasta.
 
-Run by: hardbox.net.bridge, in the keeper's process. They are found at fixed paths, never through PATH, and
-get a plain environment.
+Run by: hardbox.net.veth and hardbox.net.pasta, in the keeper's process. They are found at fixed paths,
+never through PATH, and get a plain environment.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import os
 import signal
 import stat
 import subprocess
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hardbox.net.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("NFT", "PASTA", "check", "end_with_keeper", "nft", "nft_table", "said")
 
@@ -79,19 +82,27 @@ def _run(words: list[str], text: str) -> subprocess.CompletedProcess[str]:
             timeout=_PATIENCE,
             check=False,
             start_new_session=True,  # away from the terminal's signals
-            preexec_fn=end_with_keeper,
+            preexec_fn=end_with_keeper(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Trouble(what="nft cannot be run", why=str(error)) from error
 
 
-def end_with_keeper() -> None:
-    """Be killed when the process that started this one ends (prctl(2)); called between fork and exec.
+def end_with_keeper() -> Callable[[], None]:
+    """Give what a child does between fork and exec to be killed when this process ends (prctl(2)).
 
     A late nft would change the rules of whoever has the address by then; pasta would stay for good.
     """
-    if _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
-        os._exit(1)
+    keeper = os.getpid()
+
+    def tie() -> None:
+        if _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
+            os._exit(1)
+        # Of a parent that ended between fork and prctl there is no signal any more.
+        if os.getppid() != keeper:
+            os._exit(1)
+
+    return tie
 
 
 def said(text: str) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
-from hardbox.destinations import host_of
-from hardbox.net.decide import Refused
+from hardbox.destinations import host_of, place
+from hardbox.net.decide import NotConnected
 
 if TYPE_CHECKING:
     from hardbox.net.decide import Wanted
@@ -33,7 +33,7 @@ _HOP: Final = frozenset(
 )
 
 
-class Malformed(Refused):
+class Malformed(NotConnected):
     """The client does not speak HTTP/1.1, or says something in a way that can be read in two."""
 
 
@@ -52,22 +52,22 @@ class Target:
 
 
 def authority(text: str) -> tuple[str, int]:
-    """Split "host", "host:port", "[v6]:port"; port 0 if there is none. Raises Refused."""
+    """Split "host", "host:port", "[v6]:port"; port 0 if there is none. Raises NotConnected."""
     if "@" in text:
-        raise Refused("spelling", "a user before the host")
+        raise NotConnected("spelling", "a user before the host")
     found = _AUTHORITY.fullmatch(text)
     if found is None or int(found[2] or 0) > _MOST_PORT:
-        raise Refused("spelling", "the host and port are not written as HOST:PORT")
+        raise NotConnected("spelling", "the host and port are not written as HOST:PORT")
     return found[1], int(found[2] or 0)
 
 
 def target_of(request: h11.Request) -> Target:
-    """Read the target in any of its forms (RFC 9112 section 3.2). Raises Refused."""
+    """Read the target in any of its forms (RFC 9112 section 3.2). Raises NotConnected."""
     text = request.target.decode("ascii")
     if request.method == b"CONNECT":
         host, port = authority(text)
         if not port:
-            raise Refused("spelling", "CONNECT without a port")
+            raise NotConnected("spelling", "CONNECT without a port")
         return Target(host, port, "")
     if text.startswith("/"):
         if "#" in text:
@@ -79,7 +79,7 @@ def target_of(request: h11.Request) -> Target:
     if found is None:
         raise Malformed("protocol", "a request's target in none of the forms of HTTP/1.1")
     if found[1].lower() != "http":
-        raise Refused("protocol", f"scheme {found[1]} by plain HTTP: CONNECT is for that")
+        raise NotConnected("protocol", f"scheme {found[1]} by plain HTTP: CONNECT is for that")
     host, port = authority(found[2])
     path = found[3] if found[3].startswith("/") else f"/{found[3]}"
     if not found[3] and request.method == b"OPTIONS":
@@ -100,7 +100,7 @@ def check_framing(request: h11.Request) -> None:
 
 
 def check_host(request: h11.Request, target: Target, wanted: Wanted) -> None:
-    """Compare Host, and the target's own host, with what was allowed. Raises Refused ("host-header").
+    """Compare Host, and the target's own host, with what was allowed. Raises NotConnected ("host-header").
 
     For a rule that is a literal address any host will do: it means the machine, whatever it is called.
     """
@@ -108,7 +108,7 @@ def check_host(request: h11.Request, target: Target, wanted: Wanted) -> None:
         return
     given = [value for name, value in request.headers if name == b"host"]
     if not target.host and not given:
-        raise Refused("host-header", "a request without Host")
+        raise NotConnected("host-header", "a request without Host")
     texts = [_text(value) for value in given]
     hosts = [authority(text) for text in texts]
     if target.host:
@@ -119,14 +119,14 @@ def check_host(request: h11.Request, target: Target, wanted: Wanted) -> None:
         except ValueError:
             same = False
         if not same or port not in (0, wanted.port):
-            raise Refused("host-header", f"a request for {host}{f':{port}' if port else ''}")
+            raise NotConnected("host-header", f"a request for {host}{f':{port}' if port else ''}")
 
 
 def _text(value: bytes) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Refused("host-header", "a Host that is no text") from error
+        raise NotConnected("host-header", "a Host that is no text") from error
 
 
 def wants_websocket(request: h11.Request) -> bool:
@@ -145,8 +145,8 @@ def outgoing(request: h11.Request, target: Target, wanted: Wanted, *, any_host: 
     """
     host = next((value for name, value in request.headers if name == b"host"), b"")
     if target.host or not host or not any_host:
-        bare = f"[{wanted.host.text}]" if ":" in wanted.host.text else wanted.host.text
-        host = (bare if wanted.port == DEFAULT_PORT else f"{bare}:{wanted.port}").encode("ascii")
+        port = 0 if wanted.port == DEFAULT_PORT else wanted.port
+        host = place(wanted.host.text, port).encode("ascii")
     headers = [(b"Host", host), *_end_to_end(request), *_framing(request)]
     if wants_websocket(request):
         headers += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import dns.edns
 import dns.exception
@@ -23,11 +23,13 @@ import dns.rdatatype
 import dns.rrset
 
 from hardbox.destinations import Destination, host_of
+from hardbox.network_report import ALLOWED, DENIED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hardbox.net.addresses import Addresses
+    from hardbox.network_report import Reason, Verdict
 
 TTL_SECONDS: Final = 30
 # What every client takes over UDP (RFC 1035 section 4.2.1). One question and one record are less.
@@ -56,8 +58,8 @@ class Answer:
 
     wire: bytes | None
     asked: str = ""
-    verdict: str = ""
-    reason: str = ""
+    verdict: Verdict | Literal[""] = ""
+    reason: Reason = ""
 
 
 class Stub:
@@ -89,13 +91,13 @@ class Stub:
         question = message.question[0]
         if message.edns > 0:
             reply.set_rcode(dns.rcode.BADVERS)
-            answer = Answer(None, verdict="denied", reason="protocol")
+            answer = Answer(None, verdict=DENIED, reason="protocol")
         elif question.rdclass != dns.rdataclass.IN:
             reply.set_rcode(dns.rcode.REFUSED)
-            answer = Answer(None, _text(question.name), "denied", "protocol")
+            answer = Answer(None, _text(question.name), DENIED, "protocol")
         else:
             answer = self._look_up(question, reply)
-        if answer.verdict == "denied" and reply.edns >= 0 and answer.reason != "protocol":
+        if answer.verdict == DENIED and reply.edns >= 0 and answer.reason != "protocol":
             reply.use_edns(0, 0, _PAYLOAD, options=[_BLOCKED])
         wire = reply.to_wire(max_size=_DATAGRAM if datagram else _STREAM, prefer_truncation=True)
         return Answer(wire, answer.asked, answer.verdict, answer.reason)
@@ -111,23 +113,23 @@ class Stub:
             reply.set_rcode(dns.rcode.NXDOMAIN)
             # The root, and names of services (RFC 8552), are well spelled, but no hosts.
             service = asked == "." or asked.startswith("_")
-            return Answer(None, asked, "denied", "not-allowed" if service else "spelling")
+            return Answer(None, asked, DENIED, "not-allowed" if service else "spelling")
         name = host.text
         if name.rpartition(".")[2] == "localhost":
             # RFC 6761 section 6.3.
             self._add(question, reply, _LOCALHOST)
             return Answer(None, name)
-        reason = "spelling" if host.literal else "not-allowed"
+        reason: Reason = "spelling" if host.literal else "not-allowed"
         if not host.literal and (name in self._names or name.partition(".")[2] in self._suffixes):
             if question.rdtype not in (dns.rdatatype.A, dns.rdatatype.AAAA):
-                return Answer(None, name, "allowed")
+                return Answer(None, name, ALLOWED)
             pair = self._addresses.of(name)
             if pair is not None:
                 self._add(question, reply, pair)
-                return Answer(None, name, "allowed")
+                return Answer(None, name, ALLOWED)
             reason = "limit-names"
         reply.set_rcode(dns.rcode.NXDOMAIN)
-        return Answer(None, name, "denied", reason)
+        return Answer(None, name, DENIED, reason)
 
     def _reverse(self, asked: str, question: dns.rrset.RRset, reply: dns.message.Message) -> Answer:
         """Answer for the name that an address belongs to (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
@@ -135,7 +137,7 @@ class Stub:
         name = "localhost" if address in _LOCALHOST else address and self._addresses.name_of(address)
         if not name:
             reply.set_rcode(dns.rcode.NXDOMAIN)
-            return Answer(None, asked, "denied", "not-allowed")
+            return Answer(None, asked, DENIED, "not-allowed")
         if question.rdtype == dns.rdatatype.PTR:
             reply.answer.append(dns.rrset.from_text(question.name, TTL_SECONDS, "IN", "PTR", f"{name}."))
         return Answer(None, asked)
@@ -158,7 +160,7 @@ class Stub:
 def _refusal(query: bytes, code: dns.rcode.Rcode) -> Answer:
     """Answer with the header alone, as far as the query's can be kept: id, opcode, "recursion desired"."""
     flags = bytes([0x80 | (query[2] & 0x79), code])
-    return Answer(query[:2] + flags + bytes(8), verdict="denied", reason="protocol")
+    return Answer(query[:2] + flags + bytes(8), verdict=DENIED, reason="protocol")
 
 
 def _text(name: dns.name.Name) -> str:

@@ -18,21 +18,22 @@ import socket
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from hardbox.net import flows, links, privileges, programs, rules, rules_state
-from hardbox.net.keeper_wire import end, row
+from hardbox.net import flows, links, nft_rules, nft_state, privileges, programs
+from hardbox.net.keeper_wire import row
 from hardbox.net.leases import FOLDER, Leases
 from hardbox.net.links import Links
 from hardbox.net.namespaces import namespace_of
-from hardbox.net.rules import Box
+from hardbox.net.nft_rules import Box
 from hardbox.net.trouble import Trouble
 from hardbox.net.watch import Watch
+from hardbox.net.wire import READY, end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hardbox.net.bridge_settings import BridgeSettings, Published
     from hardbox.net.keeper_wire import Say, Supervisor
-    from hardbox.net.rules_state import State
+    from hardbox.net.nft_state import State
 
 __all__ = ("keep",)
 
@@ -63,7 +64,7 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
             host.check_subnet(wanted.bridge, wanted.subnet)
         keeper = _Keeper(wanted, leases, host)
         with keeper.leased():
-            say({"event": "ready"})
+            say(READY)
             descriptor = supervisor.sandbox_socket()
             namespace = namespace_of(descriptor)
             os.close(descriptor)
@@ -104,13 +105,13 @@ class _Keeper:
             state, stale = self._tidy()
             flows.forget(box.address)
             watch = Watch()  # not before: what _tidy deletes is no loss
-            programs.nft(rules.load(wanted, box, state, stale))
+            programs.nft(nft_rules.load(wanted, box, state, stale))
             self._check_loaded()
             # Another keeper may have made or removed it since the first look.
             if not host.check_bridge(wanted.bridge, wanted.subnet):
                 host.check_subnet(wanted.bridge, wanted.subnet)
                 host.make_bridge(box)
-                links.forwarding(wanted.bridge)
+                links.let_forward(wanted.bridge)
             if any(port.address.is_loopback for port in wanted.publish):
                 links.route_loopback(wanted.bridge)
             host.make_port(box, namespace)
@@ -132,7 +133,7 @@ class _Keeper:
                 return
 
     def _check_rules(self, watch: Watch) -> None:
-        name = rules.table(self._wanted.bridge)
+        name = nft_rules.table(self._wanted.bridge)
         lost = watch.lost(name)
         if lost is None:
             lost = not all(programs.nft_table(family, name) for family in ("bridge", "inet"))
@@ -147,7 +148,7 @@ class _Keeper:
     def _check_loaded(self) -> None:
         """Read back that the sandbox has rules; a program that says so is no proof."""
         box = self._box
-        port = rules_state.ports(programs.nft_table("bridge", rules.table(box.bridge)))
+        port = nft_state.ports(programs.nft_table("bridge", nft_rules.table(box.bridge)))
         if box.offset not in self._state().boxes or (box.port, box.mac, str(box.address)) not in port:
             raise Trouble(
                 what="the sandbox's rules are not in force",
@@ -161,7 +162,7 @@ class _Keeper:
         self._host.remove_unfinished(bridge)
         if not self._leases.alive():
             self._remove_all()
-            return rules_state.NOTHING, frozenset()
+            return nft_state.NOTHING, frozenset()
         for name in self._host.ports(bridge):
             if not self._leases.held(int(name.removeprefix(f"{bridge}."), 16)):
                 self._host.remove(name)
@@ -172,8 +173,8 @@ class _Keeper:
         return state, stale
 
     def _state(self) -> State:
-        text = programs.nft_table("inet", rules.table(self._wanted.bridge))
-        return rules_state.read(text) if text else rules_state.NOTHING
+        text = programs.nft_table("inet", nft_rules.table(self._wanted.bridge))
+        return nft_state.read(text) if text else nft_state.NOTHING
 
     def _remove(self) -> None:
         """Take the sandbox's place away: first its interface, then its rules, then its lease."""
@@ -182,7 +183,7 @@ class _Keeper:
         self._host.remove(box.port)
         self._host.forget(box)
         state = self._state()
-        text = rules.unload(box.bridge, box.subnet, state, (box.offset,))
+        text = nft_rules.unload(box.bridge, box.subnet, state, (box.offset,))
         if text:
             programs.nft(text)
         self._leases.release(box.offset)
@@ -190,7 +191,7 @@ class _Keeper:
             self._remove_all()
         denied = [denied for offset, denied in state.denied if offset == box.offset]
         rows = [row(one.address, one.port, one.protocol, one.count, "bridge") for one in denied]
-        self.ended = end(rows, traffic.sent, traffic.received)
+        self.ended = end(rows, sent=traffic.sent, received=traffic.received)
 
     def _remove_all(self) -> None:
         """Leave the host as it was before the first sandbox: nobody else has a lease."""
@@ -199,7 +200,7 @@ class _Keeper:
             self._host.remove(name)
         if self._host.check_bridge(bridge, None):
             self._host.remove(bridge)
-        programs.nft(rules.unload_all(bridge))
+        programs.nft(nft_rules.unload_all(bridge))
 
 
 def _reserve(port: Published) -> socket.socket:

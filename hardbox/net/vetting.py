@@ -7,6 +7,9 @@ own machine and network. The tables follow the IANA special-purpose address regi
 name the RFC of each range; the host's own public addresses are own.py's matter. Two limits: an operator's own
 NAT64 prefix (RFC 6052 section 2.2) looks like any other address, and so does a public address that a firewall
 trusts.
+
+Not `ipaddress.is_global`: it is another table with each release of Python, multicast, 6to4 and others are
+global to it, it knows nothing of metadata services with public addresses, and it gives no reason.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
 # The first range that holds an address gives the words: single addresses stand before their range.
-_VERSION_4: Final = tuple(
+VERSION_4: Final = tuple(
     (IPv4Network(text), why)
     for text, why in (
         ("169.254.169.254/32", "cloud metadata service"),
@@ -79,7 +82,7 @@ _GLOBAL_6: Final = IPv6Network("2000::/3")
 def unfit(address: IPv4Address | IPv6Address) -> str:
     """Say why an allowed name may not lead to this address: "private (RFC 1918)"; "" if it may."""
     if isinstance(address, IPv4Address):
-        return next((why for network, why in _VERSION_4 if address in network), "")
+        return next((why for network, why in VERSION_4 if address in network), "")
     if address.scope_id is not None:
         return "has a zone (RFC 4007)"
     return next(

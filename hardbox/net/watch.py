@@ -1,6 +1,6 @@
 """Whether hardbox's rules are still there: notices of the kernel's about nftables.
 
-Run by: hardbox.net.bridge, in the keeper's process, as root. `nft flush ruleset`, as in a restart of
+Run by: hardbox.net.veth, in the keeper's process, as root. `nft flush ruleset`, as in a restart of
 the host's own firewall, takes hardbox's tables along. Whoever notices cuts the sandbox off.
 """
 

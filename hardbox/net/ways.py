@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox.net import answers, hello, retry, streams
 from hardbox.net.copy import Copy
-from hardbox.net.decide import Refused
-from hardbox.net.ledger import DENIED, Seen
+from hardbox.net.decide import NotConnected
+from hardbox.net.ledger import ContactKey
 
 if TYPE_CHECKING:
     import _socket
@@ -70,7 +70,7 @@ async def _socks(service: Service, connection: Connection, first: bytes) -> None
         if said := state.receive(data):
             await connection.send(connection.client, said)
         if state.refused:
-            raise Refused("protocol", state.refused)
+            raise NotConnected("protocol", state.refused)
         if state.request is not None:
             break
         data = await connection.receive(connection.client, by=by)
@@ -80,7 +80,7 @@ async def _socks(service: Service, connection: Connection, first: bytes) -> None
     try:
         wanted = service.decider.match(connection.host, connection.port)
         server = await service.decider.connect(wanted)
-    except Refused as refused:
+    except NotConnected as refused:
         connection.refused(refused)
         code = {"unresolved": socks.Reply.HOST_UNREACHABLE, "unreachable": socks.Reply.HOST_UNREACHABLE}
         said = socks.reply(code.get(refused.reason, socks.Reply.NOT_ALLOWED))
@@ -113,7 +113,7 @@ async def tunnel(
     finally:
         copy.stop()
     if connection.received:
-        raise Refused("protocol", "HTTP, but the server has spoken first")
+        raise NotConnected("protocol", "HTTP, but the server has spoken first")
     from hardbox.net import http  # noqa: PLC0415 (see proxy)
 
     await http.origin(service, connection, wanted, server, first)
@@ -122,7 +122,10 @@ async def tunnel(
 async def copy_both(
     service: Service, connection: Connection, server: _socket.socket, outwards: bytes, inwards: bytes = b""
 ) -> None:
-    """Copy both ways without a look; `outwards` and `inwards` were read already. Raises Refused, OSError."""
+    """Copy both ways without a look; `outwards` and `inwards` were read already.
+
+    Raises NotConnected, OSError.
+    """
     copy = Copy(connection, server, service.room)
     try:
         copy.start_inwards(inwards)
@@ -140,7 +143,7 @@ async def _to_end(
     if isinstance(outcome, BaseException):
         raise outcome
     if outcome:
-        raise Refused(outcome, answers.LIMITS[outcome])
+        raise NotConnected(outcome, answers.LIMITS[outcome])
 
 
 async def _judged(
@@ -148,7 +151,7 @@ async def _judged(
 ) -> tuple[hello.Look, bytes, bool]:
     """Read until it is clear what the client begins with: that, what was read, and whether nothing follows.
 
-    Raises Refused if it may not pass.
+    Raises NotConnected if it may not pass.
     """
     by = connection.loop.time() + HEAD_PATIENCE if first else 0.0
     for _ in range(_MOST_PIECES):
@@ -160,12 +163,12 @@ async def _judged(
         if not data:
             # A last line may lack its end; what is then still undecided is a message that broke off.
             if first and not copy.ended.settled and hello.look(first + b"\n").kind is not hello.Hello.OTHER:
-                raise Refused("protocol", "ended within its first message")
+                raise NotConnected("protocol", "ended within its first message")
             return seen, first, True
         # An idle connection may stay so; a message that has begun has to come to its end.
         by = by or connection.loop.time() + HEAD_PATIENCE
         first += data
-    raise Refused("protocol", "a first message in too many pieces")
+    raise NotConnected("protocol", "a first message in too many pieces")
 
 
 async def _greeted(
@@ -178,7 +181,7 @@ async def _greeted(
     Gives what is still to be sent, and whether nothing follows.
     """
     if connection.received:
-        raise Refused("protocol", "TLS, but the server has spoken first")
+        raise NotConnected("protocol", "TLS, but the server has spoken first")
     connection.all_sent = False
     asked = copy.listen(retry.asked)
     server, rest = connection.servers[-1], first[size:]
@@ -197,10 +200,10 @@ async def _greeted(
         data = await connection.receive(connection.client, by=by)
         if not data:
             if rest and not copy.ended.settled:
-                raise Refused("protocol", "ended within its second hello")
+                raise NotConnected("protocol", "ended within its second hello")
             return rest, True
         rest += data
-    raise Refused("protocol", "a second hello in too many pieces")
+    raise NotConnected("protocol", "a second hello in too many pieces")
 
 
 def _line_watch(first: bytes) -> Callable[[bytes], bool]:
@@ -212,7 +215,7 @@ def _line_watch(first: bytes) -> Callable[[bytes], bool]:
         # A last line may lack its end.
         seen = hello.look(first if data else first + b"\n")
         if seen.kind is not hello.Hello.OTHER:
-            raise Refused("protocol", seen.reason or "a request line that is none")
+            raise NotConnected("protocol", seen.reason or "a request line that is none")
         return not seen.line
 
     return watch
@@ -220,13 +223,13 @@ def _line_watch(first: bytes) -> Callable[[bytes], bool]:
 
 def _judge(seen: hello.Look, wanted: Wanted) -> None:
     if seen.kind is hello.Hello.BAD:
-        raise Refused("protocol", seen.reason)
+        raise NotConnected("protocol", seen.reason)
     if seen.kind is hello.Hello.HTTP2:
-        raise Refused("protocol", "HTTP/2 without TLS, whose requests are not looked at")
+        raise NotConnected("protocol", "HTTP/2 without TLS, whose requests are not looked at")
     # Whoever wrote a literal address into a rule means the machine, whatever it is called.
     if seen.kind is hello.Hello.TLS and not wanted.host.literal and seen.server_name != wanted.host.text:
         named = f"TLS asks for {seen.server_name}" if seen.server_name else "TLS without a server name"
-        raise Refused("server-name", named)
+        raise NotConnected("server-name", named)
 
 
 async def names_by_stream(service: Service, connection: Connection) -> None:
@@ -236,7 +239,7 @@ async def names_by_stream(service: Service, connection: Connection) -> None:
     while True:
         try:
             data = await connection.receive(connection.client, by=loop.time() + HEAD_PATIENCE)
-        except Refused:
+        except NotConnected:
             if held:
                 raise
             return  # who keeps its connection for later finds it closed then (RFC 7766 section 6.2.3)
@@ -249,7 +252,7 @@ async def names_by_stream(service: Service, connection: Connection) -> None:
             wire = answer_name(service, held[_DNS_HEAD:end], datagram=False)
             held = held[end:]
             if wire is None:
-                raise Refused("protocol", "no DNS query")
+                raise NotConnected("protocol", "no DNS query")
             await connection.send(connection.client, len(wire).to_bytes(2, "big") + wire)
 
 
@@ -257,7 +260,5 @@ def answer_name(service: Service, query: bytes, *, datagram: bool) -> bytes | No
     """Answer one DNS query and write down what was asked; None: it deserves no answer."""
     answer = service.stub().answer(query, datagram=datagram)
     if answer.verdict:
-        service.ledger.add(
-            Seen(answer.verdict, answer.asked, 0, "dns", answer.reason if answer.verdict == DENIED else "")
-        )
+        service.ledger.add(ContactKey(answer.verdict, answer.asked, 0, "dns", answer.reason))
     return answer.wire

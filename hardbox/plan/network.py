@@ -13,7 +13,6 @@ from hardbox import network_limits as limits
 from hardbox.destinations import parse
 from hardbox.errors import ProfileError
 from hardbox.plan import steps as s
-from hardbox.policy import PROXY_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,18 +22,12 @@ if TYPE_CHECKING:
     from hardbox.policy import Policy
 
 KEPT: Final = ("allow", "bridge")
-DNS_PORT: Final = 53
 # Of transparent listeners; each is a socket that the broker holds.
 PORTS_MAX: Final = 64
 _LOCAL: Final = bytes((127, 0, 0, 1))
 _ANY_IPV4: Final = bytes(4)
 _ANY_IPV6: Final = bytes(16)
-# Of synthetic addresses, as hardbox/net/addresses.py gives them out.
-SYNTHETIC: Final = (
-    (bytes((198, 18, 0, 0)), 15),
-    (bytes((0xFD, 0x68, 0x62, 0x78, 0x6F, 0x78, *bytes(10))), 64),
-)
-_PROXY: Final = f"http://127.0.0.1:{PROXY_PORT}"
+_PROXY: Final = f"http://127.0.0.1:{limits.PROXY_PORT}"
 # The job's own servers are reached directly. Both spellings: programs look at one of them. No socks5h://,
 # though the proxy speaks SOCKS: HTTP libraries without SOCKS of their own end at the sight of it.
 _PROXIES: Final = {
@@ -80,8 +73,8 @@ def network_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
         return (s.LoopbackUp(), s.Listen(s.LISTEN_BARE, _LOCAL, 0))
     rules = _rules(policy)
     literals = (rule.host for rule in rules if rule.kind == "address")
-    routes = [*(SYNTHETIC if facts.ipv6 else SYNTHETIC[:1]), *_own(literals, ipv6=facts.ipv6)]
-    ports = sorted({rule.port for rule in rules} - {DNS_PORT, PROXY_PORT})
+    routes = [*_synthetic(ipv6=facts.ipv6), *_own(literals, ipv6=facts.ipv6)]
+    ports = sorted({rule.port for rule in rules} - {limits.DNS_PORT, limits.PROXY_PORT})
     if len(ports) > PORTS_MAX:
         raise ProfileError(
             "HB433",
@@ -95,9 +88,9 @@ def network_steps(policy: Policy, facts: HostFacts) -> tuple[s.Step, ...]:
     return (
         s.LoopbackUp(),
         *(s.LocalRoute(prefix, bits) for prefix, bits in dict.fromkeys(routes)),
-        s.Listen(s.LISTEN_UDP, _LOCAL, DNS_PORT),
-        s.Listen(s.LISTEN_TCP, _LOCAL, DNS_PORT),
-        s.Listen(s.LISTEN_TCP, _LOCAL, PROXY_PORT),
+        s.Listen(s.LISTEN_UDP, _LOCAL, limits.DNS_PORT),
+        s.Listen(s.LISTEN_TCP, _LOCAL, limits.DNS_PORT),
+        s.Listen(s.LISTEN_TCP, _LOCAL, limits.PROXY_PORT),
         *(s.Listen(s.LISTEN_TCP, anywhere, port) for port in ports),
     )
 
@@ -164,6 +157,16 @@ def _check_packets(policy: Policy) -> None:
             why=why,
             instead=instead,
         )
+
+
+def _synthetic(*, ipv6: bool) -> Iterator[tuple[bytes, int]]:
+    """Give the ranges of the addresses that stand for names; without `ipaddress` (10 ms)."""
+    import socket  # noqa: PLC0415 (as in plan/steps/network.py)
+
+    kinds = ((limits.SYNTHETIC_4, socket.AF_INET), (limits.SYNTHETIC_6, socket.AF_INET6))
+    for text, kind in kinds if ipv6 else kinds[:1]:
+        address, _, bits = text.partition("/")
+        yield socket.inet_pton(kind, address), int(bits)
 
 
 def _check_count(policy: Policy, most: int) -> None:

@@ -226,6 +226,7 @@ def _lockfiles(state: State, problems: list[HardboxError]) -> None:
     except HardboxError as error:
         problems.append(error)
         return
+    state.locked = named
     state.values["network.allow"] = merge.join(state.values["network.allow"], named)
     state.files = (*state.files, *way)
 
@@ -276,6 +277,7 @@ def _policy(name: str, state: State) -> Policy:
         sources=state.sources,
         digest=_digest(state, loosen),
         files=_files(state),
+        locked=state.locked,
     )
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from hardbox import data, files, lockfiles
+from hardbox.destinations import parse
 from hardbox.errors import HardboxError, ProfileError
 from hardbox.policy import Origin
 from hardbox.profile.network import LIST, destination
@@ -109,7 +110,8 @@ def _bad(path: str, origin: str, why: str) -> ProfileError:
 def of_lockfiles(values: Mapping[str, object], origin: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Give the destinations that a policy's lock files name, and the names that decide which files they are.
 
-    A job that could change one would choose what the next may reach: see Policy.files.
+    A job that could change one would choose what the next may reach: see Policy.files. It comes with the
+    project, so it opens names alone: which addresses are meant, a person says.
     Raises ProfileError HB402 to HB404, HB435, or Refused HB230.
     """
     paths = values.get("network.from_lockfile")
@@ -119,7 +121,9 @@ def of_lockfiles(values: Mapping[str, object], origin: str) -> tuple[tuple[str, 
         found = files.read(path, "lock file", origin, most=lockfiles.MOST_BYTES)
         way += found.way
         try:
-            hosts += lockfiles.hosts_of(path, found.content)
+            if found.links > 1:
+                _unfit("has another name, by which a job could change it: copy it, do not link it")
+            hosts += (_named(text) for text in lockfiles.hosts_of(path, found.content))
         except ValueError as error:
             raise ProfileError(
                 "HB435",
@@ -130,3 +134,14 @@ def of_lockfiles(values: Mapping[str, object], origin: str) -> tuple[tuple[str, 
                 instead="name them: --allow HOST:PORT, or network.allow in a profile",
             ) from error
     return tuple(dict.fromkeys(hosts)), tuple(way)
+
+
+def _named(text: str) -> str:
+    rule = parse(text)
+    if rule.kind != "name":
+        _unfit(f"names {text}, which is no name; an address is allowed by --allow alone")
+    return str(rule)
+
+
+def _unfit(why: str) -> NoReturn:
+    raise ValueError(why)

@@ -101,7 +101,7 @@ class State:
     files:    absolute paths that decide which files the layers come from.
     """
 
-    __slots__ = ("files", "loosened", "optional", "origins", "refuse", "sources", "values")
+    __slots__ = ("files", "locked", "loosened", "optional", "origins", "refuse", "sources", "values")
 
     def __init__(self) -> None:
         """Start from the defaults, with every rule in force."""
@@ -112,6 +112,8 @@ class State:
         self.origins: dict[str, Origin] = {}
         self.sources: tuple[str, ...] = ()
         self.files: tuple[str, ...] = ()
+        # Destinations that lock files name, once all layers are together.
+        self.locked: tuple[str, ...] = ()
 
     def copy(self) -> State:
         """Give a State that shares nothing that is changed in place."""
@@ -123,6 +125,7 @@ class State:
         other.origins = dict(self.origins)
         other.sources = self.sources
         other.files = self.files
+        other.locked = self.locked
         return other
 
 

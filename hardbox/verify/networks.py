@@ -9,6 +9,7 @@ import ipaddress
 import struct
 from typing import TYPE_CHECKING, Final
 
+from hardbox.destinations import place
 from hardbox.plan import steps as s
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ def _all(words: list[str]) -> str:
 
 
 def _socket(protocol: str, address: bytes, port: int) -> str:
-    text = s.address_text(address)
-    return f"{protocol}:[{text}]:{port}" if ":" in text else f"{protocol}:{text}:{port}"
+    return f"{protocol}:{place(s.address_text(address))}:{port}"
 
 
 def _sockets(job: str, read: Callable[[str], str]) -> list[str]:

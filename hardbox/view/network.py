@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hardbox.destinations import place
+from hardbox.network_report import ALLOWED, DENIED, FAILED
 from hardbox.view import amounts
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 # Rows of a table that people still look at.
 _MOST_ROWS: Final = 500
-_ORDER: Final = ("denied", "failed", "allowed")
+_ORDER: Final = (DENIED, FAILED, ALLOWED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,10 @@ def _facts(table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 def _contact(row: Mapping[str, object]) -> Contact:
     host, port = str(row.get("host", "")), _count(row, "port")
-    place = f"[{host}]" if ":" in host else host
     why = ": ".join(part for part in (str(row.get("reason", "")), str(row.get("detail", ""))) if part)
     return Contact(
         str(row.get("verdict", "")),
-        (f"{place}:{port}" if port else place) or "not known yet",
+        place(host, port) or "not known yet",
         str(row.get("via", "")),
         _count(row, "count"),
         _moved(row),

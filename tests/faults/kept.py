@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Final
 
 from support import faults, launched
 
+from hardbox import ends
 from hardbox.engines.failures import set_up_failed
+from hardbox.net.wire import GO, HELLO, MESSAGE, message
 from hardbox.report import failure, parse_records
 
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from hardbox.plan import LaunchPlan
 
 _KILLED: Final = 137
+# enum hb_record_type and hb_cause of hardbox/launch/wire.h; what the record begins with.
+_ENDED_RECORD, _LOST = 5, 3
+_ENDED: Final = struct.Struct("<iI")
 
 
 def run(
@@ -72,27 +78,32 @@ def run(
 def _keep(ours: socket.socket) -> None:
     """Do what a keeper does, until nobody holds the other end."""
     held: list[int] = []
-    while True:
-        try:
-            data, found, _, _ = socket.recv_fds(ours, launched.MESSAGE.size, 4)
-        except ConnectionResetError:
-            break
-        held += found
-        if not data:
-            break
-        if launched.MESSAGE.unpack(data)[0] == launched.HELLO:
+    # Closed whatever happens here: no launcher waits for a keeper that has failed.
+    with ours:
+        while True:
             try:
-                ours.send(launched.MESSAGE.pack(launched.GO, 0, 0))
-            except BrokenPipeError:
+                data, found, _, _ = socket.recv_fds(ours, MESSAGE.size, 4)
+            except ConnectionResetError:
                 break
+            held += found
+            if not data:
+                break
+            if MESSAGE.unpack(data)[0] == HELLO:
+                try:
+                    ours.send(message(GO))
+                except BrokenPipeError:
+                    break
     for one in held:
         os.close(one)
-    ours.close()
 
 
 def _said(plan: LaunchPlan, data: bytes, status: int) -> str:
-    """Give what the front would say of a launch that failed; "" if the launcher has not told."""
+    """Give what the front would say of a launch that failed or was lost; "" if the launcher has not told."""
     if status == 0:
         return ""
-    found = failure(parse_records(data, whole=status != _KILLED))
-    return "" if found is None else set_up_failed(plan, found).render()
+    records = parse_records(data, whole=status != _KILLED)
+    found = failure(records)
+    if found is not None:
+        return set_up_failed(plan, found).render()
+    causes = [_ENDED.unpack_from(record.payload)[1] for record in records if record.kind == _ENDED_RECORD]
+    return f"hardbox: {ends.LOST}\n" if causes == [_LOST] else ""

@@ -142,7 +142,7 @@ def test_kills_of_a_run_on_a_bridge(
     faults.adopt_orphans()
     work = tempfile.mkdtemp(dir=base)
     mode = ("--network", "bridge", "--loosen", "network.mode=the test of it", "--allow", "93.184.216.34:443")
-    with bridges.World() as world:
+    with bridges.World(program.python) as world:
 
         def start() -> subprocess.Popen[bytes]:
             return subprocess.Popen(

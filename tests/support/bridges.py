@@ -13,12 +13,12 @@ import os
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from hardbox.net.wire import GO, HELLO, MESSAGE, SOCKET, message
 from support import patience
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from support.callers import Caller
 
 HERE: Final = os.path.dirname(__file__)
-MESSAGE: Final = struct.Struct("=IiI")
-GO, HELLO, SOCKET = 1, 3, 10
 UPLINK: Final = "192.0.2.2"  # the host's own address, seen from outside
 GATEWAY: Final = "192.0.2.1"
 BRIDGE: Final = "10.210.0.1"  # the bridge's address
@@ -237,8 +235,8 @@ class Sandbox:
         """Do what the supervisor does: hand over the socket, and say that the job is about to begin."""
         given = self._inner if descriptor < 0 else descriptor
         with contextlib.suppress(BrokenPipeError):
-            socket.send_fds(self._supervisor, [MESSAGE.pack(SOCKET, 0, 0)], [given])
-            self._supervisor.send(MESSAGE.pack(HELLO, 0, 0))
+            socket.send_fds(self._supervisor, [message(SOCKET)], [given])
+            self._supervisor.send(message(HELLO))
 
     def send(self, message: bytes, *, descriptor: bool) -> None:
         """Send any message, with the sandbox's socket or without."""

@@ -18,6 +18,8 @@ import threading
 from contextlib import suppress
 from typing import Any, Final
 
+from hardbox.net.wire import GO, HELLO, SOCKET, message
+
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from support.far import Far
 
@@ -58,7 +60,7 @@ class Process:
         reader, writer = os.pipe()
         words = ("--settings-fd", memory, "--sockets-fd", theirs.fileno(), "--events-fd", writer)
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "hardbox.net", *map(str, words)],
+            [sys.executable, "-EP", "-m", "hardbox.net", *map(str, words)],
             pass_fds=(memory, theirs.fileno(), writer),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -71,13 +73,13 @@ class Process:
 
     def give(self, sock: socket.socket) -> None:
         """Hand a socket over."""
-        socket.send_fds(self.supervisor, [struct.pack("=IiI", 10, 0, 0)], [sock.fileno()])
+        socket.send_fds(self.supervisor, [message(SOCKET)], [sock.fileno()])
         sock.close()
 
     def go(self) -> bool:
         """Say that there are no more; whether the broker serves."""
-        self.supervisor.sendall(struct.pack("=IiI", 3, 0, 0))
-        return self.supervisor.recv(64) == struct.pack("=IiI", 1, 0, 0)
+        self.supervisor.sendall(message(HELLO))
+        return self.supervisor.recv(64) == message(GO)
 
     def end(self) -> tuple[int, list[dict[str, Any]]]:
         """Leave it, and give its status and its last events."""
@@ -237,7 +239,7 @@ def breaks() -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def unknown(broker: Process) -> None:
-        broker.supervisor.sendall(struct.pack("=IiI", 77, 0, 0))
+        broker.supervisor.sendall(message(77))
 
     def short(broker: Process) -> None:
         broker.supervisor.sendall(b"x")
@@ -259,7 +261,7 @@ def breaks() -> dict[str, Any]:
         act(broker)
         # It ends by itself, not because it is left.
         code = broker.process.wait(_PATIENCE)
-        found[act.__name__] = [code, [event["event"] for event in map(json.loads, broker.events)]]
+        found[act.__name__] = [code, [json.loads(line) for line in broker.events]]
         broker.supervisor.close()
     return found
 

@@ -6,13 +6,13 @@ Run by: tests/unit/net. The process itself, confined, is tests/system/test_broke
 from __future__ import annotations
 
 import socket
-import struct
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from hardbox.net import broker, settings, vetting
+from hardbox.net.wire import GO, HELLO, SOCKET, message
 from hardbox.policy import UNLIMITED
 
 if TYPE_CHECKING:
@@ -143,9 +143,9 @@ def serving(told: settings.Settings, names: Names) -> Iterator[World]:
         thread.start()
         try:
             for sock in (proxy, transparent, stream, datagrams):
-                socket.send_fds(ours, [struct.pack("=IiI", 10, 0, 0)], [sock.fileno()])
-            ours.sendall(struct.pack("=IiI", 3, 0, 0))
-            assert ours.recv(64) == struct.pack("=IiI", 1, 0, 0)
+                socket.send_fds(ours, [message(SOCKET)], [sock.fileno()])
+            ours.sendall(message(HELLO))
+            assert ours.recv(64) == message(GO)
             yield world
         finally:
             ours.close()

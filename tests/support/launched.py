@@ -12,10 +12,10 @@ import os
 import pickle
 import select
 import socket
-import struct
 import subprocess
 from typing import TYPE_CHECKING, Final, Self
 
+from hardbox.net.wire import HELLO, MESSAGE, SOCKET, message
 from hardbox.plan import LaunchPlan, steps
 from hardbox.report import failure, parse_records
 from support import faults, patience
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from support.callers import Caller
     from support.installed import Installed
 
-MESSAGE: Final = struct.Struct("=IiI")  # struct hb_message of hardbox/launch/wire.h
-GO, HELLO, SOCKET = 1, 3, 10
 ALLOW: Final = ("a.example.org:443", "10.0.3.7:5432", "127.0.0.1:8080")
 BRIDGE: Final = ("10.0.0.0/8:443",)
 # With a writable tree, into which a job that ran puts its canary.
@@ -132,7 +130,7 @@ class Launched:
     def say(self, kind: int) -> None:
         """Send a message; a launcher that has gone hears nothing."""
         with contextlib.suppress(BrokenPipeError):
-            self.keeper.send(MESSAGE.pack(kind, 0, 0))
+            self.keeper.send(message(kind))
 
     def hear(self) -> int:
         """Give the type of the next message, keeping the socket that it brings; 0: the launcher has gone."""

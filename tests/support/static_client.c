@@ -11,7 +11,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define LINE "to and fro\n"
+#define LINE "there and back\n"
 
 static int fail(const char *what)
 {

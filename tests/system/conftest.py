@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import faults, installed
+from support.bridges import World
 from support.internet import Internet
 from support.kept import Kept
 from support.questions import Asker
@@ -60,3 +61,17 @@ def internet(base: str) -> Iterator[Internet]:
 def asker(caller: Caller, internet: Internet, program: Installed, place: str) -> Asker:
     """The caller in that internet."""
     return Asker(caller, internet, program, place)
+
+
+@pytest.fixture(scope="module")
+def made(program: Installed) -> Iterator[World]:
+    """Give a host and an internet for network mode "bridge", as root."""
+    with World(program.python) as world:
+        yield world
+
+
+@pytest.fixture
+def world(made: World) -> Iterator[World]:
+    """Give the same, which has to be as it was afterwards."""
+    with made.unchanged():
+        yield made

@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import pytest
 from support.bridges import BRIDGE, GATEWAY, INNER, PUBLIC, UPLINK, World, shell
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from support.installed import Installed
-
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engine veth is root's")
-
-
-@pytest.fixture(scope="module")
-def made(program: Installed) -> Iterator[World]:
-    with World(program.python) as world:
-        yield world
-
-
-@pytest.fixture
-def world(made: World) -> Iterator[World]:
-    with made.unchanged():
-        yield made
 
 
 def test_what_is_allowed_is_reached_and_nothing_else(world: World) -> None:

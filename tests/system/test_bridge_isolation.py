@@ -4,31 +4,14 @@ from __future__ import annotations
 
 import os
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 from support.bridges import BRIDGE, PUBLIC, UPLINK, Sandbox, World
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from support.installed import Installed
-
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engine veth is root's")
 BROADCAST: Final = "ff" * 6
 ALL: Final = ["0.0.0.0/0:*", "10.0.0.0/8:*"]
-
-
-@pytest.fixture(scope="module")
-def made(program: Installed) -> Iterator[World]:
-    with World(program.python) as world:
-        yield world
-
-
-@pytest.fixture
-def world(made: World) -> Iterator[World]:
-    with made.unchanged():
-        yield made
 
 
 def mac_of(address: str) -> str:

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import pytest
-from support.bridges import GO, PUBLIC, UPLINK, World
+from support.bridges import PUBLIC, UPLINK, World
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from support.installed import Installed
+from hardbox.net.wire import GO
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engine veth is root's")
-
-
-@pytest.fixture(scope="module")
-def made(program: Installed) -> Iterator[World]:
-    with World(program.python) as world:
-        yield world
-
-
-@pytest.fixture
-def world(made: World) -> Iterator[World]:
-    with made.unchanged():
-        yield made
 
 
 def test_fifty_at_once_have_an_address_each(world: World) -> None:

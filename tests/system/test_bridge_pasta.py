@@ -15,15 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.callers import Caller
-    from support.installed import Installed
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the test world is made by root")
-
-
-@pytest.fixture(scope="module")
-def made(program: Installed) -> Iterator[World]:
-    with World(program.python) as world:
-        yield world
 
 
 @pytest.fixture

@@ -7,29 +7,14 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from support.bridges import HELLO, MESSAGE, SOCKET, World
 
 from hardbox.net import links
+from hardbox.net.wire import HELLO, SOCKET, message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from support.bridges import Sandbox
-    from support.installed import Installed
+    from support.bridges import Sandbox, World
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engine veth is root's")
-
-
-@pytest.fixture(scope="module")
-def made(program: Installed) -> Iterator[World]:
-    with World(program.python) as world:
-        yield world
-
-
-@pytest.fixture
-def world(made: World) -> Iterator[World]:
-    with made.unchanged():
-        yield made
 
 
 def host_socket(world: World) -> socket.socket:
@@ -125,7 +110,7 @@ def test_a_socket_of_the_hosts_is_refused(world: World) -> None:
 def test_messages_out_of_order_end_it(world: World, kinds: tuple[int, ...]) -> None:
     box = world.start()
     for kind in kinds:
-        box.send(MESSAGE.pack(kind, 0, 0), descriptor=kind == SOCKET and len(kinds) > 1)
+        box.send(message(kind), descriptor=kind == SOCKET and len(kinds) > 1)
     assert box.answer() == 0
     ended = box.finish()
     assert [event["event"] for event in ended.events] == ["ready", "error"]

@@ -13,8 +13,6 @@ from support import faults, patience
 from support.bridges import PUBLIC, UPLINK, World, inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.callers import Caller
     from support.installed import Installed
 
@@ -22,18 +20,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the test world is mad
 KEEPER = "-m hardbox.net"
 VICTIMS = ("hardbox-launch", KEEPER, "hardbox.cli.main")
 MODE = ("--set", "network.mode=bridge", "--loosen", "network.mode=the test is of this mode")
-
-
-@pytest.fixture(scope="module")
-def made(program: Installed) -> Iterator[World]:
-    with World(program.python) as world:
-        yield world
-
-
-@pytest.fixture
-def world(made: World) -> Iterator[World]:
-    with made.unchanged():
-        yield made
 
 
 def alive(world: World, *parts: str) -> list[int]:

@@ -124,7 +124,8 @@ def test_an_installation_that_nobody_can_read_serves_too(
 def test_settings_that_are_wrong_end_it(caller: Caller, program: Installed) -> None:
     for name, (first, code, rest) in scenario(caller, program, "refuses").items():
         assert first["event"] == "error", name
-        assert first["message"], name
+        assert set(first) == {"event", "message", "why", "instead"}, name
+        assert all(first.values()), name
         assert code == 1, name
         assert rest == [], name
 
@@ -132,7 +133,9 @@ def test_settings_that_are_wrong_end_it(caller: Caller, program: Installed) -> N
 def test_a_supervisor_that_is_none_ends_it(caller: Caller, program: Installed) -> None:
     for name, (code, events) in scenario(caller, program, "breaks").items():
         assert code == 1, name
-        assert events == ["end", "error"], name
+        # No "end": it would say that all there was to see was nothing.
+        assert [event["event"] for event in events] == ["error"], name
+        assert set(events[0]) == {"event", "message", "why", "instead"}, name
 
 
 def test_words_that_are_wrong_end_it(caller: Caller, program: Installed) -> None:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support import faults, launched
-from support.launched import GO, HELLO, SOCKET, Launched
+from support.launched import Launched
 
+from hardbox.net.wire import GO, HELLO, SOCKET, message
 from hardbox.plan import steps
 
 if TYPE_CHECKING:
@@ -124,11 +125,11 @@ def test_a_keeper_that_goes_instead_of_serving(ground: Ground) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        launched.MESSAGE.pack(99, 0, 0),
-        launched.MESSAGE.pack(HELLO, 0, 0),
-        launched.MESSAGE.pack(SOCKET, 0, 0),
-        launched.MESSAGE.pack(GO, 0, 0)[:-1],
-        launched.MESSAGE.pack(GO, 0, 0) + b"x",
+        message(99),
+        message(HELLO),
+        message(SOCKET),
+        message(GO)[:-1],
+        message(GO) + b"x",
         b"x" * 5000,
     ],
     ids=["unknown", "hello", "socket", "short", "long", "huge"],
@@ -153,7 +154,7 @@ def test_descriptors_of_the_keepers_are_not_taken(ground: Ground) -> None:
     plan = launched.commanded(ground.plan, "ls", "/proc/self/fd")
     with ground.launch(plan) as launch, socket.socket() as own:
         launch.hear_all()
-        socket.send_fds(launch.keeper, [launched.MESSAGE.pack(GO, 0, 0)], [own.fileno()])
+        socket.send_fds(launch.keeper, [message(GO)], [own.fileno()])
         status, stdout, _, _ = launch.end()
     assert (status, stdout.split()) == (0, ["0", "1", "2", "3"]), "3 is the folder itself"
 

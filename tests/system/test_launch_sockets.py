@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support import faults, launched
-from support.launched import GO, HELLO, SOCKET, Launched
+from support.launched import Launched
 
+from hardbox.net.wire import GO, HELLO, SOCKET
 from hardbox.plan import steps as s
 
 if TYPE_CHECKING:

@@ -118,7 +118,7 @@ CLIENTS: Final = {
     ),
     "static": Client(
         f"{INSIDE}/static_client {{host}} {{port}}",
-        "to and fro",
+        "there and back",
         ("rcode 3", "rcode 3"),
         knows=False,
         port=at.ECHO,

@@ -36,7 +36,7 @@ RULES: Final = (
     f"[{at.SIX}]:{at.ECHO}",
 )
 ALL: Final = ("--set", "network.log=all")
-WORDS: Final = "to and fro\n"
+WORDS: Final = "there and back\n"
 NAME: Final = "index.example.org"
 
 

@@ -38,7 +38,7 @@ def test_every_name_resolves(asker: Asker, name: str) -> None:
 def test_everything_is_recorded(asker: Asker) -> None:
     mark = asker.internet.mark()
     answers = asker.ask_outside(
-        ("udp", at.ONE, at.ECHO, "to and fro"),
+        ("udp", at.ONE, at.ECHO, "there and back"),
         ("udp", at.ONE, at.HTTPS, "as if it were QUIC"),
         ("dns", "secret.example.org", "A", "udp", at.ONE),
         ("dns", "index.example.org", "A", "udp", at.RESOLVER),
@@ -49,14 +49,14 @@ def test_everything_is_recorded(asker: Asker) -> None:
         ("tcp", "dark.example.org", at.HTTP),
         ("lookup", "no-such.example.org"),
     )
-    assert answers[0] == {"got": "to and fro"}
+    assert answers[0] == {"got": "there and back"}
     assert answers[3]["answers"] == [at.ONE]
     assert "HTTP/1.1 200" in answers[4]["got"]
     assert answers[5] == {"first": at.BANNER, "got": "hello"}
     assert answers[6]["got"].startswith("5 ")
     assert [answer.get("error") for answer in answers[7:]] == ["ECONNREFUSED", "ENETUNREACH", "EAI_NONAME"]
     datagrams = {row["data"] for row in asker.internet.since(mark, "datagram")}
-    assert {"to and fro", "as if it were QUIC"} < datagrams
+    assert {"there and back", "as if it were QUIC"} < datagrams
     assert any("secret" in data for data in datagrams)
     assert "no-such.example.org" in asker.internet.names_asked(mark)
     names = [row["name"] for row in asker.internet.since(mark, "http")]

@@ -41,6 +41,7 @@ def report(path: str, schema: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+NET = ("--profile", "net-client")
 OUTCOMES = (
     ((), ("true",), "exited", 0),
     ((), ("sh", "-c", "exit 7"), "exited", 7),
@@ -52,6 +53,9 @@ OUTCOMES = (
     (("--network", "host"), ("true",), "refused", 125),
     (("--memory", "nonsense"), ("true",), "refused", 125),
     (("--workdir", "/nowhere"), ("true",), "set-up-failed", 125),
+    ((*NET, "--allow", "a.example.org:443"), ("true",), "exited", 0),
+    ((*NET, "--allow", "a.example.org:443", "--workdir", "/nowhere"), ("true",), "set-up-failed", 125),
+    (NET, ("true",), "refused", 125),
 )
 
 

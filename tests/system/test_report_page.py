@@ -47,6 +47,34 @@ def test_a_real_run_is_shown(hardbox: Hardbox, place: str) -> None:
         assert "exit status 3" in file.read()
 
 
+# Through the proxy by its protocol, and around it by name and by address.
+ASK = """
+import socket
+ask = socket.create_connection(("127.0.0.1", 3128))
+ask.sendall(b"CONNECT b.example.org:443 HTTP/1.1\\r\\nHost: b.example.org:443\\r\\n\\r\\n")
+print(ask.recv(12).decode())
+try:
+    socket.getaddrinfo("c.example.org", 80)
+except socket.gaierror:
+    print("no such name")
+"""
+
+
+def test_a_run_with_a_network_is_shown(hardbox: Hardbox, place: str) -> None:
+    words = ("--profile", "net-client", "--allow", "a.example.org:443", "--report", f"{place}/r.json")
+    done = hardbox("run", *words, "--", "python3", "-c", ASK)
+    assert faults.ran(done) == "HTTP/1.1 403\nno such name\n"
+    assert "connection to b.example.org:443" in done.stderr
+    out = faults.ran(hardbox("report", f"{place}/r.json"))
+    faults.ran(hardbox("report", f"{place}/r.json", "--html", f"{place}/r.html"))
+    with open(f"{place}/r.html", encoding="utf-8") as file:
+        page = file.read()
+    for said in (out, page):
+        told = said.partition("etwork")[2]
+        for wanted in ("1, at most 1 at once", "b.example.org:443", "c.example.org", "connect", "dns"):
+            assert wanted in told
+
+
 def test_a_refusal_is_shown(hardbox: Hardbox, place: str) -> None:
     hardbox("run", "--report", f"{place}/r.json", "--network", "host", "--", "true")
     out = faults.ran(hardbox("report", f"{place}/r.json"))

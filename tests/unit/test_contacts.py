@@ -16,8 +16,9 @@ from support.profile_files import REASON, write
 from hardbox import profile
 from hardbox.cli import options
 from hardbox.denials import contacts
-from hardbox.network_report import Contact, NetworkUse
-from hardbox.policy import UNLIMITED
+from hardbox.net import answers
+from hardbox.network_report import DENIALS, REASONS, Contact, NetworkUse
+from hardbox.policy import NETWORK_MODES, UNLIMITED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from hardbox.policy import Policy
 
 DOCS: Final = "docs/network.md"
-REASONS: Final = (
-    *("not-allowed", "spelling", "unfit-address", "server-name", "host-header", "protocol"),
-    *("limit-connections", "limit-rate", "limit-bytes", "limit-idle", "limit-names"),
-)
 BASE: Final = plans.policy(network="allow", allow=("a.example.org:443",))
 POLICY: Final = replace(BASE, network=replace(BASE.network, bytes=10 << 30))
 
@@ -48,7 +45,7 @@ def one(policy: Policy = POLICY, **changed: Any) -> Denial:  # noqa: ANN401 (any
     return found
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", DENIALS)
 def test_every_reason_says_why_and_what_to_do(reason: str) -> None:
     found = one(reason=reason, detail="the detail")
     assert found.kind == "network"
@@ -64,7 +61,12 @@ def test_the_reasons_are_those_of_the_documentation() -> None:
     with open(f"{__file__.rpartition('/tests/')[0]}/{DOCS}", encoding="utf-8") as file:
         rows = [line.split("|")[1] for line in file if line.startswith("| `")]
     told = {reason for row in rows for reason in re.findall(r"`([a-z-]+)`", row)}
-    assert set(REASONS) | {"unresolved", "unreachable"} <= told
+    assert told - set(NETWORK_MODES) == set(REASONS)
+
+
+def test_every_reason_has_words_here_and_for_the_job() -> None:
+    assert set(contacts.__dict__["_WHY"]) == set(DENIALS)
+    assert set(answers.__dict__["_WHY"]) == set(DENIALS)
 
 
 def test_a_reason_that_is_not_known_yet_is_told_by_its_detail() -> None:
@@ -189,7 +191,7 @@ def test_a_limit_has_an_end() -> None:
 
 
 @pytest.mark.parametrize("grants", ["any", "none"])
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", DENIALS)
 def test_what_is_suggested_can_be_typed(reason: str, grants: str, tmp_path: Path) -> None:
     """Every suggestion is taken by the command line, as it stands."""
     tmp_path.chmod(0o755)
@@ -204,7 +206,7 @@ def test_what_is_suggested_can_be_typed(reason: str, grants: str, tmp_path: Path
     assert changed.network != profile.load(path).network
 
 
-@given(st.text(), st.sampled_from(REASONS), st.integers(0, 65535), st.sampled_from(["connect", "dns"]))
+@given(st.text(), st.sampled_from(DENIALS), st.integers(0, 65535), st.sampled_from(["connect", "dns"]))
 def test_no_text_of_a_job_gets_into_a_suggestion_unquoted(
     host: str, reason: str, port: int, via: str
 ) -> None:

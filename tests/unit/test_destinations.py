@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardbox.destinations import Destination, Host, allowing, covers, host_of, parse
+from hardbox.destinations import Destination, Host, allowing, covers, host_of, parse, place
 
 _labels = st.from_regex(r"[a-z]([a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 _names = st.lists(_labels, min_size=2, max_size=4).map(".".join)
@@ -378,3 +378,18 @@ def test_reading_names_loads_nothing_slow() -> None:
         " assert not {'idna', 'ipaddress', 'encodings.idna'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "text"),
+    [
+        ("a.example.org", 443, "a.example.org:443"),
+        ("a.example.org", 0, "a.example.org"),
+        ("10.0.3.7", 22, "10.0.3.7:22"),
+        ("2001:db8::1", 22, "[2001:db8::1]:22"),
+        ("2001:db8::1", 0, "[2001:db8::1]"),
+        ("", 0, ""),
+    ],
+)
+def test_a_place_is_written_as_in_a_rule(host: str, port: int, text: str) -> None:
+    assert place(host, port) == text

@@ -95,11 +95,11 @@ def test_paths_count_from_the_profile_and_from_here(folder: Path, monkeypatch: p
 
 
 def test_a_list_that_is_not_there(folder: Path) -> None:
-    for name in ("@exampel", "@nothing"):
+    for name in ("@examples", "@nothing"):
         error = refused(folder, name)
         assert error.code == "HB434"
         assert name in error.value
-    assert '"example"' in refused(folder, "@exampel").instead
+    assert '"example"' in refused(folder, "@examples").instead
     with pytest.raises(HardboxError) as caught:
         asked("@nothing")
     assert (caught.value.code, str(caught.value.origin)) == ("HB434", "--allow")
@@ -231,7 +231,28 @@ def test_a_lock_file_names_its_hosts(folder: Path) -> None:
         *("a.example.org:443", "index.example.org:443", "files.example.org:443"),
     }
     assert found.network.from_lockfile == (path,)
+    assert set(found.locked) == {"index.example.org:443", "files.example.org:443"}
     assert path in found.files
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:6000", "169.254.169.254", "10.0.3.7", "[::1]", "0x7f.1", "localhost"]
+)
+def test_a_lock_file_opens_no_address(folder: Path, host: str) -> None:
+    """It comes with the project: which address is meant, a person says."""
+    path = write(folder, LOCK.replace("files.example.org", host), "uv.lock")
+    with pytest.raises(HardboxError) as caught:
+        asked(lockfile=path)
+    assert caught.value.code == "HB435"
+    assert asked("127.0.0.1:6000").network.allow == ("127.0.0.1:6000",)
+
+
+def test_a_lock_file_with_another_name_is_refused(folder: Path) -> None:
+    path = write(folder, LOCK, "uv.lock")
+    os.link(path, f"{folder}/other")
+    with pytest.raises(HardboxError) as caught:
+        asked(lockfile=path)
+    assert (caught.value.code, "another name" in caught.value.why) == ("HB435", True)
 
 
 def test_a_lock_file_of_a_profile_is_beside_it(folder: Path) -> None:

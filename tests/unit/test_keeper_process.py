@@ -23,22 +23,9 @@ from hardbox.engines.keeper import Keeper
 from hardbox.errors import SetupFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from hardbox.network_report import NetworkUse
-
-
-@pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keepers]:
-    """Make keepers whose process runs a script; afterwards none is left."""
-    before = set(os.listdir("/proc/self/fd"))
-    children = faults.children()
-    made = Keepers(monkeypatch)
-    yield made
-    made.close()
-    assert set(os.listdir("/proc/self/fd")) == before
-    assert faults.children() == children
 
 
 def refused(one: Keeper) -> SetupFailed:

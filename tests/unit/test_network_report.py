@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardbox import network_report
-from hardbox.net import keeper_wire
-from hardbox.net.ledger import DENIED, Ledger, Seen
+from hardbox.net import keeper_wire, wire
+from hardbox.net.ledger import ContactKey, Ledger
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -55,11 +55,11 @@ def test_no_word_is_an_end_before_its_time() -> None:
 def test_what_the_broker_and_the_bridge_say_is_understood() -> None:
     ledger = Ledger("denied", 1 << 40)
     ledger.opened()
-    ledger.add(Seen(DENIED, "b.example.org", 443, "socks", "not-allowed", "x"), 1, 2)
+    ledger.add(ContactKey(network_report.DENIED, "b.example.org", 443, "socks", "not-allowed", "x"), 1, 2)
     ledger.moved(5, 6)
     use = network_report.read("allow", json.loads(json.dumps(ledger.end())))
     assert (use.connections, use.sent, use.contacts[0].via, use.contacts[0].received) == (1, 5, "socks", 2)
-    said = keeper_wire.end([keeper_wire.row("192.0.2.1", 0, "icmp", 9, "bridge")], 3, 4)
+    said = wire.end([keeper_wire.row("192.0.2.1", 0, "icmp", 9, "bridge")], sent=3, received=4)
     use = network_report.read("bridge", json.loads(json.dumps(said)))
     assert (use.received, use.contacts[0].count, use.contacts[0].port) == (4, 9, 0)
 

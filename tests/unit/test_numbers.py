@@ -12,6 +12,7 @@ import pytest
 
 from hardbox import errors, filters, plan, report
 from hardbox.engines import namespaces
+from hardbox.net import wire
 from hardbox.plan import steps as s
 
 C = Path(__file__).parents[2] / "hardbox"
@@ -39,7 +40,7 @@ def members(enum: str) -> dict[str, int]:
     """Give the members of an enum of wire.h."""
     (body,) = [body for name, body in ENUM.findall(source("launch/wire.h")) if name == enum]
     found: dict[str, int] = {}
-    for name, text in MEMBER.findall(body + ","):
+    for name, text in MEMBER.findall(body.rstrip() + ","):
         found[name] = int(text) if text else max(found.values(), default=-1) + 1
     return found
 
@@ -103,6 +104,17 @@ def test_the_magic_is_the_same() -> None:
 
 def test_records_are_the_same() -> None:
     assert members("hb_record_type") == {f"HB_RECORD_{name}": getattr(report, f"_{name}") for name in RECORDS}
+
+
+def test_what_a_keeper_says_and_hears_is_the_same() -> None:
+    told = members("hb_message_type")
+    assert {name: told[f"HB_{name}"] for name in ("GO", "HELLO", "SOCKET")} == {
+        name: getattr(wire, name) for name in ("GO", "HELLO", "SOCKET")
+    }
+    (body,) = re.findall(r"struct hb_message \{(.*?)\};", source("launch/wire.h"), re.DOTALL)
+    fields = re.findall(r"(\w+) \w+;", body)
+    letters = {"uint32_t": "I", "int32_t": "i"}
+    assert wire.MESSAGE.format == "=" + "".join(letters[field] for field in fields)
 
 
 def test_causes_are_the_same() -> None:

@@ -12,6 +12,7 @@ from hardbox import network_limits as limits
 from hardbox.errors import ProfileError
 from hardbox.plan import network
 from hardbox.plan import steps as s
+from hardbox.policy import Origin
 
 FOUR: Final = replace(plans.USER, ipv6=False)
 SIX: Final = replace(plans.USER, ipv6=True)
@@ -209,3 +210,21 @@ def test_resolv_conf(mode: str, dns: tuple[str, ...], servers: list[str]) -> Non
     assert content.endswith("\n")
     assert [line.partition(" ")[2] for line in lines if line.startswith("nameserver ")] == servers
     assert all(line.startswith(("#", "nameserver ")) for line in lines)
+
+
+@pytest.mark.parametrize("mode", ["none", "loopback"])
+def test_destinations_of_the_command_line_are_not_dropped(mode: str) -> None:
+    named = plans.policy(network=mode, allow=("a.example.org:443",))
+    asked = replace(named, origins={"network.allow": Origin("command line", "--allow")})
+    with pytest.raises(ProfileError) as caught:
+        plans.build(asked, plans.USER)
+    assert caught.value.code == "HB436"
+    # A profile that tightens its parent's mode may keep the list.
+    kept = replace(named, origins={"network.allow": Origin("team.toml", "network.allow")})
+    assert not [step for step in plans.build(kept, plans.USER).steps if isinstance(step, s.Destination)]
+
+
+def test_a_plan_names_its_destinations() -> None:
+    plan = plans.build(plans.policy(network="allow", allow=("a.example.org:443", "10.0.3.7:22")), plans.USER)
+    named = [step.text for step in plan.steps if isinstance(step, s.Destination)]
+    assert named == ["a.example.org:443", "10.0.3.7:22"]

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support import faults, plans
+from support import plans
 from support.small_keepers import END, GONE, POLICY, READY, Keepers, gone
 
 from hardbox import runs
@@ -19,20 +19,7 @@ from hardbox.engines.namespaces import Launch, Streams
 from hardbox.errors import HardboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keepers]:
-    """Make keepers whose process runs a script; afterwards none is left."""
-    before = set(os.listdir("/proc/self/fd"))
-    children = faults.children()
-    made = Keepers(monkeypatch)
-    yield made
-    made.close()
-    assert set(os.listdir("/proc/self/fd")) == before
-    assert faults.children() == children
 
 
 def test_what_the_keeper_says_is_preferred_to_the_launchers_step(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from hardbox.destinations import place
 from hardbox.plan.steps.base import Step
 
 # What a socket of Listen is for (kinds.h).
@@ -42,9 +43,8 @@ class Listen(Step, number=79, kind="listen", layout="ubu"):
         if self.how == LISTEN_BARE:
             return "a socket tells the keeper outside which network is the job's"
         address = address_text(self.address)
-        place = f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
         every = " (and IPv4)" if address == "::" else ""
-        return f"{_LISTENS.get(self.how, self.how)} {place}{every}, served from outside"
+        return f"{_LISTENS.get(self.how, self.how)} {place(address)}:{self.port}{every}, served from outside"
 
 
 class Destination(Step, number=25, kind="destination", layout="s"):

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardbox.destinations import parse
-from hardbox.net.addresses import MOST_WILD_NAMES, V4, V6, Addresses
+from hardbox.net.addresses import V4, V6, Addresses
+from hardbox.network_limits import MOST_WILD_NAMES
 
 RULES: Final = tuple(
     parse(text)

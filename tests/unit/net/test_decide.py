@@ -11,8 +11,9 @@ from support.brokers import PATIENCE, Names, echo, server
 
 from hardbox import destinations
 from hardbox.net import decide
-from hardbox.net.decide import MOST_WILD_NAMES, Decider, Refused
+from hardbox.net.decide import Decider, NotConnected
 from hardbox.net.loop import Loop
+from hardbox.network_limits import MOST_WILD_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -53,7 +54,7 @@ class Deciding:
         async def one(number: int, coroutine: Coroutine[Any, Any, Any]) -> None:
             try:
                 results[number] = await coroutine
-            except Refused as refused:
+            except NotConnected as refused:
                 results[number] = refused
 
         def ended(error: BaseException | None) -> None:
@@ -68,11 +69,11 @@ class Deciding:
         self.loop.run()
         return results
 
-    def addresses(self, host: str, port: int = 443) -> Any:  # noqa: ANN401 (addresses or Refused)
+    def addresses(self, host: str, port: int = 443) -> Any:  # noqa: ANN401 (addresses or NotConnected)
         """Match and resolve."""
         try:
             wanted = self.decider.match(host, port)
-        except Refused as refused:
+        except NotConnected as refused:
             return refused
         return self.run(self.decider.addresses(wanted))[0]
 
@@ -137,7 +138,7 @@ def test_what_a_rule_means_matches(host: str, port: int) -> None:
 )
 def test_whatever_else_is_refused_before_anybody_is_asked(host: str, port: int, reason: str) -> None:
     deciding = Deciding("index.example.org:443", "*.files.example.org:8443", "10.0.3.7:5432")
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(NotConnected) as raised:
         deciding.decider.match(host, port)
     assert raised.value.reason == reason
     assert raised.value.verdict == "denied"
@@ -375,7 +376,7 @@ def test_names_by_wildcards_are_bounded_and_known_ones_stay() -> None:
     deciding = Deciding("*.example.org:443", "own.example.org:443")
     for number in range(MOST_WILD_NAMES):
         deciding.decider.match(f"n{number}.example.org", 443)
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(NotConnected) as raised:
         deciding.decider.match("more.example.org", 443)
     assert raised.value.reason == "limit-names"
     assert deciding.decider.match("n0.example.org", 443).rule.kind == "wildcard"

@@ -6,17 +6,19 @@ import itertools
 import json
 import os
 import socket
-import struct
 from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hardbox.net import bridge, namespaces, pasta, programs
 from hardbox.net.bridge_settings import BridgeSettings, Published
-from hardbox.net.keeper_wire import Events, Gone, Supervisor, end, row
+from hardbox.net.keeper_wire import Gone, Supervisor, row
 from hardbox.net.trouble import Trouble
+from hardbox.net.wire import GO, HELLO, READY, SOCKET, end, message, tell
 
-MESSAGE = struct.Struct("=IiI")
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_settings_that_are_unfit_end_it_with_an_event() -> None:
@@ -36,21 +38,19 @@ def test_settings_that_are_unfit_end_it_with_an_event() -> None:
 def test_the_sandboxs_socket_comes_before_hello() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     supervisor = Supervisor(theirs.detach())
-    socket.send_fds(ours, [MESSAGE.pack(10, 0, 0)], [0])
-    ours.send(MESSAGE.pack(3, 0, 0))
+    socket.send_fds(ours, [message(SOCKET)], [0])
+    ours.send(message(HELLO))
     descriptor = supervisor.sandbox_socket()
     assert os.path.sameopenfile(descriptor, 0)
     os.close(descriptor)
     supervisor.go()
-    assert MESSAGE.unpack(ours.recv(100)) == (1, 0, 0)
+    assert ours.recv(100) == message(GO)
     ours.close()
     supervisor.ended()
     supervisor.close()
 
 
-@pytest.mark.parametrize(
-    "data", [MESSAGE.pack(3, 0, 0), MESSAGE.pack(10, 0, 0), b"x", MESSAGE.pack(1, 0, 0) + b"x"]
-)
+@pytest.mark.parametrize("data", [message(HELLO), message(SOCKET), b"x", message(GO) + b"x"])
 def test_any_other_message_is_refused(data: bytes) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     supervisor = Supervisor(theirs.detach())
@@ -73,7 +73,7 @@ def test_an_early_end_is_the_sandboxs_end() -> None:
 def test_a_message_after_the_beginning_is_refused() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     supervisor = Supervisor(theirs.detach())
-    ours.send(MESSAGE.pack(3, 0, 0))
+    ours.send(message(HELLO))
     with pytest.raises(Trouble, match="after the job had begun"):
         supervisor.ended()
     ours.close()
@@ -82,14 +82,13 @@ def test_a_message_after_the_beginning_is_refused() -> None:
 
 def test_events_are_lines_and_a_reader_may_be_gone() -> None:
     read, write = os.pipe()
-    events = Events(write)
-    events.say(end([row("93.184.216.35", 443, "tcp", 3, "bridge")], 10, 20))
+    tell(write, end([row("93.184.216.35", 443, "tcp", 3, "bridge")], sent=10, received=20))
     line = os.read(read, 65536)
     assert line.endswith(b"\n")
     found = json.loads(line)
     assert (found["sent"], found["received"], found["rows"][0]["count"]) == (10, 20, 3)
     os.close(read)
-    events.say({"event": "ready"})
+    tell(write, READY)
     os.close(write)
 
 
@@ -114,6 +113,24 @@ def test_pasta_forwards_nothing_but_what_is_published() -> None:
         )
         assert words[0] == programs.PASTA
         assert options["--netns"] == "/proc/7/ns/net"
+
+
+def test_a_program_whose_keeper_has_ended_is_not_begun() -> None:
+    tie = programs.end_with_keeper()
+
+    def status_of(act: Callable[[], int]) -> int:
+        child = os.fork()
+        if child == 0:
+            os._exit(act())
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    def tied() -> int:
+        tie()
+        return 7
+
+    assert status_of(tied) == 7
+    # A grandchild has another parent, as a child has whose own has ended.
+    assert status_of(lambda: status_of(tied)) == 1
 
 
 def test_a_program_that_is_not_there_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardbox.net.ledger import ALLOWED, DENIED, FAILED, MOST_ROWS, Ledger, Seen, clean
+from hardbox.net.ledger import MOST_ROWS, ContactKey, Ledger, clean
+from hardbox.network_report import ALLOWED, DENIED, FAILED
 
 
 def test_rows_are_grouped_by_everything_but_the_counts() -> None:
     ledger = Ledger("all", 1000)
-    ledger.add(Seen(ALLOWED, "a.example.org", 443, "connect"), sent=1, received=10)
-    ledger.add(Seen(ALLOWED, "a.example.org", 443, "connect"), sent=2, received=20)
-    ledger.add(Seen(ALLOWED, "a.example.org", 443, "socks"))
+    ledger.add(ContactKey(ALLOWED, "a.example.org", 443, "connect"), sent=1, received=10)
+    ledger.add(ContactKey(ALLOWED, "a.example.org", 443, "connect"), sent=2, received=20)
+    ledger.add(ContactKey(ALLOWED, "a.example.org", 443, "socks"))
     rows = ledger.end()["rows"]
     assert [(row["via"], row["count"], row["sent"], row["received"]) for row in rows] == [
         ("connect", 2, 3, 30),
@@ -29,7 +30,7 @@ def test_rows_are_grouped_by_everything_but_the_counts() -> None:
 def test_log_says_which_rows_there_are(log: str, verdicts: list[str]) -> None:
     ledger = Ledger(log, 1000)
     for verdict in (ALLOWED, DENIED, FAILED):
-        ledger.add(Seen(verdict, "a.example.org", 443, "connect"))
+        ledger.add(ContactKey(verdict, "a.example.org", 443, "connect"))
     end = ledger.end()
     assert [row["verdict"] for row in end["rows"]] == verdicts
     assert end["dropped"] == 0
@@ -38,8 +39,8 @@ def test_log_says_which_rows_there_are(log: str, verdicts: list[str]) -> None:
 def test_rows_are_bounded_and_those_that_are_there_go_on_counting() -> None:
     ledger = Ledger("denied", 1000)
     for number in range(MOST_ROWS + 7):
-        ledger.add(Seen(DENIED, f"{number}.example.org", 443, "dns", "not-allowed"))
-    ledger.add(Seen(DENIED, "0.example.org", 443, "dns", "not-allowed"))
+        ledger.add(ContactKey(DENIED, f"{number}.example.org", 443, "dns", "not-allowed"))
+    ledger.add(ContactKey(DENIED, "0.example.org", 443, "dns", "not-allowed"))
     end = ledger.end()
     assert (len(end["rows"]), end["dropped"], end["rows"][0]["count"]) == (MOST_ROWS, 7, 2)
 
@@ -66,7 +67,7 @@ def test_hostile_text_becomes_one_line_of_ascii(text: str) -> None:
     assert line.isprintable()
     assert len(line) <= 255
     ledger = Ledger("all", 1)
-    ledger.add(Seen(DENIED, text, 1, "dns", "spelling", text))
+    ledger.add(ContactKey(DENIED, text, 1, "dns", "spelling", text))
     assert "\n" not in json.dumps(ledger.end())
 
 

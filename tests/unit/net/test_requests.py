@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hardbox import destinations
 from hardbox.net import requests
-from hardbox.net.decide import Refused, Wanted
+from hardbox.net.decide import NotConnected, Wanted
 
 
 def request(target: str, *headers: tuple[str, str], method: str = "GET", version: str = "1.1") -> h11.Request:
@@ -71,7 +71,7 @@ def test_targets(method: str, target: str, found: tuple[str, int, str]) -> None:
     ],
 )
 def test_targets_that_are_refused(method: str, target: str, reason: str) -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(NotConnected) as raised:
         requests.target_of(request(target, method=method))
     assert raised.value.reason == reason
 
@@ -81,7 +81,7 @@ def test_no_target_does_anything_else(target: str) -> None:
     for method in ("GET", "CONNECT", "OPTIONS"):
         try:
             read = requests.target_of(request(target, method=method))
-        except Refused:
+        except NotConnected:
             continue
         assert "@" not in read.host
 
@@ -120,14 +120,14 @@ def test_hosts_that_agree(rule: str, host: str, target: str) -> None:
 )
 def test_hosts_that_differ(rule: str, host: str, target: str) -> None:
     asked = request(target, ("Host", host))
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(NotConnected) as raised:
         requests.check_host(asked, requests.target_of(asked), wanted(rule))
     assert raised.value.reason in ("host-header", "spelling")
 
 
 def test_a_request_without_host_differs_too() -> None:
     asked = h11.Request(method="GET", target="/", headers=[], http_version="1.0")
-    with pytest.raises(Refused, match="host-header"):
+    with pytest.raises(NotConnected, match="host-header"):
         requests.check_host(asked, requests.target_of(asked), wanted("a.example.org:80"))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hardbox import network_limits as limits
 from hardbox.net import settings
-from hardbox.policy import UNLIMITED
+from hardbox.policy import NETWORK_LOGS, SNI_MODES, UNLIMITED
 
 GOOD: dict[str, Any] = {
     "mode": "allow",
@@ -41,6 +41,12 @@ def test_good_settings_are_read() -> None:
         100,
         300,
     )
+
+
+def test_what_a_policy_may_be_is_taken() -> None:
+    assert limits.NO_LIMIT == UNLIMITED
+    for key, choices in (("sni", SNI_MODES), ("log", NETWORK_LOGS)):
+        assert [getattr(parse(**{key: choice}), key) for choice in choices] == list(choices)
 
 
 def test_they_are_read_from_a_descriptor_wherever_it_stands() -> None:

@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardbox.destinations import parse
-from hardbox.net.addresses import MOST_WILD_NAMES, Addresses
+from hardbox.net.addresses import Addresses
 from hardbox.net.stub import Answer, Stub
+from hardbox.network_limits import MOST_WILD_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

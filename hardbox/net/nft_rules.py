@@ -1,6 +1,6 @@
 """What packets of a sandbox may do, as text for `nft -f -`.
 
-Run by: hardbox.net.bridge, in the keeper's process. Pure: settings in, text out.
+Run by: hardbox.net.veth and hardbox.net.pasta, in the keeper's process. Pure: settings in, text out.
 
 There are two tables for each bridge, both named "hardbox-BRIDGE", and nothing in any other table:
 
@@ -17,14 +17,16 @@ the host's own rules are what they were. A text is one transaction: all of it ho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING, Final
+
+from hardbox.net import vetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hardbox.net.bridge_settings import BridgeSettings, Egress
-    from hardbox.net.rules_state import State
+    from hardbox.net.nft_state import State
 
 __all__ = (
     "INSIDE",
@@ -39,29 +41,9 @@ __all__ = (
     "unload_all",
 )
 
-# IANA's special-purpose registry (RFC 6890) and multicast (RFC 5771): a rule opens what lies in these only
-# if it lies in them as a whole. "0.0.0.0/0:443" is the internet, not the host's neighbours or its metadata.
-SPECIAL: Final = tuple(
-    IPv4Network(text)
-    for text in (
-        "0.0.0.0/8",  # this network, RFC 791
-        "10.0.0.0/8",  # private, RFC 1918
-        "100.64.0.0/10",  # shared, RFC 6598
-        "127.0.0.0/8",  # loopback, RFC 1122
-        "168.63.129.16/32",  # a cloud's platform service (Azure)
-        "169.254.0.0/16",  # link local, RFC 3927; cloud metadata
-        "172.16.0.0/12",  # private, RFC 1918
-        "192.0.0.0/24",  # IETF protocol assignments, RFC 6890
-        "192.0.2.0/24",  # documentation, RFC 5737
-        "192.88.99.0/24",  # 6to4 relays, RFC 7526
-        "192.168.0.0/16",  # private, RFC 1918
-        "198.18.0.0/15",  # benchmarking, RFC 2544
-        "198.51.100.0/24",  # documentation, RFC 5737
-        "203.0.113.0/24",  # documentation, RFC 5737
-        "224.0.0.0/4",  # multicast, RFC 5771
-        "240.0.0.0/4",  # reserved, RFC 1112; broadcast
-    )
-)
+# A rule opens what lies in these only if it lies in them as a whole. "0.0.0.0/0:443" is the internet, not the
+# host's neighbours or its metadata.
+SPECIAL: Final = tuple(collapse_addresses(network for network, _ in vetting.VERSION_4))
 MAC_PREFIX: Final = "02:68:"  # locally administered, before the four bytes of the address
 INSIDE: Final = "hardbox"  # the table within a namespace that pasta serves
 _MOST_DENIED: Final = 512

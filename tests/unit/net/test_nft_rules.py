@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from hardbox.net import programs, rules, rules_state, vetting
+from hardbox.net import nft_rules, nft_state, programs, vetting
 from hardbox.net.bridge_settings import BridgeSettings, Egress, Published
-from hardbox.net.rules import Box
-from hardbox.net.rules_state import NOTHING, State
+from hardbox.net.nft_rules import Box
+from hardbox.net.nft_state import NOTHING, State
 from hardbox.net.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -67,42 +67,47 @@ def test_everything_of_a_box_is_named_by_its_address() -> None:
 
 
 def test_nft_takes_the_text_and_takes_it_again() -> None:
-    first, second = rules.load(wanted(), box(2), NOTHING, ()), rules.load(wanted(), box(3), NOTHING, ())
+    first, second = (
+        nft_rules.load(wanted(), box(2), NOTHING, ()),
+        nft_rules.load(wanted(), box(3), NOTHING, ()),
+    )
     nft(first, check=True)
-    state = rules_state.read(nft(first, second.replace("127.0.0.1 . 8080", "127.0.0.1 . 8081"), then=LIST))
+    state = nft_state.read(nft(first, second.replace("127.0.0.1 . 8080", "127.0.0.1 . 8081"), then=LIST))
     assert state.boxes == {2, 3}
     assert {member for _, member in state.members} == {"10.210.0.2", "10.210.0.3"}
     assert state.published(IPv4Address("10.210.0.3")) == (("127.0.0.1 . 8081", "10.210.0.3 . 80"),)
 
 
 def test_what_is_loaded_is_unloaded_and_nothing_else() -> None:
-    first = rules.load(wanted(), box(2), NOTHING, ())
-    second = rules.load(wanted(publish=()), box(3), NOTHING, ())
-    both = rules_state.read(nft(first, second, then=LIST))
+    first = nft_rules.load(wanted(), box(2), NOTHING, ())
+    second = nft_rules.load(wanted(publish=()), box(3), NOTHING, ())
+    both = nft_state.read(nft(first, second, then=LIST))
     listing = "nft list ruleset | sort"  # sets are listed in the order in which they were made
-    without = nft(first, second, rules.unload("hbx0", SUBNET, both, (2,)), then=listing)
+    without = nft(first, second, nft_rules.unload("hbx0", SUBNET, both, (2,)), then=listing)
     assert without == nft(second, then=listing)
-    assert nft(first, second, rules.unload_all("hbx0"), rules.unload_all("hbx0"), then=listing) == ""
+    assert nft(first, second, nft_rules.unload_all("hbx0"), nft_rules.unload_all("hbx0"), then=listing) == ""
 
 
 def test_a_stale_box_goes_with_the_load_of_the_next_even_at_its_own_address() -> None:
-    stale = rules.load(wanted(), box(2), NOTHING, ())
-    state = rules_state.read(nft(stale, then=LIST))
+    stale = nft_rules.load(wanted(), box(2), NOTHING, ())
+    state = nft_state.read(nft(stale, then=LIST))
     plain = wanted(join="", publish=())
-    text = nft(stale, rules.load(plain, box(2), state, (2,)), then="nft list ruleset")
+    text = nft(stale, nft_rules.load(plain, box(2), state, (2,)), then="nft list ruleset")
     assert "8080" not in text
     assert state.groups(IPv4Address("10.210.0.2")) == ("join-red",)
-    assert rules_state.read(nft(stale, rules.load(plain, box(2), state, (2,)), then=LIST)).members == ()
+    assert nft_state.read(nft(stale, nft_rules.load(plain, box(2), state, (2,)), then=LIST)).members == ()
 
 
 def test_a_port_is_open_only_with_its_own_addresses() -> None:
-    text = nft(rules.load(wanted(), box(2), NOTHING, ()), then="nft --json list table bridge hardbox-hbx0")
-    assert rules_state.ports(text) == {("hbx0.2", "02:68:0a:d2:00:02", "10.210.0.2")}
-    assert rules_state.ports("") == frozenset()
+    text = nft(
+        nft_rules.load(wanted(), box(2), NOTHING, ()), then="nft --json list table bridge hardbox-hbx0"
+    )
+    assert nft_state.ports(text) == {("hbx0.2", "02:68:0a:d2:00:02", "10.210.0.2")}
+    assert nft_state.ports("") == frozenset()
 
 
 def test_special_ranges_come_between_the_rules_that_name_them_and_the_others() -> None:
-    lines = rules.load(wanted(), box(2), NOTHING, ()).splitlines()
+    lines = nft_rules.load(wanted(), box(2), NOTHING, ()).splitlines()
     own = [line for line in lines if line.startswith("add rule inet hardbox-hbx0 box-2 ")]
     private = next(at for at, line in enumerate(own) if "169.254.0.0/16" in line)
     assert own[private].endswith("goto no-2")
@@ -117,10 +122,10 @@ def test_special_ranges_come_between_the_rules_that_name_them_and_the_others() -
 def test_every_text_touches_tables_of_hardbox_alone() -> None:
     state = State(frozenset({2}), (("join-red", "10.210.0.2"),), (), ())
     texts = (
-        rules.load(wanted(), box(3), state, (2,)),
-        rules.unload("hbx0", SUBNET, state, (2,)),
-        rules.unload_all("hbx0"),
-        rules.inside(wanted(join=""), [IPv4Address("192.0.2.2")]),
+        nft_rules.load(wanted(), box(3), state, (2,)),
+        nft_rules.unload("hbx0", SUBNET, state, (2,)),
+        nft_rules.unload_all("hbx0"),
+        nft_rules.inside(wanted(join=""), [IPv4Address("192.0.2.2")]),
     )
     for line in "".join(texts).splitlines():
         verb, kind, family, table = line.split()[:4]
@@ -130,7 +135,7 @@ def test_every_text_touches_tables_of_hardbox_alone() -> None:
 
 
 def test_the_rules_inside_end_closed() -> None:
-    text = nft(rules.inside(wanted(join=""), [IPv4Address("192.0.2.2")]), then="nft list ruleset")
+    text = nft(nft_rules.inside(wanted(join=""), [IPv4Address("192.0.2.2")]), then="nft list ruleset")
     assert text.count("policy drop") == 3
     output = text[text.index("chain output") :].split("}\n\n")[0].splitlines()
     order = [
@@ -162,7 +167,7 @@ def test_the_rules_inside_end_closed() -> None:
     )
 )
 def test_a_rule_opens_a_special_range_only_from_within(allow: Sequence[Egress]) -> None:
-    lines = rules.load(wanted(allow=tuple(allow)), box(2), NOTHING, ()).splitlines()
+    lines = nft_rules.load(wanted(allow=tuple(allow)), box(2), NOTHING, ()).splitlines()
     own = [line for line in lines if line.startswith("add rule inet hardbox-hbx0 box-2 ")]
     closed = next(
         at
@@ -171,18 +176,20 @@ def test_a_rule_opens_a_special_range_only_from_within(allow: Sequence[Egress]) 
     )
     for line in own[2:closed]:
         network = IPv4Network(line.split("ip daddr ")[1].split()[0])
-        assert any(network.subnet_of(place) for place in rules.SPECIAL)
+        assert any(network.subnet_of(place) for place in nft_rules.SPECIAL)
 
 
 def test_special_ranges_are_those_that_names_may_not_lead_to() -> None:
-    for place in rules.SPECIAL:
+    for place in nft_rules.SPECIAL:
         assert vetting.unfit(place[0])
         assert vetting.unfit(place[-1])
-    edges = [address for place in rules.SPECIAL for address in (int(place[0]) - 1, int(place[-1]) + 1)]
+    edges = [address for place in nft_rules.SPECIAL for address in (int(place[0]) - 1, int(place[-1]) + 1)]
     for number in edges:
         if 0 <= number < 2**32:
             address = IPv4Address(number)
-            assert bool(vetting.unfit(address)) == any(address in place for place in rules.SPECIAL), address
+            assert bool(vetting.unfit(address)) == any(address in place for place in nft_rules.SPECIAL), (
+                address
+            )
 
 
 @pytest.mark.parametrize(
@@ -200,7 +207,7 @@ def test_special_ranges_are_those_that_names_may_not_lead_to() -> None:
 )
 def test_what_hardbox_does_not_write_is_not_read(text: str) -> None:
     with pytest.raises(Trouble):
-        rules_state.read(text)
+        nft_state.read(text)
 
 
 def test_the_programs_are_where_debian_has_them() -> None:

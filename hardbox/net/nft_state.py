@@ -1,6 +1,6 @@
 """What rules of hardbox's are in force on a bridge: `nft --json list table`, read.
 
-Run by: hardbox.net.bridge, in the keeper's process. Pure.
+Run by: hardbox.net.veth and hardbox.net.pasta, in the keeper's process. Pure.
 """
 
 from __future__ import annotations
