@@ -70,7 +70,7 @@ check: $(BIN)/.check ## ruff, mypy, C warnings as errors, import direction, spel
 		gcc $$strict -Wlogical-op -Wduplicated-cond -Wduplicated-branches -fanalyzer -c -o "$$objects/object.o" "$$source"
 		! command -v clang >"$$objects/clang" || clang $$strict -Wunreachable-code -c -o "$$objects/object.o" "$$source"
 	done
-	$(BIN)/codespell hardbox profiles seccomp tests bench docs tools *.md Makefile
+	$(BIN)/codespell -L passt hardbox profiles seccomp tests bench docs tools *.md Makefile
 	$(BIN)/pytest -q tests/unit/test_imports.py
 
 attack-selftest: $(BIN)/.tests ## the attacks against no sandbox, and against broken ones: all must be noticed
