@@ -72,4 +72,4 @@ def name(child: pexpect.spawn) -> str:
 
 def pause(seconds: float) -> None:
     """Wait for what nobody says: that a program has come to the foreground."""
-    time.sleep(patience.seconds(seconds))
+    time.sleep(patience.spent(seconds))

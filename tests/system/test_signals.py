@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pexpect
 import pytest
-from support import faults
+from support import faults, patience
 
 if TYPE_CHECKING:
     from conftest import Hardbox
@@ -71,9 +71,11 @@ def test_a_signal_during_start_up_ends_it_without_a_traceback(
     # Not through sh: dash puts an interrupt off until the child that it is about to start has ended.
     words = ("run", "--write", f"{tree}:/w", "--", "perl", "-e", "sleep 60; open(my $f, '>', '/w/ran')")
     number = signal.Signals[f"SIG{name}"]
-    for moment in range(24):
+    # From before the first instruction to when the job is there; where that takes seconds, with larger steps.
+    count = 24 if patience.SLOWER == 1 else 8
+    for moment in range(count):
         child = faults.spawn(caller, program.hardbox, *words)
-        time.sleep(moment * 0.006)  # from before the first instruction to when the job is there
+        time.sleep(moment / count * patience.spent(0.144))
         child.send_signal(number)
         done = faults.finish(child)
         assert done.returncode in (-number, 128 + number, 125), done

@@ -7,7 +7,7 @@ exec </dev/null
 # As Debian's systemd has them; process 1 gets 4096 from the kernel.
 ulimit -Hn 524288
 ulimit -Sn 1024
-export HARDBOX_TESTS_SLOWER=15 # emulated
+export HARDBOX_TESTS_SLOWER=40 # emulated, perhaps on a machine that others use too
 here=/srv/vm
 out=$here/out
 
@@ -15,6 +15,11 @@ out=$here/out
 mounted() {
 	mountpoint -q "$1" && return 0
 	mkdir -p "$1" && mount -t "$2" -o "$3" "$2" "$1"
+}
+
+# What jobs may be given, and the first machine perhaps has not.
+swap() {
+	fallocate -l 256M /swap && chmod 600 /swap && mkswap /swap >/dev/null && swapon /swap
 }
 
 machine() {
@@ -29,7 +34,8 @@ machine() {
 		ln -sfn /proc/self/fd/0 /dev/stdin &&
 		ln -sfn /proc/self/fd/1 /dev/stdout &&
 		ln -sfn /proc/self/fd/2 /dev/stderr &&
-		modprobe fuse &&
+		modprobe -a fuse autofs4 veth bridge tun nf_tables nft_chain_nat nft_masq nft_ct &&
+		swap &&
 		hostname second-kernel &&
 		ip link set lo up &&
 		mount --make-rshared / # as systemd does
@@ -56,13 +62,13 @@ one() {
 	keep
 }
 
-# Two lines at the same time: the machine has two processors.
+# Three lines at the same time: the machine has two processors, and tests wait a lot.
 run() {
 	cd "$here/repository" || return
 	uname -r >"$out/kernel"
 	/opt/hardbox/bin/hardbox doctor --json >"$out/doctor.json"
 	keep
-	xargs -a "$here/runs" -d '\n' -n 1 -P 2 "$0" one
+	xargs -a "$here/runs" -d '\n' -n 1 -P 3 "$0" one
 }
 
 if [ "${1:-}" = one ]; then

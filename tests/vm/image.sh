@@ -13,6 +13,9 @@ kernel=linux-image-cloud-amd64
 # As tools/needs has them for `test`, and what a minimal Debian lacks beside them.
 packages="$kernel initramfs-tools kmod iproute2 python3 python3-venv gcc libc6-dev gcc-multilib make
 	libseccomp2 libcap2 git strace uidmap passwd util-linux procps less vim perl bzip2 xz-utils acl"
+# Both ends of a connection, and what carries or filters it: the machine itself has no network.
+packages="$packages nftables passt slirp4netns iputils-ping curl ca-certificates openssl
+	openssh-client openssh-server nodejs"
 
 say() { echo "vm-test: $*" >&2; }
 die() { say "$*"; exit 1; }
