@@ -175,7 +175,7 @@ def test_a_service_of_the_host(hardbox: Hardbox, caller: Caller, place: str) -> 
 
 def test_no_network(hardbox: Hardbox, place: str) -> None:
     """As pip, or git over ssh: a name, then an address."""
-    code = "import socket\ntry: socket.getaddrinfo('pypi.org', 443)\nexcept OSError: pass\n"
+    code = "import socket\ntry: socket.getaddrinfo('index.example.org', 443)\nexcept OSError: pass\n"
     code += "socket.create_connection(('192.0.2.1', 443), 5)"
     status, found = explained(hardbox, place, "--", "python3", "-c", code)
     assert status == 1
