@@ -19,6 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from hardbox import network_report
+from hardbox.engines.memory import memory_file
 from hardbox.errors import SetupFailed
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Keeper:
         self._reaped = False
         ends: list[int] = []
         try:
-            settings = _memory(_settings(policy))
+            settings = memory_file("hardbox-network", _settings(policy))
             ends.append(settings)
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             # Where the launcher sends the sockets; closed here once it has it (`handed_over`).
@@ -223,13 +224,6 @@ def _settings(policy: Policy) -> bytes:
     if network.mode == "bridge":
         table |= {"uid": os.geteuid(), "engine": "veth" if os.geteuid() == 0 else "pasta"}
     return json.dumps(table).encode()
-
-
-def _memory(content: bytes) -> int:
-    descriptor = os.memfd_create("hardbox-network", os.MFD_CLOEXEC)
-    os.write(descriptor, content)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
 
 
 def _start(settings: int, sockets: int, events: int) -> int:

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hardbox.engines.memory import memory_file
 from hardbox.errors import SetupFailed
 from hardbox.plan.steps import PassEnv
 from hardbox.report import Record, parse_records
@@ -92,7 +93,7 @@ class Launch:
 
         environment: the caller's, of which the launcher gets only what the plan passes on.
         samples:     take samples of what the job uses.
-        keeper:      of the job's network; ready, and from here on ours to end.
+        keeper:      of the job's network; it may still be starting: the launcher lets the job wait for it.
         """
         self.keeper = keeper
         launcher = launcher_path()
@@ -102,7 +103,7 @@ class Launch:
         data = plan.encode()
         plan_read = -1
         try:
-            plan_read = _plan_descriptor(data)
+            plan_read = memory_file("hardbox-plan", data)
             self._status, status_write = os.pipe()
         except OSError as error:
             if plan_read >= 0:
@@ -221,13 +222,3 @@ def _cannot_start(launcher: str, error: OSError) -> SetupFailed:
         value=launcher,
         instead=limits.get(error.errno or 0, other),
     )
-
-
-def _plan_descriptor(data: bytes) -> int:
-    """Put the plan where the launcher can read it: a memory file, which never blocks as a pipe may."""
-    memory = os.memfd_create("hardbox-plan", os.MFD_CLOEXEC)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(memory, view) :]
-    os.lseek(memory, 0, os.SEEK_SET)
-    return memory

@@ -1,8 +1,9 @@
 /* The job's own network: sockets in it that a process outside serves, and addresses that lead to them.
  *
  * A socket stays in the network namespace that it was made in, whoever holds it. So init makes the
- * listening sockets, and the broker (hardbox/net) accepts on them outside: nothing of ours
- * runs inside, and there is no interface but lo, and no route that leads anywhere.
+ * sockets, and a process outside has them, the keeper (hardbox/net): of network mode "allow" the broker, who
+ * accepts on them, so that nothing of ours runs inside; of mode "bridge" one that only learns by its
+ * socket which network is the job's.
  *
  * Run by: init (network_step), the supervisor (all else). */
 #include "network.h"

@@ -1,4 +1,4 @@
-/* Sockets of the job's own network, handed to a process outside that keeps it: the broker.
+/* Sockets of the job's own network, handed to a process outside that keeps it.
  *
  * Used by: launch.h, supervisor.c, watch.c, init.c, network.c. */
 #ifndef HB_NETWORK_H
@@ -8,8 +8,6 @@
 
 #include "init.h"
 #include "plan.h"
-
-struct launch;
 
 struct hb_network {
 	int fd;	       /* to the keeper, -1: there is none, or it has gone */

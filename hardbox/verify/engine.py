@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hardbox import report
 from hardbox.engines.failures import set_up_failed
+from hardbox.engines.memory import memory_file
 from hardbox.engines.namespaces import launcher_path
 from hardbox.plan.network import kept
 from hardbox.verify.runner import PROBE, open_script, outcomes, script
@@ -42,7 +43,7 @@ class Boxed:
 
     def _start(self, plan: LaunchPlan, around: Around, given: str) -> None:
         status_read, status_write = os.pipe()
-        files = [_memory(plan.encode()), open_script(given, around.cwd)]
+        files = [memory_file("hardbox-verify", plan.encode()), open_script(given, around.cwd)]
         network = () if self._keeper is None else (self._keeper.socket,)
         try:
             self.process = subprocess.Popen(  # noqa: S603 (our own launcher)
@@ -163,10 +164,3 @@ def _counted(box: Boxed, seen: Callable[[], None]) -> Sequence[str]:
 
 def _nothing() -> None:
     return None
-
-
-def _memory(data: bytes) -> int:
-    file = os.memfd_create("hardbox-verify", os.MFD_CLOEXEC)
-    os.write(file, data)
-    os.lseek(file, 0, os.SEEK_SET)
-    return file
