@@ -144,6 +144,16 @@ def covers(wide: Destination, narrow: Destination) -> bool:
     return (wide.kind, wide.host) == (narrow.kind, narrow.host)
 
 
+def inwards(host: str) -> bool:
+    """Whether a host is an address, and none of the Internet's; a name is not."""
+    import ipaddress  # noqa: PLC0415 (10 ms, and most rules are names)
+
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
+
+
 def _without_brackets(host: str) -> str:
     """Take the brackets off an IPv6 address, which has to have them; a prefix length stands behind them."""
     if not host.startswith("["):

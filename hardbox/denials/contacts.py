@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox import network_limits as limits
 from hardbox.denials.denial import CERTAIN, Denial
 from hardbox.denials.paste import pasteable_word
-from hardbox.destinations import parse, place
+from hardbox.destinations import inwards, parse, place
 from hardbox.network_report import DENIED
 from hardbox.policy import UNLIMITED
 from hardbox.profile import units
@@ -143,18 +143,8 @@ def _allow(contact: Contact, policy: Policy) -> tuple[str, str]:
         return "nothing: such a name cannot be allowed", ""
     reason = "" if policy.network.grants == "any" else " --loosen 'network.allow=REASON'"
     guessed = ", or the port that is meant" if _looked_up(contact) else ""
-    risk = _INWARDS if _inwards(contact.host) else _OUT
+    risk = _INWARDS if inwards(contact.host) else _OUT
     return f"--allow {word}{reason}{guessed}", risk
-
-
-def _inwards(host: str) -> bool:
-    """Whether an address is none of the Internet's."""
-    import ipaddress  # noqa: PLC0415 (10 ms; only where something was denied)
-
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return False
 
 
 def _port(contact: Contact) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hardbox.destinations import parse
+from hardbox.destinations import inwards, parse
 from hardbox.profile.values import show
 
 if TYPE_CHECKING:
@@ -16,13 +16,6 @@ if TYPE_CHECKING:
     from hardbox.policy import Network, Policy
     from hardbox.profile.layers import Layer
     from hardbox.profile.merge import State
-
-
-def _inwards(address: str) -> bool:
-    import ipaddress  # noqa: PLC0415 (10 ms; few profiles name addresses)
-
-    return not ipaddress.ip_address(address).is_global
-
 
 _SECRET_WORDS: Final = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE", "AUTH")
 _DAY: Final = 86_400_000
@@ -67,5 +60,5 @@ def _network(network: Network) -> Iterator[str]:
         rule = parse(text)
         if rule.kind == "wildcard":
             yield f"network.allow takes {text}: every host of that name, and whoever can make one"
-        elif rule.kind == "address" and _inwards(rule.host):
+        elif rule.kind == "address" and inwards(rule.host):
             yield f"network.allow takes {text}: an address of the host, or of the networks around it"
