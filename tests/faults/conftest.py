@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _COUNT = "faults"
 # The tests' own, and the file that holds the leases of ids, which stays.
-_KNOWN = ("hardbox-tests-", "hardbox-canary-", "hardbox-verify-", "hardbox-compare-", "hardbox.ids")
+_KNOWN = (
+    *("hardbox-tests-", "hardbox-bridges-", "hardbox-canary-", "hardbox-verify-", "hardbox-compare-"),
+    "hardbox.ids",
+)
 
 
 @pytest.fixture(scope="session")

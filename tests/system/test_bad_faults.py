@@ -129,12 +129,13 @@ def verdict(ground: Ground, name: str, done: subprocess.CompletedProcess[str]) -
         if done.stdout or not faults.LAUNCHER_FORM.fullmatch(done.stderr):
             return f"125, but: {done.stdout[:200]!r} {done.stderr[:400]!r}"
         return ""
-    # 137: the supervisor could not watch any more and ended the job, which may have said a part.
-    if done.returncode == 137 and name == "poll" and faults.unexplained(done.stderr).endswith(LOST):
-        return ""
-    # 137: init's word of the end was lost; the job had run, and that is not called a success.
-    if done.returncode == 0 or (done.returncode == 137 and name == "recvmsg"):
-        seen = walls((done.stdout + done.stderr).replace(LOST, ""))
+    seen = walls((done.stdout + done.stderr).replace(LOST, ""))
+    # 137: the supervisor could not watch any more, or could not read what init told it, and ended
+    # the job, which may have said a part or all; that is not called a success.
+    if done.returncode == 137 and name in ("poll", "recvmsg") and LOST in faults.unexplained(done.stderr):
+        strange = [line for line in seen.splitlines() if line not in ground.walls]
+        return f"ended, and ran with other walls: {strange[:5]}" if strange else ""
+    if done.returncode == 0:
         lost = [line for line in ground.walls.splitlines() if line not in seen]
         return "" if seen == ground.walls else f"ran with other walls: {lost[:5]}"
     return f"status {done.returncode}: {done.stderr[:400]!r}"

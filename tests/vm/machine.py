@@ -33,6 +33,11 @@ def _drive(path: str, more: str) -> tuple[str, str]:
     return ("-drive", f"file={path.replace(',', ',,')},format=raw,if=virtio,cache=unsafe,{more}")
 
 
+def monitor(results: str) -> str:
+    """Give the socket of QEMU's monitor: its words `stop` and `cont` hold the machine and its clocks."""
+    return os.path.join(os.path.dirname(results), "monitor")
+
+
 def command(image: str, given: str, results: str) -> list[str]:
     """Give QEMU's command line.
 
@@ -41,7 +46,7 @@ def command(image: str, given: str, results: str) -> list[str]:
     return [
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-nographic"),
         *("-accel", "tcg,thread=multi", "-cpu", _CPU, "-smp", "2", "-m", str(_MEMORY_MIB)),
-        *("-nic", "none", "-serial", "stdio"),
+        *("-nic", "none", "-serial", "stdio", "-monitor", f"unix:{monitor(results)},server=on,wait=off"),
         *("-kernel", os.path.join(image, "vmlinuz"), "-initrd", os.path.join(image, "initrd.img")),
         *("-append", _KERNEL_WORDS),
         *_drive(os.path.join(image, "root.ext4"), "snapshot=on"),

@@ -18,6 +18,10 @@ SUITES: Final = ("attack", "system")
 # Begun before the others of their suite: a long file that is begun last has a processor for itself alone.
 LONG: Final = (
     "tests/attack/test_corpus.py",
+    "tests/system/test_network_bypass.py",
+    "tests/system/test_network_hostile.py",
+    "tests/system/test_network_clients.py",
+    "tests/system/test_network_load.py",
     "tests/system/test_memory.py",
     "tests/system/test_signals.py",
     "tests/system/test_parallel.py",
