@@ -112,9 +112,11 @@ class NetworkUse:
 
 def failures(use: NetworkUse) -> list[str]:
     """Say what was allowed and did not work, one line each, for the first few."""
+    from hardbox.destinations import place  # noqa: PLC0415 (only with a network)
+
     failed = [contact for contact in use.contacts if contact.verdict == "failed"]
     found = [
-        f"allowed, and it did not work: {contact.host}:{contact.port}"
+        f"allowed, and it did not work: {place(contact.host, contact.port)}"
         f" ({': '.join(part for part in (contact.reason, contact.detail) if part)})"
         for contact in failed[:_MOST_TOLD]
     ]

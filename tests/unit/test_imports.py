@@ -17,12 +17,11 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = ROOT / "hardbox"
 # From the ground up; docs/architecture.md says the same. A package counts as one.
 LAYERS: Final = (
-    ("errors", "mountinfo"),
+    ("destinations", "errors", "mountinfo"),
     (
         "cache",
         "cgroups",
         "data",
-        "destinations",
         "ends",
         "lockfiles",
         "network_limits",

@@ -52,6 +52,15 @@ def test_no_word_is_an_end_before_its_time() -> None:
     assert (use.mode, use.complete, use.contacts, use.connections) == ("bridge", False, (), 0)
 
 
+def test_what_did_not_work_is_named_as_a_rule_names_it() -> None:
+    failed = ROW | {"verdict": "failed", "reason": "connect", "detail": "ECONNREFUSED"}
+    rows = [failed | {"host": "2001:db8::1"}, failed, ROW, failed, failed]
+    assert network_report.failures(network_report.read("allow", END | {"rows": rows}))[:2] == [
+        "allowed, and it did not work: [2001:db8::1]:443 (connect: ECONNREFUSED)",
+        "allowed, and it did not work: b.example.org:443 (connect: ECONNREFUSED)",
+    ]
+
+
 def test_what_the_broker_and_the_bridge_say_is_understood() -> None:
     ledger = Ledger("denied", 1 << 40)
     ledger.opened()
