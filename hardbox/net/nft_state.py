@@ -1,4 +1,4 @@
-"""What rules of hardbox's are in force on a bridge: `nft --json list table`, read.
+"""What rules of hardbox's are in force on a bridge: `nft --json --numeric-protocol list table`, read.
 
 Run by: hardbox.net.veth and hardbox.net.pasta, in the keeper's process. Pure.
 """
@@ -17,6 +17,8 @@ __all__ = ("NOTHING", "Denied", "State", "closed", "ports", "read")
 _EMPTY: Final = '{"nftables": []}'
 _PAIR: Final = 2
 _TRIPLE: Final = 3
+# Of RFC 790, by number: what nft names otherwise is in /etc/protocols, which a small host does not have.
+_PROTOCOLS: Final = {6: "tcp", 17: "udp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +119,4 @@ def _denied(element: dict[str, object]) -> Denied:
     if not isinstance(value, dict) or not isinstance(counter, dict) or len(value["concat"]) != _TRIPLE:
         raise TypeError(element)
     address, protocol, port = value["concat"]
-    return Denied(str(IPv4Address(address)), str(protocol), int(port), int(counter["packets"]))
+    return Denied(str(IPv4Address(address)), _PROTOCOLS[protocol], int(port), int(counter["packets"]))

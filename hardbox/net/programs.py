@@ -56,8 +56,8 @@ def nft(text: str) -> str:
 
 
 def nft_table(family: str, name: str) -> str:
-    """Give a table as JSON, "" if it is not there. Raises Trouble."""
-    done = _run(["--json", "list", "table", family, name], "")
+    """Give a table as JSON with protocols by number, "" if it is not there. Raises Trouble."""
+    done = _run(["--json", "--numeric-protocol", "list", "table", family, name], "")
     if done.returncode and _NO_TABLE in done.stderr:
         return ""
     return _heard(done)

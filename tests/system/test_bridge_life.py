@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from support import patience
 from support.bridges import PUBLIC, UPLINK, World
 
 from hardbox.net.wire import GO
@@ -12,12 +13,13 @@ from hardbox.net.wire import GO
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engine veth is root's")
 
 
-def test_fifty_at_once_have_an_address_each(world: World) -> None:
-    boxes = [world.start(allow=["93.184.216.34:443"]) for _ in range(50)]
+def test_many_at_once_have_an_address_each(world: World) -> None:
+    count = 50 if patience.SLOWER == 1 else 10
+    boxes = [world.start(allow=["93.184.216.34:443"]) for _ in range(count)]
     for box in boxes:
         box.hand_over()
     assert {box.answer() for box in boxes} == {GO}
-    assert len({box.address for box in boxes}) == 50
+    assert len({box.address for box in boxes}) == count
     assert {box.ask("connect", PUBLIC[0], 443) for box in boxes} == {f"internet {UPLINK}"}
     for box in boxes:
         box.hang_up()

@@ -18,16 +18,17 @@ SUITES: Final = ("attack", "system")
 # Begun before the others of their suite: a long file that is begun last has a processor for itself alone.
 LONG: Final = (
     "tests/attack/test_corpus.py",
+    "tests/attack/test_roots.py",
     "tests/system/test_network_bypass.py",
-    "tests/system/test_network_hostile.py",
     "tests/system/test_network_clients.py",
+    "tests/system/test_network_hostile.py",
     "tests/system/test_network_load.py",
-    "tests/system/test_memory.py",
-    "tests/system/test_signals.py",
-    "tests/system/test_parallel.py",
     "tests/system/test_explain_flag.py",
     "tests/system/test_terminal.py",
+    "tests/system/test_memory.py",
     "tests/system/test_denials.py",
+    "tests/system/test_signals.py",
+    "tests/system/test_parallel.py",
 )
 
 # Under emulation a launch that Python decides takes two to four seconds of a core: what does not
@@ -51,6 +52,11 @@ LEFT_OUT: Final = {
     "tests/attack/test_policy.py": _DECIDED_BEFORE,
     "tests/system/test_bad_faults.py": _LAUNCHER_ALONE + "; strace(1) makes it ten times slower still",
     "tests/system/test_sanitizers.py": _LAUNCHER_ALONE,
+    "tests/system/test_launch_keeper.py": _LAUNCHER_ALONE,
+    "tests/system/test_host_lists.py": _DECIDED_BEFORE,
+    "tests/system/test_network_policy.py::test_bad_rule_runs_nothing": _DECIDED_BEFORE,
+    "tests/system/test_network_policy.py::test_an_empty_list_runs_nothing": _DECIDED_BEFORE,
+    "tests/system/test_network_policy.py::test_an_unreadable_list_runs_nothing": _DECIDED_BEFORE,
     "tests/system/test_exit_status.py": _LAUNCHER_ALONE,
     "tests/system/test_compile.py": _LAUNCHER_ALONE,
     "tests/system/test_environment.py": _LAUNCHER_ALONE,
@@ -84,6 +90,7 @@ LEFT_OUT: Final = {
 
 # Runs, but with less of the same on the emulated machine -> what, and why; printed with the tables.
 LESS: Final = {
+    "tests/system/test_bridge_life.py::test_many_at_once_have_an_address_each": "10 sandboxes instead of 50",
     "tests/system/test_parallel.py": "45 launches, 12 at once, instead of 200 and 40: they took half an hour,"
     " in which nothing else moved",
     "tests/system/test_signals.py::test_a_signal_during_start_up_ends_it_without_a_traceback": "8 moments"

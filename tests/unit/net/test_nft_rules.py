@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from hypothesis import strategies as some
 from hardbox.net import nft_rules, nft_state, programs, vetting
 from hardbox.net.bridge_settings import BridgeSettings, Egress, Published
 from hardbox.net.nft_rules import Box
-from hardbox.net.nft_state import NOTHING, State
+from hardbox.net.nft_state import NOTHING, Denied, State
 from hardbox.net.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -208,6 +209,23 @@ def test_special_ranges_are_those_that_names_may_not_lead_to() -> None:
 def test_what_hardbox_does_not_write_is_not_read(text: str) -> None:
     with pytest.raises(Trouble):
         nft_state.read(text)
+
+
+def refused(protocol: object) -> str:
+    element = {"val": {"concat": ["192.0.2.1", protocol, 443]}, "counter": {"packets": 3, "bytes": 180}}
+    return json.dumps({"nftables": [{"set": {"name": "denied-2", "elem": [{"elem": element}]}}]})
+
+
+@pytest.mark.parametrize(("number", "name"), [(6, "tcp"), (17, "udp")])
+def test_protocols_are_read_by_number(number: int, name: str) -> None:
+    """Their names are in /etc/protocols, which a small host does not have."""
+    assert nft_state.read(refused(number)).denied == ((2, Denied("192.0.2.1", name, 443, 3)),)
+
+
+@pytest.mark.parametrize("protocol", [1, "tcp", None, [6]])
+def test_no_other_protocol_is_hardboxs(protocol: object) -> None:
+    with pytest.raises(Trouble):
+        nft_state.read(refused(protocol))
 
 
 def test_the_programs_are_where_debian_has_them() -> None:
