@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pexpect
 import pytest
-from support import faults, terminals
+from support import faults, patience, terminals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,7 +207,8 @@ def test_who_stays_behind_does_not_hang_the_caller(terminal: pexpect.spawn) -> N
 ENDS = {
     "by itself": "sh -c 'echo re\"\"ady; exit 3'",
     "by a signal": "sh -c 'echo re\"\"ady; kill -9 $$'",
-    "by its time": "--timeout 1s -- sh -c 'stty -echo raw; echo re\"\"ady; sleep 60'",
+    # In which the job has to come to its word, on a slow machine too.
+    "by its time": f"--timeout {patience.spent(1):.0f}s -- sh -c 'stty -echo raw; echo re\"\"ady; sleep 600'",
     "by its output": "--set limits.output=64 -- sh -c 'stty raw; echo re\"\"ady; yes'",
     "not found": 'nothing-of-the-kind; echo re""ady',
     "refused": '--network host -- true; echo re""ady',
