@@ -48,6 +48,11 @@ $(BIN)/.tests: $(BIN)/.installed pyproject.toml
 	$(PIP) install $$($(BIN)/python3 tools/group tests)
 	touch $@
 
+$(BIN)/.bench: $(BIN)/.tests pyproject.toml
+	@tools/needs bench
+	$(PIP) install $$($(BIN)/python3 tools/group bench)
+	touch $@
+
 $(BIN)/.check: $(BIN)/.tests pyproject.toml
 	@$(PIP) install $$($(BIN)/python3 tools/group check)
 	touch $@
@@ -90,9 +95,8 @@ vm-test: $(BIN)/.tests ## system and attack tests on a second kernel (QEMU), bes
 	@tools/needs vm
 	PYTHONPATH=tests $(BIN)/python3 -P -m vm $(BIN)/pytest $(VM_CACHE)
 
-bench: $(BIN)/.tests ## measure side by side with peers
-	@tools/needs bench
-	$(BIN)/python3 bench/launch.py
+bench: $(BIN)/.bench ## measure side by side with peers; writes docs/bench/ (about 8 minutes)
+	@$(BIN)/python3 bench/main.py
 	$(BIN)/python3 bench/denials.py
 	$(BIN)/python3 bench/network.py
 

@@ -1,0 +1,171 @@
+"""All figures of hardbox beside its peers: measured, judged against their goals, kept under docs/bench/.
+
+Run by: `make bench`. usage: bench/main.py [--only ROW]... [--rounds N] [--out DIR]
+As root it measures as an ordinary user too. It fails no test: what is missing on this machine is named with
+its reason. What `--only` leaves out keeps the figures that it has, each with its own date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime as dt
+import importlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import page
+from measure import HARDBOX, HERE, MissingError, environment, said, who
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NOBODY: Final = 65534
+SCHEMA: Final = "hardbox.bench/2"
+OUT: Final = os.path.join(os.path.dirname(HERE), "docs", "bench")
+# In the order of the table.
+PARTS: Final = {
+    "launch": ("python", "pool", "run", "plan"),
+    "parallel": ("parallel",),
+    "memory": ("memory",),
+    "loops": ("loop-getpid", "loop-read", "loop-openat", "loop-futex", "loop-fork"),
+    "build": ("build",),
+    "scale": ("alive", "in-a-row", "threads"),
+    "binds": ("binds", "binds-run"),
+}
+
+
+def measured(wanted: frozenset[str], rounds: int) -> dict[str, Any]:
+    """Measure the rows that are wanted, as this user; give them by name."""
+    found: dict[str, Any] = {}
+    for part, names in PARTS.items():
+        if not wanted.intersection(names):
+            continue
+        began = time.monotonic()
+        module = importlib.import_module(part)
+        with tempfile.TemporaryDirectory(prefix="hardbox-bench-") as folder:
+            os.chmod(folder, 0o755)  # noqa: S103 (root's jobs are other users)
+            try:
+                rows = module.measure(folder, rounds)
+            except (OSError, RuntimeError, MissingError, subprocess.CalledProcessError) as error:
+                print(f"{part}: not measured: {error}", file=sys.stderr)
+                continue
+        for row in rows:
+            if row.name in wanted:
+                found[row.name] = {
+                    **dataclasses.asdict(row),
+                    "verdict": row.verdict,
+                    "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+                    "load": round(os.getloadavg()[0], 1),
+                    "rounds": rounds,
+                }
+        print(f"{who()}: {part} took {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return found
+
+
+def machine() -> dict[str, str]:
+    """Describe the machine and the versions of what was measured."""
+    versions = {
+        "hardbox": (HARDBOX, "--version"),
+        "bubblewrap": ("bwrap", "--version"),
+        "runsc": ("runsc", "--version"),
+        "gcc": ("gcc", "-dumpfullversion"),
+    }
+    found = {
+        "CPUs": f"{os.cpu_count()}, {_field('/proc/cpuinfo', 'model name')}",
+        "memory": f"{int(_field('/proc/meminfo', 'MemTotal').split()[0]) >> 20} GiB",
+        "kernel": platform.release(),
+        "system": platform.freedesktop_os_release().get("PRETTY_NAME", "?"),
+        "virtual": said(("systemd-detect-virt",)).strip()
+        if shutil.which("systemd-detect-virt")
+        else "not known",
+        "python": platform.python_version(),
+    }
+    for name, words in versions.items():
+        try:
+            found[name] = said(words).splitlines()[0].split()[-1]
+        except (OSError, RuntimeError, IndexError) as error:
+            found[name] = f"not there: {error}"
+    return found
+
+
+def _field(path: str, name: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return next((line.partition(":")[2].strip() for line in file if line.startswith(name)), "?")
+
+
+def as_ordinary(wanted: Iterable[str], rounds: int) -> dict[str, Any]:
+    """Measure the same in a process of an ordinary user, with a home as a user has one."""
+    with tempfile.TemporaryDirectory(prefix="hardbox-bench-") as home:
+        os.chmod(home, 0o755)  # noqa: S103 (the ordinary user passes through it)
+        more = {}
+        if "build" in wanted:
+            import build as builds  # noqa: PLC0415 (it needs the tests' own folder)
+
+            try:
+                builds.fetched(os.path.join(home, "debian"))
+                more[builds.SOURCES] = os.path.join(home, "debian")
+            except (RuntimeError, OSError) as error:
+                print(f"sources are not fetched: {error}", file=sys.stderr)
+        own = os.path.join(home, "own")
+        os.mkdir(own)
+        os.chown(own, NOBODY, NOBODY)
+        result = os.path.join(own, "rows.json")
+        words = [sys.executable, os.path.abspath(__file__), "--rounds", str(rounds), "--rows", result]
+        for name in wanted:
+            words += ["--only", name]
+        setpriv = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--", *words]
+        done = subprocess.run(setpriv, check=False, env={**environment(), "HOME": own, **more})
+        if done.returncode or not os.path.exists(result):
+            print(f"as an ordinary user: status {done.returncode}", file=sys.stderr)
+            return {}
+        with open(result, encoding="utf-8") as file:
+            found: dict[str, Any] = json.load(file)
+        return found
+
+
+def main() -> int:
+    """Measure, keep, and print the table."""
+    every = [name for names in PARTS.values() for name in names]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--only", action="append", choices=every, metavar="ROW", help=f"one of {', '.join(every)}"
+    )
+    parser.add_argument("--rounds", type=int, default=60, help="launches of each system (default 60)")
+    parser.add_argument("--out", default=OUT, help="folder of figures.json, README.md and plots")
+    parser.add_argument("--rows", metavar="FILE", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    wanted = frozenset(options.only or every)
+    rows = measured(wanted, options.rounds)
+    if options.rows:
+        with open(options.rows, "w", encoding="utf-8") as file:
+            json.dump(rows, file)
+        return 0
+    path = os.path.join(options.out, "figures.json")
+    kept: dict[str, Any] = {"schema": SCHEMA, "rows": {}}
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            kept = json.load(file)
+    kept["machine"] = machine()
+    kept["rows"].setdefault(who(), {}).update(rows)
+    if os.geteuid() == 0:
+        kept["rows"].setdefault("ordinary user", {}).update(as_ordinary(wanted, options.rounds))
+    for name, of_user in kept["rows"].items():
+        kept["rows"][name] = {row: of_user[row] for row in every if row in of_user}
+    os.makedirs(options.out, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(kept, file, indent=1)
+        file.write("\n")
+    print(page.written(kept, options.out))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
