@@ -56,7 +56,7 @@ def measure(folder: str, rounds: int) -> list[Row]:
                 ),
             ),
         ],
-        max(5, rounds // 10),
+        max(3, rounds // 20),
         warm_up=1,
         what="build:",
     )

@@ -22,12 +22,11 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import page
-from measure import HARDBOX, HERE, MissingError, environment, said, who
+from measure import HARDBOX, HERE, NOBODY, MissingError, environment, said, who
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-NOBODY: Final = 65534
 SCHEMA: Final = "hardbox.bench/2"
 OUT: Final = os.path.join(os.path.dirname(HERE), "docs", "bench")
 # In the order of the table.
@@ -42,9 +41,8 @@ PARTS: Final = {
 }
 
 
-def measured(wanted: frozenset[str], rounds: int) -> dict[str, Any]:
-    """Measure the rows that are wanted, as this user; give them by name."""
-    found: dict[str, Any] = {}
+def measured(wanted: frozenset[str], rounds: int, keep: Callable[[dict[str, Any]], None]) -> None:
+    """Measure the rows that are wanted, as this user; hand them on by name, part by part."""
     for part, names in PARTS.items():
         if not wanted.intersection(names):
             continue
@@ -57,6 +55,7 @@ def measured(wanted: frozenset[str], rounds: int) -> dict[str, Any]:
             except (OSError, RuntimeError, MissingError, subprocess.CalledProcessError) as error:
                 print(f"{part}: not measured: {error}", file=sys.stderr)
                 continue
+        found: dict[str, Any] = {}
         for row in rows:
             if row.name in wanted:
                 found[row.name] = {
@@ -66,8 +65,8 @@ def measured(wanted: frozenset[str], rounds: int) -> dict[str, Any]:
                     "load": round(os.getloadavg()[0], 1),
                     "rounds": rounds,
                 }
+        keep(found)
         print(f"{who()}: {part} took {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    return found
 
 
 def machine() -> dict[str, str]:
@@ -123,12 +122,31 @@ def as_ordinary(wanted: Iterable[str], rounds: int) -> dict[str, Any]:
             words += ["--only", name]
         setpriv = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--", *words]
         done = subprocess.run(setpriv, check=False, env={**environment(), "HOME": own, **more})
-        if done.returncode or not os.path.exists(result):
+        if done.returncode:
             print(f"as an ordinary user: status {done.returncode}", file=sys.stderr)
+        if not os.path.exists(result):
             return {}
         with open(result, encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
         return found
+
+
+def kept_in(folder: str) -> dict[str, Any]:
+    """Read what an earlier run has kept."""
+    try:
+        with open(os.path.join(folder, "figures.json"), encoding="utf-8") as file:
+            kept: dict[str, Any] = json.load(file)
+    except FileNotFoundError:
+        return {"schema": SCHEMA, "machine": {}, "rows": {}}
+    return kept
+
+
+def put(path: str, value: dict[str, Any]) -> None:
+    """Write JSON, whole or not at all."""
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1)
+        file.write("\n")
+    os.replace(f"{path}.new", path)
 
 
 def main() -> int:
@@ -143,26 +161,27 @@ def main() -> int:
     parser.add_argument("--rows", metavar="FILE", help=argparse.SUPPRESS)
     options = parser.parse_args()
     wanted = frozenset(options.only or every)
-    rows = measured(wanted, options.rounds)
     if options.rows:
-        with open(options.rows, "w", encoding="utf-8") as file:
-            json.dump(rows, file)
+        rows: dict[str, Any] = {}
+
+        def hand_over(found: dict[str, Any]) -> None:
+            rows.update(found)
+            put(options.rows, rows)
+
+        measured(wanted, options.rounds, hand_over)
         return 0
-    path = os.path.join(options.out, "figures.json")
-    kept: dict[str, Any] = {"schema": SCHEMA, "rows": {}}
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            kept = json.load(file)
-    kept["machine"] = machine()
-    kept["rows"].setdefault(who(), {}).update(rows)
-    if os.geteuid() == 0:
-        kept["rows"].setdefault("ordinary user", {}).update(as_ordinary(wanted, options.rounds))
-    for name, of_user in kept["rows"].items():
-        kept["rows"][name] = {row: of_user[row] for row in every if row in of_user}
     os.makedirs(options.out, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(kept, file, indent=1)
-        file.write("\n")
+    kept = kept_in(options.out)
+    kept["machine"] = machine()
+
+    def keep(found: dict[str, Any], user: str = who()) -> None:
+        of_user = {**kept["rows"].get(user, {}), **found}
+        kept["rows"][user] = {row: of_user[row] for row in every if row in of_user}
+        put(os.path.join(options.out, "figures.json"), kept)
+
+    measured(wanted, options.rounds, keep)
+    if os.geteuid() == 0:
+        keep(as_ordinary(sorted(wanted), options.rounds), "ordinary user")
     print(page.written(kept, options.out))
     return 0
 

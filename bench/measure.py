@@ -22,6 +22,7 @@ HERE: Final = os.path.dirname(os.path.abspath(__file__))
 HARDBOX: Final = os.path.join(BIN, "hardbox")
 LAUNCH: Final = os.path.join(BIN, "hardbox-launch")
 TRUE: Final = "/usr/bin/true"
+NOBODY: Final = 65534
 BWRAP: Final = (
     *("bwrap", "--unshare-all", "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin"),
     *("--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc"),
@@ -187,6 +188,9 @@ def spawn(*argv: str) -> Callable[[], None]:
     words = environment()
 
     def launch() -> None:
+        if not os.path.exists(path):
+            message = f"{argv[0]} is not installed"
+            raise MissingError(message)
         pid = os.posix_spawn(path, argv, words)
         _, status = os.waitpid(pid, 0)
         if status != 0:

@@ -11,7 +11,18 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Final
 
-from measure import BWRAP, HARDBOX, LAUNCH, MissingError, System, alternate, compiled, environment, row
+from measure import (
+    BWRAP,
+    HARDBOX,
+    LAUNCH,
+    NOBODY,
+    MissingError,
+    System,
+    alternate,
+    compiled,
+    environment,
+    row,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,12 +40,25 @@ _SETTLE: Final = 0.2
 def measure(folder: str, rounds: int) -> list[Row]:
     """Measure KiB; `folder` is ours."""
     plan = compiled(folder, "memory", "--profile", "strict", "--", *_JOB)
+    bwrap = (*BWRAP, "--", *_JOB)
+    run = (HARDBOX, "run", "--profile", "strict", "--", *_JOB)
+    systems = [
+        System(_BWRAP, idle(*bwrap), "KiB"),
+        System(_RUN, idle(*run)),
+        System("hardbox-launch FILE.plan", idle(LAUNCH, plan, "--", *_JOB)),
+    ]
+    if os.geteuid() == 0:
+        # The kernel does not show an ordinary user what its own set-up processes hold; it shows root.
+        ordinary = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--")
+        home = os.path.join(folder, "home")
+        os.mkdir(home)
+        os.chown(home, NOBODY, NOBODY)
+        systems += [
+            System(f"{name}, of an ordinary user", idle(*ordinary, "env", f"HOME={home}", *words))
+            for name, words in ((_BWRAP, bwrap), (_RUN, run))
+        ]
     figures = alternate(
-        [
-            System(_BWRAP, idle(*BWRAP, "--", *_JOB), "KiB"),
-            System(_RUN, idle(HARDBOX, "run", "--profile", "strict", "--", *_JOB)),
-            System("hardbox-launch FILE.plan", idle(LAUNCH, plan, "--", *_JOB)),
-        ],
+        systems,
         max(5, rounds // 12),
         warm_up=1,
         what="memory:",

@@ -34,8 +34,8 @@ def written(kept: Mapping[str, Any], folder: str) -> str:
     lines = [
         "# Figures of `make bench`",
         "",
-        "Written by `bench/page.py`; nothing here is written by hand. Medians; in brackets the middle half. Ratios of one run, in which",
-        "all take turns, hold better than figures. `strict` with nothing switched off, unless a row says otherwise.",
+        "Written by `bench/page.py`, not by hand. Medians; in brackets the middle half. All take turns in one",
+        "run, so that ratios hold better than figures. `strict` with nothing switched off, unless a row says else.",
         "",
         *(f"* {name}: {value}" for name, value in kept["machine"].items()),
         "",
@@ -77,14 +77,21 @@ def _cell(row: Mapping[str, Any] | None) -> str:
 
 
 def _details(rows: Mapping[str, Any]) -> Iterator[str]:
+    """Give a table for each measurement; rows of the same one share it."""
+    groups: list[tuple[list[str], list[tuple[str, Any]]]] = []
     for name in _names(rows):
         known = [(user, rows[user][name]) for user in USERS if name in rows.get(user, {})]
-        yield from ("", f"### {name}", "", known[0][1]["about"] + ".", "")
+        same = groups and [row["figures"] for _, row in groups[-1][1]] == [row["figures"] for _, row in known]
+        if same and known[0][1]["figures"]:
+            groups[-1][0].append(name)
+        else:
+            groups.append(([name], known))
+    for names, known in groups:
+        yield from ("", f"### {', '.join(names)}", "")
         yield f"| {known[0][1]['unit']} | " + " | ".join(f"as {user}" for user, _ in known) + " |"
         yield "|---|" + "---|" * len(known)
-        for system in dict.fromkeys(
-            system for _, row in known for system in (*row["figures"], *row["others"])
-        ):
+        every = dict.fromkeys(system for _, row in known for system in (*row["figures"], *row["others"]))
+        for system in every:
             yield f"| {system} | " + " | ".join(_figure(row, system) for _, row in known) + " |"
         yield ""
         for user, row in known:

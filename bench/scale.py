@@ -1,6 +1,6 @@
-"""Scale: a thousand sandboxes alive, ten thousand launches in a row, fifty threads at once; what is left of them.
+"""Scale: a thousand sandboxes alive, ten thousand launches in a row, fifty threads at once; what is left.
 
-Run by: bench/main.py (`make bench`). Samples are of the whole machine: on one that others use they show theirs too.
+Run by: bench/main.py (`make bench`). Samples are of the whole machine, with what others do on it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 ROWS = ("alive", "in-a-row", "threads")
 ALIVE: Final = 1000
-IN_A_ROW: Final = int(os.environ.get("HARDBOX_BENCH_LAUNCHES", "10000"))
+# An ordinary user does the same with less: the curve is what counts, and it takes a minute.
+IN_A_ROW: Final = 10_000 if os.geteuid() == 0 else 3_000
 SAMPLES: Final = 100
 THREADS, EACH = 50, 6
 # Says that it runs, and ends with its stdin.
@@ -55,7 +56,7 @@ def measure(folder: str, rounds: int) -> list[Row]:
         ),
         _row_of(
             "in-a-row",
-            "10,000 launches in a row: the last tenth against the first",
+            f"{IN_A_ROW:,} launches in a row: the last tenth against the first",
             1.2,
             lambda: in_a_row(folder),
         ),
@@ -208,7 +209,7 @@ def in_a_row(folder: str) -> Row:
 
 
 def threads() -> Row:
-    """Run from THREADS threads of this process at once: ids, cgroups and leases are asked for at the same time."""
+    """Run from THREADS threads of this process at once: ids, cgroups, leases are asked for together."""
     import hardbox  # noqa: PLC0415 (the thing that is measured)
 
     def work(number: int) -> int:
