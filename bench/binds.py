@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 ROWS = ("binds", "binds-run")
 MANY: Final = 2000
-# As root every tree is cloned outside and handed over, and a plan has room for 256; under `strict` less, since init
-# holds them all as descriptors while `limits.open_files` is in force.
+# As root every tree is cloned outside and handed over. A plan has room for 256; under `strict` there is less,
+# as init holds them all as descriptors while `limits.open_files` is in force.
 ROOTS_MOST: Final = 200
 _PLAN, _RUN = "hardbox-launch FILE.plan", "hardbox run --read ..."
 _GOAL = 0.1

@@ -34,8 +34,8 @@ def written(kept: Mapping[str, Any], folder: str) -> str:
     lines = [
         "# Figures of `make bench`",
         "",
-        "Written by `bench/page.py`, not by hand. Medians; in brackets the middle half. All take turns in one",
-        "run, so that ratios hold better than figures. `strict` with nothing switched off, unless a row says else.",
+        "Written by `bench/page.py`, not by hand. Medians; in brackets the middle half. All take turns in",
+        "one run: ratios hold better than figures. `strict` with nothing switched off, unless a row says else.",
         "",
         *(f"* {name}: {value}" for name, value in kept["machine"].items()),
         "",
