@@ -35,6 +35,7 @@ PARTS: Final = {
     "parallel": ("parallel",),
     "memory": ("memory",),
     "loops": ("loop-getpid", "loop-read", "loop-openat", "loop-futex", "loop-fork"),
+    "filter_cost": ("filter-getpid", "filter-fcntl", "filter-load"),
     "build": ("build",),
     "scale": ("alive", "in-a-row", "threads"),
     "binds": ("binds", "binds-run"),

@@ -78,7 +78,7 @@ class Row:
 
     name:     as in `--only`.
     about:    what was measured, and against what.
-    goal:     the bound of `value`; at least, or at most.
+    goal:     the bound of `value`; at least, or at most. None: a figure to know, without one.
     value:    None if it was not measured: `missing` says why.
     low, high: the middle half of the value.
     figures:  name -> median in `unit`, of all that was measured for it.
@@ -90,7 +90,7 @@ class Row:
 
     name: str
     about: str
-    goal: float
+    goal: float | None
     at_least: bool = False
     value: float | None = None
     low: float | None = None
@@ -108,6 +108,8 @@ class Row:
         """Say "met", "missed" or "not measured"."""
         if self.value is None:
             return "not measured"
+        if self.goal is None:
+            return ""
         return "met" if (self.value >= self.goal if self.at_least else self.value <= self.goal) else "missed"
 
 

@@ -35,7 +35,7 @@ def written(kept: Mapping[str, Any], folder: str) -> str:
         "# Figures of `make bench`",
         "",
         "Written by `bench/page.py`, not by hand. Medians; in brackets the middle half. All take turns in",
-        "one run: ratios hold better than figures. `strict` with nothing switched off, unless a row says else.",
+        "one run: ratios hold better than figures. `strict` with nothing switched off, unless said.",
         "",
         *(f"* {name}: {value}" for name, value in kept["machine"].items()),
         "",
@@ -59,7 +59,7 @@ def _goals(rows: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|" + "---|" * len(users)
     for name in _names(rows):
         known = next(rows[user][name] for user in users if name in rows[user])
-        goal = f"{'≥' if known['at_least'] else '≤'} {known['goal']:g}"
+        goal = "" if known["goal"] is None else f"{'≥' if known['at_least'] else '≤'} {known['goal']:g}"
         cells = [_cell(rows[user].get(name)) for user in users]
         yield f"| {known['about']} (`{name}`) | {goal} | {' | '.join(cells)} |"
 
@@ -73,7 +73,7 @@ def _cell(row: Mapping[str, Any] | None) -> str:
         return "-"
     if row["value"] is None:
         return f"not measured: {row['missing']}"
-    return f"**{row['value']:.2f}** ({row['low']:.2f}..{row['high']:.2f}) {row['verdict']}"
+    return f"**{row['value']:.2f}** ({row['low']:.2f}..{row['high']:.2f}) {row['verdict']}".strip()
 
 
 def _details(rows: Mapping[str, Any]) -> Iterator[str]:
