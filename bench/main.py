@@ -37,7 +37,9 @@ PARTS: Final = {
     "loops": ("loop-getpid", "loop-read", "loop-openat", "loop-futex", "loop-fork"),
     "filter_cost": ("filter-getpid", "filter-fcntl", "filter-load"),
     "build": ("build",),
-    "scale": ("alive", "in-a-row", "threads"),
+    "builders": ("make", "ninja", "xdist"),
+    "scale": ("alive", "threads"),
+    "in_a_row": ("in-a-row",),
     "binds": ("binds", "binds-run"),
 }
 
@@ -109,9 +111,10 @@ def as_ordinary(wanted: Iterable[str], rounds: int) -> dict[str, Any]:
         if "build" in wanted:
             import build as builds  # noqa: PLC0415 (it needs the tests' own folder)
 
+            given = os.environ.get(builds.SOURCES, os.path.join(home, "debian"))
             try:
-                builds.fetched(os.path.join(home, "debian"))
-                more[builds.SOURCES] = os.path.join(home, "debian")
+                builds.fetched(given)
+                more[builds.SOURCES] = given
             except (RuntimeError, OSError) as error:
                 print(f"sources are not fetched: {error}", file=sys.stderr)
         own = os.path.join(home, "own")
@@ -159,6 +162,7 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, default=60, help="launches of each system (default 60)")
     parser.add_argument("--out", default=OUT, help="folder of figures.json, README.md and plots")
+    parser.add_argument("--user", choices=("root", "ordinary"), help="as root, measure as this one alone")
     parser.add_argument("--rows", metavar="FILE", help=argparse.SUPPRESS)
     options = parser.parse_args()
     wanted = frozenset(options.only or every)
@@ -180,8 +184,9 @@ def main() -> int:
         kept["rows"][user] = {row: of_user[row] for row in every if row in of_user}
         put(os.path.join(options.out, "figures.json"), kept)
 
-    measured(wanted, options.rounds, keep)
-    if os.geteuid() == 0:
+    if options.user != "ordinary" or os.geteuid() != 0:
+        measured(wanted, options.rounds, keep)
+    if os.geteuid() == 0 and options.user != "root":
         keep(as_ordinary(sorted(wanted), options.rounds), "ordinary user")
     print(page.written(kept, options.out))
     return 0

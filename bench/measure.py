@@ -116,7 +116,7 @@ class Row:
 def row(  # noqa: PLR0913 (each is one cell)
     name: str,
     about: str,
-    goal: float,
+    goal: float | None,
     figures: Figures,
     ours: str,
     theirs: str,

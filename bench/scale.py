@@ -1,4 +1,4 @@
-"""Scale: a thousand sandboxes alive, ten thousand launches in a row, fifty threads at once; what is left.
+"""Scale: a thousand sandboxes alive, fifty threads at once; and what is left of them.
 
 Run by: bench/main.py (`make bench`). Samples are of the whole machine, with what others do on it.
 """
@@ -9,6 +9,7 @@ import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from measure import (
@@ -21,7 +22,6 @@ from measure import (
     build,
     compiled,
     environment,
-    middle,
     progress,
     row,
     spawn,
@@ -30,11 +30,9 @@ from measure import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROWS = ("alive", "in-a-row", "threads")
+ROWS = ("alive", "threads")
 ALIVE: Final = 1000
-# An ordinary user does the same with less: the curve is what counts, and it takes a minute.
-IN_A_ROW: Final = 10_000 if os.geteuid() == 0 else 3_000
-SAMPLES: Final = 100
+EVERY: Final = 100
 THREADS, EACH = 50, 6
 # Says that it runs, and ends with its stdin.
 _JOB: Final = ("/usr/bin/sh", "-c", "echo up; exec cat")
@@ -46,29 +44,21 @@ _KINDS: Final = ("processes", "mounts", "cgroups", "descriptors")
 
 
 def measure(folder: str, rounds: int) -> list[Row]:
-    """Measure all of it; `folder` is ours."""
+    """Measure both; `folder` is ours."""
+    about = f"launch time of the next with {ALIVE:,} sandboxes alive, against the first"
+    failed = "50 threads of one process with `hardbox.run()`: runs that failed"
     return [
-        _row_of(
-            "alive",
-            "launch time of the next with 1,000 sandboxes alive, against the first",
-            1.2,
-            lambda: alive(folder, rounds),
-        ),
-        _row_of(
-            "in-a-row",
-            f"{IN_A_ROW:,} launches in a row: the last tenth against the first",
-            1.2,
-            lambda: in_a_row(folder),
-        ),
-        _row_of("threads", "50 threads of one process with `hardbox.run()`: runs that failed", 0, threads),
+        attempt(Row("alive", about, 1.2), lambda: alive(folder, rounds)),
+        attempt(Row("threads", failed, 0), threads),
     ]
 
 
-def _row_of(name: str, about: str, goal: float, what: Callable[[], Row]) -> Row:
+def attempt(without: Row, what: Callable[[], Row]) -> Row:
+    """Give a row, or with its reason the one that stands for it."""
     try:
         return what()
     except (OSError, RuntimeError) as error:
-        return Row(name, about, goal, missing=str(error))
+        return replace(without, missing=str(error))
 
 
 def sample() -> dict[str, float]:
@@ -99,7 +89,8 @@ def settled(before: dict[str, float]) -> dict[str, float]:
         time.sleep(0.2)
 
 
-def _left(before: dict[str, float], after: dict[str, float]) -> str:
+def left(before: dict[str, float], after: dict[str, float]) -> str:
+    """Say what is more than before."""
     found = [f"{after[kind] - before[kind]:+.0f} {kind}" for kind in before]
     return f"left afterwards, of the whole machine: {', '.join(found)}"
 
@@ -123,7 +114,7 @@ def alive(folder: str, rounds: int) -> Row:
             fronts.append(subprocess.Popen([LAUNCH, plan], stdin=stdin, stdout=write, env=environment()))
             _up(stdout, fronts[-1])
             curves["ms until it runs"].append((number, (time.perf_counter_ns() - began) / 1e6))
-            if number % SAMPLES == 0:
+            if number % EVERY == 0:
                 progress(f"{number} alive")
                 used = sample()["memory in use, MiB"] - base
                 curves["MiB for each"].append((number, used / number))
@@ -151,7 +142,7 @@ def alive(folder: str, rounds: int) -> Row:
         figures,
         _NEXT,
         _FIRST,
-        note=f"{each:.2f} MiB of the machine's memory for each; {_left(before, settled(before))}",
+        note=f"{each:.2f} MiB of the machine's memory for each; {left(before, settled(before))}",
     )
     found.curves.update(curves)
     return found
@@ -172,40 +163,6 @@ def _up(stdout: int, front: subprocess.Popen[bytes]) -> None:
         time.sleep(0.0002)
     message = "the job does not start"
     raise RuntimeError(message)
-
-
-def in_a_row(folder: str) -> Row:
-    """Launch IN_A_ROW times, with samples between."""
-    launch = spawn(LAUNCH, compiled(folder, "row", "--profile", "strict", "--", TRUE))
-    for _ in range(SAMPLES):
-        launch()
-    before = sample()
-    times: list[float] = []
-    curves: dict[str, list[tuple[float, float]]] = {"ms": []}
-    for number in range(IN_A_ROW):
-        began = time.perf_counter_ns()
-        launch()
-        times.append((time.perf_counter_ns() - began) / 1e6)
-        if (number + 1) % SAMPLES == 0:
-            progress(f"{number + 1} launches")
-            curves["ms"].append((number + 1, sorted(times[-SAMPLES:])[SAMPLES // 2]))
-            for kind, value in sample().items():
-                curves.setdefault(kind, []).append((number + 1, value))
-    progress("")
-    tenth = max(1, len(times) // 10)
-    first, last = (sorted(part)[len(part) // 2] for part in (times[:tenth], times[-tenth:]))
-    low, high = middle([ours / first for ours in times[-tenth:]])
-    return Row(
-        "in-a-row",
-        f"{IN_A_ROW:,} launches in a row: the last tenth against the first",
-        1.2,
-        value=last / first,
-        low=low,
-        high=high,
-        figures={"first tenth": first, "last tenth": last},
-        note=_left(before, settled(before)),
-        curves=curves,
-    )
 
 
 def threads() -> Row:
@@ -235,5 +192,5 @@ def threads() -> Row:
         low=float(failed),
         high=float(failed),
         figures={"each run, all together": taken * 1e3 / THREADS / EACH},
-        note=_left(before, settled(before)),
+        note=left(before, settled(before)),
     )
