@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 USERS: Final = ("root", "ordinary user")
+_BEGIN, _END = "<!-- goals: written by bench/page.py -->", "<!-- end of goals -->"
 _PLOTS: Final = (
     ("goals.svg", "each figure against its goal"),
     ("launches.svg", "launch times"),
@@ -50,7 +51,20 @@ def written(kept: Mapping[str, Any], folder: str) -> str:
     ]
     with open(os.path.join(folder, "README.md"), "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
+    _put_between(os.path.join(folder, "..", "performance.md"), goals)
     return goals
+
+
+def _put_between(path: str, goals: str) -> None:
+    """Put the table of goals into docs/performance.md, between its two marks, where there is one."""
+    if not os.path.exists(path):
+        return
+    with open(path, encoding="utf-8") as file:
+        before, begin, rest = file.read().partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if begin and end:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"{before}{begin}\n{goals}\n{end}{after}")
 
 
 def _goals(rows: Mapping[str, Any]) -> Iterator[str]:
