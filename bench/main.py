@@ -36,7 +36,7 @@ PARTS: Final = {
     "memory": ("memory",),
     "loops": ("loop-getpid", "loop-read", "loop-openat", "loop-futex", "loop-fork"),
     "filter_cost": ("filter-getpid", "filter-fcntl", "filter-load"),
-    "build": ("build",),
+    "build": ("build", "build-cpu"),
     "builders": ("make", "ninja", "xdist"),
     "scale": ("alive", "threads"),
     "in_a_row": ("in-a-row",),
