@@ -19,7 +19,7 @@ WORKERS ?= $(shell nproc)
 FUZZ_SECONDS ?= 1800
 VM_CACHE ?= build/vm
 
-.PHONY: help run build test check attack attack-selftest fuzz faults compare vm-test bench dist clean
+.PHONY: help run build test check attack attack-selftest fuzz faults compare vm-test bench bench-more dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,6 +46,11 @@ $(BIN)/.installed: $(BIN)/.venv $(SOURCES)
 $(BIN)/.tests: $(BIN)/.installed pyproject.toml
 	@tools/needs test
 	$(PIP) install $$($(BIN)/python3 tools/group tests)
+	touch $@
+
+$(BIN)/.bench: $(BIN)/.tests pyproject.toml
+	@tools/needs bench
+	$(PIP) install $$($(BIN)/python3 tools/group bench)
 	touch $@
 
 $(BIN)/.check: $(BIN)/.tests pyproject.toml
@@ -90,10 +95,11 @@ vm-test: $(BIN)/.tests ## system and attack tests on a second kernel (QEMU), bes
 	@tools/needs vm
 	PYTHONPATH=tests $(BIN)/python3 -P -m vm $(BIN)/pytest $(VM_CACHE)
 
-bench: $(BIN)/.tests ## measure side by side with peers
-	@tools/needs bench
-	$(BIN)/python3 bench/launch.py
-	$(BIN)/python3 bench/denials.py
+bench: $(BIN)/.bench ## measure side by side with peers; writes docs/bench/ (about 8 minutes)
+	@$(BIN)/python3 bench/main.py
+
+bench-more: $(BIN)/.bench ## what telling of refusals costs, and what a network costs
+	@$(BIN)/python3 bench/denials.py
 	$(BIN)/python3 bench/network.py
 
 dist: $(BIN)/.check ## a wheel and an sdist in dist/

@@ -1,6 +1,6 @@
 """What telling of refusals costs a job to which nothing is refused: launches, and a build-like load.
 
-Run by: `make bench`; usage: bench/denials.py [ROUNDS], as root or as an ordinary user. Both ways in
+Run by: `make bench-more`; usage: bench/denials.py [ROUNDS], as root or as an ordinary user. Both ways in
 turn, medians in ms.
 """
 

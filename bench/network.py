@@ -1,8 +1,8 @@
 """A sandbox's network beside its peers: one run, interleaved, medians, ratios to a direct connection.
 
-Run by: `make bench`. Everything stands in a network namespace of its own, in which a server has the address
-of a pair of virtual interfaces. It fails no test: a peer that is missing or does not run here is named with
-its reason.
+Run by: `make bench-more`. Everything stands in a network namespace of its own, in which a server has the
+address of a pair of virtual interfaces. It fails no test: a peer that is missing or does not run here is
+named with its reason.
 """
 
 from __future__ import annotations

@@ -136,6 +136,7 @@ def compile_rules(rules: Rules, machine: str, tells: int = SILENT) -> bytes:
     from hardbox.filters import bpf  # noqa: PLC0415
     from hardbox.filters.observed import OBSERVED  # noqa: PLC0415
     from hardbox.filters.quiet import QUIET  # noqa: PLC0415
+    from hardbox.filters.shorten import shorten  # noqa: PLC0415
 
     loud = bpf.LOUD if tells else 0
 
@@ -166,7 +167,7 @@ def compile_rules(rules: Rules, machine: str, tells: int = SILENT) -> bytes:
         for default, wanted in ((go_on, refuse_when), (go_on, allow), (unknown, refuse)):
             program = _compile(binding, default, wanted, numbers)
             programs.append(bpf.retarget(program, int(binding.system_arch()), machine))
-        return bpf.pack(bpf.tell(bpf.join(programs)))
+        return bpf.pack(bpf.tell(shorten(bpf.join(programs))))
     except (ValueError, OSError, RuntimeError) as error:
         if isinstance(error, OSError) and _filtered():
             raise _inside(error) from error
@@ -279,6 +280,7 @@ def _key(inputs: tuple[object, ...], given: bytes, machine: str) -> str:
             "model.py",
             "floor.py",
             "bpf.py",
+            "shorten.py",
             "syscall_names.py",
             "quiet.py",
             "observed.py",

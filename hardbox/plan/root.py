@@ -10,16 +10,15 @@ import posixpath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hardbox.errors import ProfileError
-from hardbox.places import within
 from hardbox.plan import steps as s
 from hardbox.plan.network import resolv_conf
-from hardbox.plan.trees import TOP_LEVEL
+from hardbox.plan.trees import TOP_LEVEL, around, by_place
 from hardbox.policy import files_of
 from hardbox.refusals.disk import MISSING, root_prefix
 from hardbox.rules import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from hardbox.host import HostFacts
     from hardbox.policy import Bind, Policy
@@ -100,7 +99,7 @@ class _Place(NamedTuple):
 class _Builder:
     """Collects steps, and makes each directory once, parents first."""
 
-    def __init__(self, trees: tuple[str, ...]) -> None:
+    def __init__(self, trees: Mapping[str, Sequence[Bind]]) -> None:
         self.steps: list[s.Step] = []
         self.made: set[str] = {"/"}
         # Trees of the host: nothing is made inside them.
@@ -118,7 +117,7 @@ class _Builder:
 
     def target(self, path: str, kind: str) -> None:
         """Make the place that something of this kind is attached to."""
-        if path in self.made or any(path != tree and within(path, tree) for tree in self.trees):
+        if path in self.made or any(around(path, self.trees)):
             return
         if kind == "dir":
             self.directory(path)
@@ -155,7 +154,7 @@ def root_steps(policy: Policy, facts: HostFacts, paths: Mapping[str, PathFact]) 
     """Give the steps that build the root and enter it."""
     files = policy.filesystem
     ephemeral = files.mode == "ephemeral"
-    build = _Builder(tuple(bind.dest for bind in _binds(policy)))
+    build = _Builder(by_place(_binds(policy)))
     size = max(ROOT_SIZE, files.changes) if ephemeral else ROOT_SIZE
     build.add(s.Private(), s.NewRoot(ASSEMBLY_POINT, size, 65536))
     slots = _show(build, policy, facts, paths)
@@ -282,18 +281,18 @@ def _scratch(policy: Policy) -> Iterable[_Place]:
 
 def _no_ghosts(policy: Policy, paths: Mapping[str, PathFact], attached: Iterable[_Place]) -> None:
     """Refuse a place inside a tree of the host where nothing is: making it would change the host."""
-    for bind in _binds(policy):
-        for place in attached:
-            if place.dest != bind.dest and within(place.dest, bind.dest):
-                there = paths.get(bind.source + place.dest[len(bind.dest) :])
-                if there is None or there.kind != place.kind:
-                    raise ProfileError(
-                        "HB431",
-                        f"{place.dest} lies inside the tree {bind.dest}, and is not there",
-                        value=place.dest,
-                        why=f"to attach it, a {place.kind} would be made in {bind.source} of the host",
-                        instead=f"make it there yourself, or choose a place outside {bind.dest}",
-                    )
+    trees = by_place(_binds(policy))
+    for place in attached:
+        for bind in around(place.dest, trees):
+            there = paths.get(bind.source + place.dest[len(bind.dest) :])
+            if there is None or there.kind != place.kind:
+                raise ProfileError(
+                    "HB431",
+                    f"{place.dest} lies inside the tree {bind.dest}, and is not there",
+                    value=place.dest,
+                    why=f"to attach it, a {place.kind} would be made in {bind.source} of the host",
+                    instead=f"make it there yourself, or choose a place outside {bind.dest}",
+                )
 
 
 def _devices(build: _Builder) -> None:

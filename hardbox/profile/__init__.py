@@ -190,7 +190,7 @@ def _command_line(
     except FileNotFoundError:
         # The caller's directory is gone: relative paths are refused, absolute ones still work.
         cwd = ""
-    added: dict[str, object] = {}
+    additions: dict[str, list[object]] = {}
     for setting in settings:
         one = layers.Layer(layers.COMMAND_LINE)
         layers.add(one, setting.key, setting.value, setting.flag, cwd)
@@ -204,11 +204,13 @@ def _command_line(
         layer.optional.update(one.optional)
         for key, value in one.values.items():
             # A variable is an addition however it is spelled: --env or --set environment.set.
-            adds = setting.append or key == "environment.set"
-            into = added if adds else layer.values
-            into[key] = (
-                merge.join(into[key], value) if key in into and (adds or key in schema.MERGED) else value
-            )
+            if setting.append or key == "environment.set":
+                additions.setdefault(key, []).append(value)
+            elif key in layer.values and key in schema.MERGED:
+                layer.values[key] = merge.join(layer.values[key], value)
+            else:
+                layer.values[key] = value
+    added = {key: merge.joined(values) for key, values in additions.items()}
     for key, reason in reasons.items():
         layers.add_reason(layer, key, reason, "--loosen")
     layer.home = cwd

@@ -7,6 +7,7 @@ profile itself, as far as `filesystem.grants` says.
 
 from __future__ import annotations
 
+import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from hardbox.profile.layers import COMMAND_LINE
 from hardbox.profile.values import show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hardbox.errors import HardboxError
     from hardbox.policy import Origin
@@ -186,6 +187,14 @@ def join(old: object, new: object) -> object:
     if isinstance(old, tuple) and isinstance(new, tuple):
         return tuple(dict.fromkeys((*old, *new)))
     return new
+
+
+def joined(values: Sequence[object]) -> object:
+    """Join them all, from the first on; thousands of lists of one row each are joined in one go."""
+    lists = [value for value in values if isinstance(value, tuple)]
+    if len(lists) == len(values):
+        return tuple(dict.fromkeys(row for rows in lists for row in rows))
+    return functools.reduce(join, values)
 
 
 def _rule(
