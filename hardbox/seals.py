@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from typing import TYPE_CHECKING, Final
 
 from hardbox import cache, cgroups, data, filters, host
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from hardbox.policy import Policy
     from hardbox.refusals import PathFact
 
-MAGIC: Final = b"HBXSEAL\x01"
+MAGIC: Final = b"HBXSEAL\x02"
 # Files carry the time of the kernel's last tick, which may be this much behind.
 _CLOCK_TICK: Final = 20_000_000
 
@@ -51,9 +52,11 @@ def keep(
     """
     if not key or not _plain(policy):
         return
+    package = os.path.dirname(os.path.abspath(__file__))
     try:
         rested = (*_rests_on(paths, programs), *_bounds(plan))
         rows = [_row(path, began) for path in dict.fromkeys(rested)]
+        rows += (_row(path, began, package) for path in _code(package))
     except _ChangedError:
         return
     path = cache.store(f"{key}.plan", plan.encode())
@@ -76,12 +79,8 @@ def _plain(policy: Policy) -> bool:
 
 
 def _rests_on(paths: Mapping[str, PathFact], programs: tuple[str, ...]) -> Iterator[str]:
-    """Name every file whose change could change the decision."""
+    """Name every file whose change could change the decision, beside our own code."""
     yield from programs
-    package = os.path.dirname(os.path.abspath(__file__))
-    for folder, folders, names in os.walk(package):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        yield from (os.path.join(folder, name) for name in names if name.endswith((".py", ".toml")))
     for kind in ("profiles", "seccomp"):
         yield from (data.path(kind, name) for name in data.names(kind))
     yield from host.READ_FILES
@@ -90,6 +89,23 @@ def _rests_on(paths: Mapping[str, PathFact], programs: tuple[str, ...]) -> Itera
         yield path
         if found.real != path:
             yield found.real
+
+
+def _code(package: str) -> Iterator[str]:
+    """Name the code that has decided: what this process has loaded of the package.
+
+    The first is the package itself, where all others begin. Of its directories what they hold counts too:
+    a new file may stand before another of the same name. A file that is not loaded has decided nothing,
+    and one that is loaded in its place the next time changes one that is.
+    """
+    yield package + "/"
+    loaded = [
+        os.path.relpath(module.__file__, package)
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] == "hardbox" and module.__file__
+    ]
+    yield from dict.fromkeys(os.path.dirname(name) + "/" for name in loaded if "/" in name)
+    yield from loaded
 
 
 def _bounds(plan: LaunchPlan) -> Iterator[str]:
@@ -105,9 +121,9 @@ def _text(path: str) -> str:
         return file.read()
 
 
-def _row(path: str, began: int = 0) -> bytes:
+def _row(path: str, began: int = 0, base: str = "") -> bytes:
     try:
-        now = os.lstat(path)
+        now = os.lstat(os.path.join(base, path))
         if began and max(now.st_mtime_ns, now.st_ctime_ns) > began - _CLOCK_TICK:
             raise _ChangedError
         is_now = (now.st_dev, now.st_ino, now.st_mode, now.st_uid, now.st_gid, now.st_size)
