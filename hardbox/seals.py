@@ -14,8 +14,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Final
 
-from hardbox import cache, cgroups, data, filters, host
-from hardbox.plan.network import kept
+from hardbox import cache, cgroups, rested
 from hardbox.plan.steps import Cgroup
 
 if TYPE_CHECKING:
@@ -26,12 +25,6 @@ if TYPE_CHECKING:
     from hardbox.refusals import PathFact
 
 MAGIC: Final = b"HBXSEAL\x02"
-# Files carry the time of the kernel's last tick, which may be this much behind.
-_CLOCK_TICK: Final = 20_000_000
-
-
-class _ChangedError(Exception):
-    """A file has changed since the decision began."""
 
 
 def keep(
@@ -54,10 +47,10 @@ def keep(
         return
     package = os.path.dirname(os.path.abspath(__file__))
     try:
-        rested = (*_rests_on(paths, programs), *_bounds(plan))
-        rows = [_row(path, began) for path in dict.fromkeys(rested)]
+        others = (*programs, *rested.names(paths), *_bounds(plan))
+        rows = [_row(path, began) for path in dict.fromkeys(others)]
         rows += (_row(path, began, package) for path in _code(package))
-    except _ChangedError:
+    except rested.ChangedError:
         return
     path = cache.store(f"{key}.plan", plan.encode())
     if path:
@@ -66,29 +59,12 @@ def keep(
 
 
 def _plain(policy: Policy) -> bool:
-    files = policy.filesystem
     return (
-        # Without Python there would be no line in the audit log.
-        not policy.audit.file
-        # Nobody would keep the network.
-        and not kept(policy)
-        and not (files.read or files.write or policy.files or policy.optional)
-        and files.root == "host"
+        rested.plain(policy)
+        # Without Python there would be no line in the audit log, and nobody would say what was loosened.
+        and not policy.audit.file
         and not any(policy.origin(name).startswith("-") for name in policy.loosen)
     )
-
-
-def _rests_on(paths: Mapping[str, PathFact], programs: tuple[str, ...]) -> Iterator[str]:
-    """Name every file whose change could change the decision, beside our own code."""
-    yield from programs
-    for kind in ("profiles", "seccomp"):
-        yield from (data.path(kind, name) for name in data.names(kind))
-    yield from host.READ_FILES
-    yield from filters.library_files()
-    for path, found in paths.items():
-        yield path
-        if found.real != path:
-            yield found.real
 
 
 def _code(package: str) -> Iterator[str]:
@@ -122,13 +98,6 @@ def _text(path: str) -> str:
 
 
 def _row(path: str, began: int = 0, base: str = "") -> bytes:
-    try:
-        now = os.lstat(os.path.join(base, path))
-        if began and max(now.st_mtime_ns, now.st_ctime_ns) > began - _CLOCK_TICK:
-            raise _ChangedError
-        is_now = (now.st_dev, now.st_ino, now.st_mode, now.st_uid, now.st_gid, now.st_size)
-        numbers = (*is_now, now.st_mtime_ns, now.st_ctime_ns)
-    except FileNotFoundError:
-        numbers = (0,) * 8
+    numbers = rested.stamp(os.path.join(base, path), began)
     name = os.fsencode(path)
     return struct.pack("<8QI", *numbers, len(name)) + name + b"\0"
