@@ -99,8 +99,8 @@ def find(wanted: Hashable) -> Decision | None:
 def look(known: HostFacts | None = None) -> Around:
     """Look around, as before a decision; known: see host.read_facts. Raises HostUnfit."""
     began = time.time_ns()
-    facts = host.read_facts(known=known)
     mounts = host.read_bytes("/proc/self/mountinfo")
+    facts = host.read_facts(known=known, mounts=mounts)
     return Around(began, facts, tuple(os.getgroups()), mounts, grants.cwd(), Disk().home(facts.uid))
 
 

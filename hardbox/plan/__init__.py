@@ -141,7 +141,7 @@ def build(
             *bandwidth_steps(policy, facts),
             *_output(policy),
             *trees,
-            *_data(policy, command),
+            *_data(policy, facts, command),
             become,
             *root,
             s.Terminal(policy.identity.user, policy.identity.group),
@@ -192,11 +192,12 @@ def _carry(count: int, most: int, what: str, instead: str) -> None:
         )
 
 
-def _data(policy: Policy, command: Command) -> tuple[s.Step, ...]:
+def _data(policy: Policy, facts: HostFacts, command: Command) -> tuple[s.Step, ...]:
     fixed = {**proxies(policy), **policy.environment.set}
     search = fixed.get("PATH", _DEFAULT_PATH).split(":")
     return (
         s.PolicyName(policy.sources[0] if policy.sources else policy.name, policy.digest),
+        s.Facts(facts.digest()),
         *(s.Destination(text) for text in (policy.network.allow if kept(policy) else ())),
         *(s.Env(name, value) for name, value in sorted(fixed.items())),
         *(s.PassEnv(name) for name in policy.environment.pass_ if name not in fixed),
