@@ -55,36 +55,48 @@ static void add_text(struct material *m, const char *text)
 	add(m, text, strlen(text));
 }
 
-/* Options whose value is a plain word: no path of the host, nothing that asks for a report,
- * a reason or a message. Everything else goes to Python. */
-static int plain_option(const char *word, int *needs_value)
+/* What decides by its words alone. Nothing that names a file here, asks for a report, a reason or a
+ * message, or takes messages away: all of that goes to Python. */
+static const struct plain_option {
+	const char *name;
+	int paths; /* its value may hold "/": what is meant lies inside, or is looked at by Python */
+	int here;  /* its value may be a path that begins at the working directory */
+} plain_options[] = {
+	{"--profile", 0, 0}, {"--timeout", 0, 0},  {"--memory", 0, 0}, {"--tasks", 0, 0},   {"--network", 0, 0},
+	{"--env", 1, 0},     {"--hostname", 0, 0}, {"--set", 1, 1},    {"--workdir", 1, 0},
+};
+
+/* The option that a word begins with, which may have its value behind "="; NULL if it is none. */
+static const struct plain_option *plain_option(const char *word, const char **value)
 {
-	static const char *const names[] = {"--profile", "--timeout", "--memory",
-					    "--tasks",	 "--network", "--hostname"};
 	const char *equals = strchr(word, '=');
 	size_t length = equals == NULL ? strlen(word) : (size_t)(equals - word);
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strlen(names[i]) == length && strncmp(names[i], word, length) == 0) {
-			*needs_value = equals == NULL;
-			return strchr(word, '/') == NULL;
-		}
-	return 0;
+	*value = equals == NULL ? NULL : equals + 1;
+	for (size_t i = 0; i < sizeof(plain_options) / sizeof(plain_options[0]); i++)
+		if (strlen(plain_options[i].name) == length &&
+		    strncmp(plain_options[i].name, word, length) == 0)
+			return &plain_options[i];
+	return NULL;
 }
 
-/* Find where the command begins; 0 if the request is not of the plain kind. */
-static int find_command(int argc, char **argv)
+/* Find where the command begins; 0 if the request is not of the plain kind. here: the working directory
+ * may decide. */
+static int find_command(int argc, char **argv, int *here)
 {
 	for (int i = 2; i < argc; i++) {
-		int needs_value = 0;
+		const struct plain_option *option;
+		const char *value;
 
 		if (strcmp(argv[i], "--") == 0)
 			return i + 1 < argc ? i + 1 : 0;
 		if (argv[i][0] != '-' || argv[i][1] == '\0')
 			return i;
-		if (!plain_option(argv[i], &needs_value))
+		option = plain_option(argv[i], &value);
+		if (option == NULL || (value == NULL && ++i >= argc))
 			return 0;
-		if (needs_value && (++i >= argc || strchr(argv[i], '/') != NULL))
+		*here |= option->here;
+		if (!option->paths && strchr(value == NULL ? argv[i] : value, '/') != NULL)
 			return 0;
 	}
 	return 0;
@@ -109,7 +121,7 @@ static int add_file(struct material *m, const char *path)
 }
 
 /* Everything that the decision rests on beside files: the words, who asks, which kernel. */
-static int make_key(char key[HB_SEAL_HEX], int command, char **argv)
+static int make_key(char key[HB_SEAL_HEX], int command, char **argv, int here)
 {
 	static struct material m;
 	unsigned char digest[32];
@@ -134,6 +146,9 @@ static int make_key(char key[HB_SEAL_HEX], int command, char **argv)
 	if (!add_file(&m, "/proc/sys/kernel/random/boot_id") || !add_file(&m, "/proc/self/mountinfo") ||
 	    !add_file(&m, "/proc/self/cgroup"))
 		return 0;
+	if (here && getcwd(program, sizeof(program)) == NULL)
+		return 0;
+	add_text(&m, here ? program : "");
 	for (int i = 1; i < command; i++)
 		add_text(&m, argv[i]);
 	if (m.full)
@@ -286,8 +301,11 @@ void seal_find(struct hb_seal *seal, int argc, char **argv)
 	*seal = (struct hb_seal){0};
 	if (getenv("HARDBOX_NO_CACHE") != NULL || argc < 3 || strcmp(argv[1], "run") != 0)
 		return;
-	seal->command = find_command(argc, argv);
-	if (seal->command == 0 || !make_key(seal->key, seal->command, argv)) {
+
+	int here = 0;
+
+	seal->command = find_command(argc, argv, &here);
+	if (seal->command == 0 || !make_key(seal->key, seal->command, argv, here)) {
 		seal->key[0] = '\0';
 		return;
 	}

@@ -111,8 +111,13 @@ def test_a_refused_stream_is_told_in_the_same_words(kept: Kept, place: str) -> N
         ("run", "--read", "{place}", "--", "true"),
         ("run", "--write", "{place}/w", "--", "true"),
         ("run", "--quiet", "--", "true"),
-        ("run", "--env", "A=b", "--", "true"),
-        ("run", "--set", "limits.tasks=5", "--", "true"),
+        (
+            *("run", "--set", 'filesystem.read=["{place}:/in"]'),
+            *("--loosen", "filesystem.read=this one reads it", "--", "true"),
+        ),
+        ("run", "--set", "audit.file={place}/audit.jsonl", "--", "true"),
+        ("run", "--env", "A=b", "--read", "{place}", "--", "true"),
+        ("run", "--env", "A=b", "--quiet", "--", "true"),
         ("run", "--memory", "1G", "--loosen", "limits.memory=this one needs more", "--", "true"),
         ("run", "--profile", "{place}/own.toml", "--", "true"),
     ],
@@ -123,6 +128,60 @@ def test_what_is_not_plain_is_never_sealed(kept: Kept, place: str, words: tuple[
     done = kept(*(word.format(place=place) for word in words))
     assert done.returncode == 0, done.stderr
     assert kept.seals() == []
+
+
+def test_what_words_alone_decide_is_sealed(kept: Kept) -> None:
+    """Each with a value of its own, and a variable that is passed on with that of the moment."""
+    said = "echo $A$B:$(pwd):$(ulimit -n)"
+    requests = (
+        (("--env", "A=/x/y"), "/x/y:/home/box:256"),
+        (("--env", "A=z", "--env=B"), "znow:/home/box:256"),
+        (("--env", "B"), "now:/home/box:256"),
+        (("--set", "limits.open_files=65"), ":/home/box:65"),
+        (("--set=limits.open_files=66", "--workdir", "/tmp"), ":/tmp:66"),
+        (("--workdir=/usr/bin",), ":/usr/bin:256"),
+    )
+    for number, (flags, expected) in enumerate(requests, 1):
+        words = ("run", *flags, "--", "sh", "-c", said)
+        first = kept(*words, A="then", B="now")
+        assert (first.returncode, first.stdout, first.stderr) == (0, f"{expected}\n", "")
+        assert len(kept.seals()) == number
+        assert not kept.python_was_needed(*words, A="then", B="now")
+        again = kept(*words, A="other", B="now")
+        assert (again.returncode, again.stdout) == (0, first.stdout)
+        assert kept(*words, B="later").stdout == first.stdout.replace("now", "later")
+    # As long a list of words, cut elsewhere.
+    assert kept("run", "--env", "A=b", "--set", "limits.tasks=9", "--", "true").returncode == 0
+    assert kept.python_was_needed("run", "--env", "A=b--set", "limits.tasks=9", "--", "true")
+
+
+def test_a_setting_counts_where_it_was_made(kept: Kept, place: str) -> None:
+    """Some keys hold paths, which may begin at the working directory; a variable does not."""
+    script = 'cd "$1" && shift && exec "$@"'
+    here = kept.caller
+    there = replace(here, prefix=(*here.prefix, "sh", "-c", script, "sh", place))
+    for flags, needed in ((("--set", "limits.tasks=9"), True), (("--env", "A=b"), False)):
+        words = ("run", *flags, "--", "true")
+        kept.caller = here
+        kept(*words)
+        assert not kept.python_was_needed(*words)
+        kept.caller = there
+        assert kept.python_was_needed(*words) == needed
+        assert not kept.python_was_needed(*words)
+
+
+@pytest.mark.parametrize("flags", [("--set", "limits.open_files=65"), ("--env", "A=b"), ("--workdir", "/")])
+def test_what_words_decide_rests_on_the_same_files(kept: Kept, flags: tuple[str, ...]) -> None:
+    words = ("run", *flags, "--", "true")
+    kept(*words)
+    assert not kept.python_was_needed(*words)
+    [strict] = [
+        os.path.join(folder, "strict.toml")
+        for folder, _, names in os.walk(kept.program.prefix)
+        if folder.endswith("profiles") and "strict.toml" in names
+    ]
+    os.utime(strict)
+    assert kept.python_was_needed(*words)
 
 
 def test_a_refusal_is_never_sealed(kept: Kept) -> None:
