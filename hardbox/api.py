@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hardbox import filters, grants, host, profile, record_file, refusals, report
+from hardbox import filters, grants, host, profile, recall, record_file, refusals, report
 from hardbox import plan as planning
 from hardbox.audit import Trail
 from hardbox.engines.namespaces import Streams
@@ -226,11 +226,20 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed: then nothing was run; and OSError
     if there was no room for the output of a command that was run.
     """
-    policy = _policy(profile, _Added(read, write, allow, env), settings, loosen)
+    shown = read or write or allow or explain
+    wanted = None if shown else recall.key(profile, env, settings, loosen, workdir)
+    known = recall.find(wanted)
+    before = recall.look() if wanted is not None and known is None else None
+    policy = known.policy if known else _policy(profile, _Added(read, write, allow, env), settings, loosen)
     trail = Trail(argv)
     try:
         trail.open(policy)
-        prepared = prepare(policy, argv, workdir=workdir, explain=explain)
+        if known:
+            prepared = Prepared(policy, known.template.filled(_words(argv)), known.paths)
+        else:
+            prepared = prepare(policy, argv, workdir=workdir, explain=explain)
+            if before:
+                recall.keep(wanted, profile, policy, prepared.plan, prepared.paths, before)
         done, problem = _run_prepared(
             prepared, input, capture=capture, output_dir=output_dir, samples=samples
         )

@@ -6,6 +6,7 @@ the cgroup (launch/cgroup.c).
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -108,9 +109,10 @@ def find_cpu(place: Place, own: str, mounts: str, root: str = "", uid: int = 0) 
     return place
 
 
-def _mounted(mounts: str) -> list[Mount]:
+@functools.lru_cache(maxsize=2)
+def _mounted(mounts: str) -> tuple[Mount, ...]:
     """Give the mounted hierarchies; with version 1 their options name the controllers."""
-    return [mount for mount in parse(mounts) if mount.kind in ("cgroup", "cgroup2")]
+    return tuple(mount for mount in parse(mounts) if mount.kind in ("cgroup", "cgroup2"))
 
 
 def _own_folder(hierarchy: Mount, own: str, controller: str = _MEMORY) -> str:

@@ -213,6 +213,7 @@ _OTHERS: Final = (
         "CPU bandwidth can be limited by a cgroup only, and there is none for it here",
         "leave it out, or systemd-run --user --scope hardbox ...",
     ),
+    Code("HB564", "a compiled plan is for another user or kernel", "make it anew here: hardbox compile"),
     Code("HB601", "a step of the plan failed", "the message names step and cause; hardbox doctor"),
     Code(
         "HB602",

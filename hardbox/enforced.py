@@ -99,4 +99,4 @@ def _rows(text: str) -> tuple[tuple[int, ...], ...]:
 
 def _number(text: str, digits: str = "0123456789") -> bool:
     """Say whether it is a number as the kernel writes one."""
-    return 0 < len(text) <= _MOST_DIGITS and all(letter in digits for letter in text)
+    return 0 < len(text) <= _MOST_DIGITS and not text.strip(digits)

@@ -6,6 +6,7 @@ by every run); really trying things in a child is `probe/`, for `hardbox doctor`
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -86,6 +87,10 @@ class HostFacts:
     swap: bool = False
     ipv6: bool = True
 
+    def digest(self) -> str:
+        """SHA-256 (hex) over what plans are made from, which is all but own_paths: those only refuse."""
+        return hashlib.sha256(repr(replace(self, own_paths=())).encode("utf-8", "surrogatepass")).hexdigest()
+
     def lease_ids(self) -> IdRange:
         """Give the host ids that root's sandboxes take theirs from, LEASE_SIZE each.
 
@@ -99,35 +104,44 @@ class HostFacts:
         return IdRange(LEASE_FIRST, LEASE_SIZE * LEASE_RANGES)
 
 
-def read_facts(root: str = "") -> HostFacts:
+def read_facts(root: str = "", known: HostFacts | None = None, mounts: bytes | None = None) -> HostFacts:
     """Read the facts of this host and this caller.
 
-    root: a directory that stands for "/" where files are read; tests use it.
+    root:   a directory that stands for "/" where files are read; tests use it.
+    known:  facts of the same user, since which none of READ_FILES has changed: what stands in those is
+            taken from them, and so are `own_paths`, which may be out of date then.
+    mounts: of /proc/self/mountinfo, None: to be read.
 
     Raises HostUnfit HB502 if /proc is not mounted, HB503 if this Python cannot make
     a system call of its own.
     """
     uid, system = os.geteuid(), os.uname()
-    name = user_name(uid, root)
-    owners = (ROOT_RANGES_OWNER,) if uid == 0 else (name, str(uid))
-    return HostFacts(
-        uid=uid,
+    own = _text(f"{root}/proc/self/cgroup")
+    if mounts is None:
+        mounts = read_bytes(f"{root}/proc/self/mountinfo")
+    if known is None or known.uid != uid:
+        name = user_name(uid, root)
+        owners = (ROOT_RANGES_OWNER,) if uid == 0 else (name, str(uid))
+        known = HostFacts(
+            uid=uid,
+            gid=os.getegid(),
+            user_name=name,
+            subuid=parse_ranges(read_bytes(f"{root}/etc/subuid"), owners),
+            subgid=parse_ranges(read_bytes(f"{root}/etc/subgid"), owners),
+            newuidmap=_helper("newuidmap", root),
+            newgidmap=_helper("newgidmap", root),
+            own_paths=own_paths(),
+        )
+    return replace(
+        known,
         gid=os.getegid(),
-        user_name=name,
         kernel=system.release,
         machine=system.machine,
         last_cap=_last_cap(root),
         landlock_abi=landlock_abi(),
         cpus=tuple(sorted(os.sched_getaffinity(0))),
-        subuid=parse_ranges(read_bytes(f"{root}/etc/subuid"), owners),
-        subgid=parse_ranges(read_bytes(f"{root}/etc/subgid"), owners),
-        newuidmap=_helper("newuidmap", root),
-        newgidmap=_helper("newgidmap", root),
         cgroup_namespaces=os.path.lexists(f"{root}/proc/self/ns/cgroup"),
-        own_paths=own_paths(),
-        cgroup=cgroups.find(
-            _text(f"{root}/proc/self/cgroup"), _text(f"{root}/proc/self/mountinfo"), root, uid
-        ),
+        cgroup=cgroups.find(own, mounts.decode("utf-8", "surrogateescape"), root, uid),
         children=os.path.exists(f"{root}/proc/thread-self/children"),
         swap=_text(f"{root}/proc/swaps").count("\n") > 1,
         ipv6=os.path.exists(f"{root}/proc/net/if_inet6")

@@ -366,6 +366,8 @@ def second_wall(plan: LaunchPlan) -> tuple[str, ...]:
 
 def absent(policy: Policy, plan: LaunchPlan) -> dict[str, str]:
     """Give the optional protections that a plan does without, with the profile's reason."""
+    if not policy.optional:
+        return {}
     there = {"landlock": bool(second_wall(plan)), "memory-total": bool(means_of_memory(plan))}
     return {name: reason for name, reason in policy.optional.items() if not there.get(name)}
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from typing import TYPE_CHECKING, Final
 
-from hardbox import cache, cgroups, data, filters, host
-from hardbox.plan.network import kept
+from hardbox import cache, cgroups, rested
 from hardbox.plan.steps import Cgroup
 
 if TYPE_CHECKING:
@@ -24,13 +24,7 @@ if TYPE_CHECKING:
     from hardbox.policy import Policy
     from hardbox.refusals import PathFact
 
-MAGIC: Final = b"HBXSEAL\x01"
-# Files carry the time of the kernel's last tick, which may be this much behind.
-_CLOCK_TICK: Final = 20_000_000
-
-
-class _ChangedError(Exception):
-    """A file has changed since the decision began."""
+MAGIC: Final = b"HBXSEAL\x02"
 
 
 def keep(
@@ -51,10 +45,12 @@ def keep(
     """
     if not key or not _plain(policy):
         return
+    package = os.path.dirname(os.path.abspath(__file__))
     try:
-        rested = (*_rests_on(paths, programs), *_bounds(plan))
-        rows = [_row(path, began) for path in dict.fromkeys(rested)]
-    except _ChangedError:
+        others = (*programs, *rested.names(paths), *_bounds(plan))
+        rows = [_row(path, began) for path in dict.fromkeys(others)]
+        rows += (_row(path, began, package) for path in _code(package))
+    except rested.ChangedError:
         return
     path = cache.store(f"{key}.plan", plan.encode())
     if path:
@@ -63,33 +59,29 @@ def keep(
 
 
 def _plain(policy: Policy) -> bool:
-    files = policy.filesystem
     return (
-        # Without Python there would be no line in the audit log.
-        not policy.audit.file
-        # Nobody would keep the network.
-        and not kept(policy)
-        and not (files.read or files.write or policy.files or policy.optional)
-        and files.root == "host"
+        rested.plain(policy)
+        # Without Python there would be no line in the audit log, and nobody would say what was loosened.
+        and not policy.audit.file
         and not any(policy.origin(name).startswith("-") for name in policy.loosen)
     )
 
 
-def _rests_on(paths: Mapping[str, PathFact], programs: tuple[str, ...]) -> Iterator[str]:
-    """Name every file whose change could change the decision."""
-    yield from programs
-    package = os.path.dirname(os.path.abspath(__file__))
-    for folder, folders, names in os.walk(package):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        yield from (os.path.join(folder, name) for name in names if name.endswith((".py", ".toml")))
-    for kind in ("profiles", "seccomp"):
-        yield from (data.path(kind, name) for name in data.names(kind))
-    yield from host.READ_FILES
-    yield from filters.library_files()
-    for path, found in paths.items():
-        yield path
-        if found.real != path:
-            yield found.real
+def _code(package: str) -> Iterator[str]:
+    """Name the code that has decided: what this process has loaded of the package.
+
+    The first is the package itself, where all others begin. Of its directories what they hold counts too:
+    a new file may stand before another of the same name. A file that is not loaded has decided nothing,
+    and one that is loaded in its place the next time changes one that is.
+    """
+    yield package + "/"
+    loaded = [
+        os.path.relpath(module.__file__, package)
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] == "hardbox" and module.__file__
+    ]
+    yield from dict.fromkeys(os.path.dirname(name) + "/" for name in loaded if "/" in name)
+    yield from loaded
 
 
 def _bounds(plan: LaunchPlan) -> Iterator[str]:
@@ -105,14 +97,7 @@ def _text(path: str) -> str:
         return file.read()
 
 
-def _row(path: str, began: int = 0) -> bytes:
-    try:
-        now = os.lstat(path)
-        if began and max(now.st_mtime_ns, now.st_ctime_ns) > began - _CLOCK_TICK:
-            raise _ChangedError
-        is_now = (now.st_dev, now.st_ino, now.st_mode, now.st_uid, now.st_gid, now.st_size)
-        numbers = (*is_now, now.st_mtime_ns, now.st_ctime_ns)
-    except FileNotFoundError:
-        numbers = (0,) * 8
+def _row(path: str, began: int = 0, base: str = "") -> bytes:
+    numbers = rested.stamp(os.path.join(base, path), began)
     name = os.fsencode(path)
     return struct.pack("<8QI", *numbers, len(name)) + name + b"\0"

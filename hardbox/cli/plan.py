@@ -6,19 +6,24 @@ Run by: cli/main.py.
 from __future__ import annotations
 
 from hardbox import api
-from hardbox.cli import weaker
+from hardbox.cli import planned, weaker
 from hardbox.cli.options import parse, usage_text
 from hardbox.errors import printable
+from hardbox.plan.steps import Facts
 from hardbox.report import absent
 
 
 def main(argv: list[str]) -> int:
     """Run the verb; gives the exit status."""
+    if file := planned.named(argv):
+        return planned.main(file, as_json="--json" in argv)
     request = parse("plan", argv)
     if request.help:
         print(
             usage_text(
-                "plan", "Prints the steps that `hardbox run` would take; starts nothing, needs no privilege."
+                "plan",
+                "Prints the steps that `hardbox run` would take; starts nothing, needs no privilege.\n"
+                "hardbox plan [--json] FILE.plan shows a compiled one, and whether it fits here.",
             )
         )
         return 0
@@ -36,6 +41,7 @@ def main(argv: list[str]) -> int:
         document = {
             "schema": "hardbox.plan/1",
             "profile": {"name": plan.policy_name, "sha256": plan.policy_digest},
+            "host_facts": {"sha256": next(step.digest for step in plan.steps if isinstance(step, Facts))},
             "sha256": plan.digest(),
             "loosened": dict(policy.loosen),
             "optional": absent(policy, plan),

@@ -19,7 +19,7 @@ from hardbox.plan.steps import PassEnv
 from hardbox.report import Record, parse_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hardbox.engines.keeper import Keeper
     from hardbox.plan import LaunchPlan
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _PIPE_ROOM: Final = 65536
 # Of a status record: type and length.
 _HEAD: Final = 8
+# A job that ends so soon is heard at its end only, in milliseconds.
+_SHORT: Final = 50
 # How often somebody who watches is called, in seconds.
 _MOMENT: Final = 0.5
 # Signals that the launcher forwards to the job.
@@ -83,7 +85,7 @@ class Launch:
     def __init__(
         self,
         plan: LaunchPlan,
-        environment: dict[str, str],
+        environment: Mapping[str, str],
         streams: Streams,
         *,
         samples: bool = False,
@@ -127,7 +129,7 @@ class Launch:
                     *(("--network-fd", str(network_fd)) if network else ()),
                     *(("--samples",) if samples else ()),
                 ],
-                {name: value for name, value in environment.items() if name in passed},
+                {name: environment[name] for name in passed if name in environment},
                 file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in targets],
                 # A group of its own: what the terminal sends reaches the caller alone, who
                 # forwards it once. To read a terminal it has to be in the caller's, which may be
@@ -159,6 +161,8 @@ class Launch:
         """
         chunks: list[bytes] = []
         try:
+            if not watch:
+                self._rest()
             while chunk := self._heard(watch) if watch else os.read(self._status, _PIPE_ROOM):
                 chunks.append(chunk)
         finally:
@@ -188,6 +192,15 @@ class Launch:
             # A caller that ignores SIGCHLD has no children to wait for; the records tell.
             self._reaped = True
             return 0
+
+    def _rest(self) -> None:
+        """Sleep until the launcher is through, but not long: of a short job nothing has to be read before.
+
+        Otherwise each of some twenty records would wake this process, beside a launch that wants the CPU.
+        """
+        poll = select.poll()
+        poll.register(self._status, 0)  # which leaves the end of file, POLLHUP
+        poll.poll(_SHORT)
 
     def _heard(self, watch: Watch) -> bytes:
         """Give the next bytes of the launcher; meanwhile, let somebody watch."""

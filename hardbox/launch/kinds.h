@@ -32,6 +32,7 @@
 	KIND(23, SEARCH, "search", "s", DATA)                                           \
 	KIND(24, POLICY, "policy", "ss", DATA)                                          \
 	KIND(25, DESTINATION, "destination", "s", DATA)                                \
+	KIND(26, FACTS, "facts", "s", DATA)                                            \
 	KIND(40, BECOME, "become", "uu", INSIDE)                                        \
 	KIND(41, PRIVATE, "private", "", INSIDE)                                        \
 	KIND(42, NEW_ROOT, "new-root", "sqq", INSIDE)                                   \

@@ -18,6 +18,7 @@
 
 #include "init.h"
 #include "plan.h"
+#include "program.h"
 #include "supervisor.h"
 
 #ifndef HB_VERSION
@@ -100,7 +101,7 @@ static int descriptor_number(const char *text)
 	return text[0] == '\0' || number < 3 ? -1 : number;
 }
 
-int main(int argc, char **argv)
+int launcher_main(int argc, char **argv)
 {
 	int plan_fd = -1;
 	int status_fd = -1;

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from hardbox.errors import Usage
@@ -66,13 +66,20 @@ class LaunchPlan:
     steps: tuple[s.Step, ...]
     policy_name: str
     policy_digest: str
+    # The bytes, once somebody has asked for them: launch and report both do.
+    _bytes: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def encode(self) -> bytes:
         """Give the bytes that hardbox-launch takes (plan.h). Raises Usage HB010 if they are too many."""
-        body = b"".join(step.encode() for step in self.steps)
+        if not self._bytes:
+            self._seal(b"".join(step.encode() for step in self.steps))
+        return self._bytes[0]
+
+    def _seal(self, body: bytes) -> None:
         size = HEADER.size + len(body)
         _carry(size, SIZE_MAX, "bytes in all", "give long arguments and values in a file: --read FILE")
-        return HEADER.pack(MAGIC, VERSION, size, hashlib.sha256(body).digest(), len(self.steps), 0) + body
+        digest = hashlib.sha256(body).digest()
+        self._bytes.append(HEADER.pack(MAGIC, VERSION, size, digest, len(self.steps), 0) + body)
 
     def digest(self) -> str:
         """SHA-256 (hex) over the encoded plan."""
@@ -83,6 +90,29 @@ class LaunchPlan:
         return tuple(
             f"{number:>4}  {step.kind:<18} {step.describe()}" for number, step in enumerate(self.steps, 1)
         )
+
+
+class Template:
+    """A plan whose command is left open, for many runs of one kind (recall.py)."""
+
+    def __init__(self, plan: LaunchPlan) -> None:
+        """Take a plan apart, which has one command."""
+        self._plan = plan
+        first = next(number for number, step in enumerate(plan.steps) if isinstance(step, s.Arg))
+        self._before = plan.steps[:first]
+        self._after = tuple(step for step in plan.steps[first:] if not isinstance(step, s.Arg))
+        self._head, self._tail = (
+            b"".join(step.encode() for step in steps) for steps in (self._before, self._after)
+        )
+
+    def filled(self, argv: tuple[str, ...]) -> LaunchPlan:
+        """Give the plan with another command, as `build` would make it. Raises Usage HB010."""
+        words = tuple(s.Arg(word) for word in argv)
+        steps = (*self._before, *words, *self._after)
+        plan = LaunchPlan(steps, self._plan.policy_name, self._plan.policy_digest)
+        _carry_steps(plan)
+        plan._seal(b"".join((self._head, *(word.encode() for word in words), self._tail)))  # noqa: SLF001 (ours)
+        return plan
 
 
 def build(
@@ -111,7 +141,7 @@ def build(
             *bandwidth_steps(policy, facts),
             *_output(policy),
             *trees,
-            *_data(policy, command),
+            *_data(policy, facts, command),
             become,
             *root,
             s.Terminal(policy.identity.user, policy.identity.group),
@@ -144,6 +174,10 @@ def _check_counts(plan: LaunchPlan) -> None:
     one_above = "show one directory above them: --read DIRECTORY"
     _carry(searched, SEARCH_MAX, "directories in PATH", "a shorter PATH: --env PATH=/usr/bin:/bin")
     _carry(cloned, TREES_MAX, "trees of the host", one_above)
+    _carry_steps(plan)
+
+
+def _carry_steps(plan: LaunchPlan) -> None:
     _carry(len(plan.steps), STEPS_MAX, "steps, of which each argument is one", "xargs(1), or a file of names")
 
 
@@ -158,11 +192,12 @@ def _carry(count: int, most: int, what: str, instead: str) -> None:
         )
 
 
-def _data(policy: Policy, command: Command) -> tuple[s.Step, ...]:
+def _data(policy: Policy, facts: HostFacts, command: Command) -> tuple[s.Step, ...]:
     fixed = {**proxies(policy), **policy.environment.set}
     search = fixed.get("PATH", _DEFAULT_PATH).split(":")
     return (
         s.PolicyName(policy.sources[0] if policy.sources else policy.name, policy.digest),
+        s.Facts(facts.digest()),
         *(s.Destination(text) for text in (policy.network.allow if kept(policy) else ())),
         *(s.Env(name, value) for name, value in sorted(fixed.items())),
         *(s.PassEnv(name) for name in policy.environment.pass_ if name not in fixed),

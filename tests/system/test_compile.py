@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import struct
@@ -245,3 +246,64 @@ def test_the_trees_of_a_plan_are_looked_up_again(
     faults.launcher_refusal(caller.run(program.launch, path, "--", "cat", "/w/secret"))
     os.symlink(other, tree)
     faults.launcher_refusal(caller.run(program.launch, path, "--", "cat", "/w/secret"))
+
+
+def changed_host(plan: bytes, uid: int, kernel: str) -> bytes:
+    """Give a plan whose first step names another user or kernel, sealed anew."""
+    length = struct.unpack_from("<I", plan, HEADER + 4)[0]
+    name = kernel.encode()
+    payload = struct.pack("<II", uid, len(name)) + name + b"\0"
+    body = struct.pack("<II", 1, len(payload)) + payload + plan[HEADER + 8 + length :]
+    return sealed(body, struct.unpack_from("<I", plan, 48)[0])
+
+
+def test_a_plan_for_another_user_or_kernel_is_refused(
+    hardbox: Hardbox, caller: Caller, program: Installed, place: str, plan: bytes, tree: str
+) -> None:
+    kernel = os.uname().release
+    assert changed_host(plan, caller.uid, kernel) == plan
+    for uid, name in ((caller.uid + 1, kernel), (caller.uid, f"{kernel}-other"), (caller.uid, "")):
+        other = changed_host(plan, uid, name)
+        refused(caller, program, place, tree, other)
+        shown = hardbox("plan", f"{place}/bad.plan")
+        assert (shown.returncode, "[HB564]" in shown.stderr) == (125, True)
+        assert f"does not fit: for uid {uid} on kernel {name}" in shown.stdout
+
+
+def test_a_compiled_plan_can_be_reviewed(hardbox: Hardbox, place: str, plan: bytes, tree: str) -> None:
+    shown = hardbox("plan", f"{place}/good.plan")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    first, facts, fits, *steps = shown.stdout.splitlines()
+    assert first.endswith(f"plan sha256 {hashlib.sha256(plan).hexdigest()[:16]}")
+    assert facts.endswith(": as they are here now")
+    assert fits == "fits this user and this kernel"
+    planned = hardbox("plan", "--write", f"{tree}:/w", "--", "true").stdout.splitlines()
+    assert planned[0].partition(",")[0] == first.partition(",")[0]
+    # All but the cgroup of the moment, which a plan that is kept does not name.
+    said = [line[6:] for line in steps]
+    assert {"policy", "facts", "exec", "seccomp"} <= {line.split()[0] for line in said}
+    more = {line[6:].split()[0] for line in planned[1:] if line[6:] not in said}
+    assert more <= {"cgroup", "cgroup-limit", "facts"}
+    found = json.loads(hardbox("plan", "--json", f"{place}/good.plan").stdout)
+    assert (found["fits"], found["host_facts"]["unchanged"], len(found["steps"])) == (True, True, len(steps))
+    assert found["sha256"] == hashlib.sha256(plan).hexdigest()
+
+
+def test_changed_host_facts_are_told(caller: Caller, program: Installed, place: str, plan: bytes) -> None:
+    assert plan
+    if len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("there is one CPU, so that none can be taken away")
+    one = str(min(os.sched_getaffinity(0)))
+    words = ("taskset", "-c", one, program.hardbox, "plan", f"{place}/good.plan")
+    shown = caller.run(*words)
+    assert shown.returncode == 0
+    assert "not as they are here now" in shown.stdout
+
+
+def test_what_is_no_plan_is_not_shown(hardbox: Hardbox, caller: Caller, place: str, plan: bytes) -> None:
+    faults.own(caller, f"{place}/bad.plan", plan[:-1])
+    faults.refusal(hardbox("plan", f"{place}/bad.plan"), "HB602", says="cut short")
+    faults.own(caller, f"{place}/other.plan", plan, 0o666)
+    faults.refusal(hardbox("plan", f"{place}/other.plan"), "HB230")
+    faults.refusal(hardbox("plan", f"{place}/no-such.plan"), "HB402")
+    assert "arg" in hardbox("plan", "--", "no-such.plan").stdout

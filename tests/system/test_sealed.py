@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -110,8 +111,13 @@ def test_a_refused_stream_is_told_in_the_same_words(kept: Kept, place: str) -> N
         ("run", "--read", "{place}", "--", "true"),
         ("run", "--write", "{place}/w", "--", "true"),
         ("run", "--quiet", "--", "true"),
-        ("run", "--env", "A=b", "--", "true"),
-        ("run", "--set", "limits.tasks=5", "--", "true"),
+        (
+            *("run", "--set", 'filesystem.read=["{place}:/in"]'),
+            *("--loosen", "filesystem.read=this one reads it", "--", "true"),
+        ),
+        ("run", "--set", "audit.file={place}/audit.jsonl", "--", "true"),
+        ("run", "--env", "A=b", "--read", "{place}", "--", "true"),
+        ("run", "--env", "A=b", "--quiet", "--", "true"),
         ("run", "--memory", "1G", "--loosen", "limits.memory=this one needs more", "--", "true"),
         ("run", "--profile", "{place}/own.toml", "--", "true"),
     ],
@@ -122,6 +128,60 @@ def test_what_is_not_plain_is_never_sealed(kept: Kept, place: str, words: tuple[
     done = kept(*(word.format(place=place) for word in words))
     assert done.returncode == 0, done.stderr
     assert kept.seals() == []
+
+
+def test_what_words_alone_decide_is_sealed(kept: Kept) -> None:
+    """Each with a value of its own, and a variable that is passed on with that of the moment."""
+    said = "echo $A$B:$(pwd):$(ulimit -n)"
+    requests = (
+        (("--env", "A=/x/y"), "/x/y:/home/box:256"),
+        (("--env", "A=z", "--env=B"), "znow:/home/box:256"),
+        (("--env", "B"), "now:/home/box:256"),
+        (("--set", "limits.open_files=65"), ":/home/box:65"),
+        (("--set=limits.open_files=66", "--workdir", "/tmp"), ":/tmp:66"),
+        (("--workdir=/usr/bin",), ":/usr/bin:256"),
+    )
+    for number, (flags, expected) in enumerate(requests, 1):
+        words = ("run", *flags, "--", "sh", "-c", said)
+        first = kept(*words, A="then", B="now")
+        assert (first.returncode, first.stdout, first.stderr) == (0, f"{expected}\n", "")
+        assert len(kept.seals()) == number
+        assert not kept.python_was_needed(*words, A="then", B="now")
+        again = kept(*words, A="other", B="now")
+        assert (again.returncode, again.stdout) == (0, first.stdout)
+        assert kept(*words, B="later").stdout == first.stdout.replace("now", "later")
+    # As long a list of words, cut elsewhere.
+    assert kept("run", "--env", "A=b", "--set", "limits.tasks=9", "--", "true").returncode == 0
+    assert kept.python_was_needed("run", "--env", "A=b--set", "limits.tasks=9", "--", "true")
+
+
+def test_a_setting_counts_where_it_was_made(kept: Kept, place: str) -> None:
+    """Some keys hold paths, which may begin at the working directory; a variable does not."""
+    script = 'cd "$1" && shift && exec "$@"'
+    here = kept.caller
+    there = replace(here, prefix=(*here.prefix, "sh", "-c", script, "sh", place))
+    for flags, needed in ((("--set", "limits.tasks=9"), True), (("--env", "A=b"), False)):
+        words = ("run", *flags, "--", "true")
+        kept.caller = here
+        kept(*words)
+        assert not kept.python_was_needed(*words)
+        kept.caller = there
+        assert kept.python_was_needed(*words) == needed
+        assert not kept.python_was_needed(*words)
+
+
+@pytest.mark.parametrize("flags", [("--set", "limits.open_files=65"), ("--env", "A=b"), ("--workdir", "/")])
+def test_what_words_decide_rests_on_the_same_files(kept: Kept, flags: tuple[str, ...]) -> None:
+    words = ("run", *flags, "--", "true")
+    kept(*words)
+    assert not kept.python_was_needed(*words)
+    [strict] = [
+        os.path.join(folder, "strict.toml")
+        for folder, _, names in os.walk(kept.program.prefix)
+        if folder.endswith("profiles") and "strict.toml" in names
+    ]
+    os.utime(strict)
+    assert kept.python_was_needed(*words)
 
 
 def test_a_refusal_is_never_sealed(kept: Kept) -> None:
@@ -159,6 +219,79 @@ def test_a_changed_profile_counts_at_once(kept: Kept) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(changed)
     assert (before, kept(*asks).stdout) == ("256\n", "99\n")
+
+
+@pytest.mark.parametrize("how", ["edited", "same size and time", "replaced", "shadowed", "gone"])
+def test_changed_code_decides_anew(kept: Kept, how: str) -> None:
+    """Also where only the change time of a file, or what a directory holds, tells."""
+    kept("run", "--", "true")
+    assert not kept.python_was_needed("run", "--", "true")
+    [package] = [
+        folder for folder, _, names in os.walk(kept.program.prefix) if {"seals.py", "places.py"} <= set(names)
+    ]
+    path = os.path.join(package, "places.py")
+    with open(path, "rb") as file:
+        content = file.read()
+    before = os.stat(path)
+    if how == "edited":
+        with open(path, "ab") as file:
+            file.write(b"# more\n")
+    elif how == "same size and time":
+        with open(path, "r+b") as file:
+            file.write(content[:3] + b"!" + content[4:])
+            file.seek(0)
+            file.write(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    elif how == "replaced":
+        with open(f"{path}.new", "wb") as file:
+            file.write(content)
+        os.utime(f"{path}.new", ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.rename(f"{path}.new", path)
+    elif how == "shadowed":
+        os.mkdir(os.path.join(package, "places"))
+        shutil.copy(path, os.path.join(package, "places", "__init__.py"))
+    else:
+        os.rename(path, os.path.join(package, "moved.py"))
+    assert kept.python_was_needed("run", "--", "true")
+
+
+def test_code_that_has_decided_nothing_may_change(kept: Kept) -> None:
+    kept("run", "--", "true")
+    for folder, _, names in os.walk(kept.program.prefix):
+        if folder.endswith("hardbox/net") and "broker.py" in names:
+            os.utime(os.path.join(folder, "broker.py"))
+    assert not kept.python_was_needed("run", "--", "true")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a mount over /proc/sys/kernel")
+@pytest.mark.parametrize("word", ["0", "1", None])
+def test_where_programs_are_judged_by_name_the_launcher_is_one(
+    kept: Kept, place: str, word: str | None
+) -> None:
+    """Ubuntu's restriction lets named programs make user namespaces, so the door must not do it itself."""
+    folder = faults.own_dir(kept.caller, f"{place}/kernel")
+    faults.own_dir(kept.caller, f"{folder}/random")
+    for name in ("cap_last_cap", "overflowuid", "overflowgid", "ngroups_max", "random/boot_id"):
+        with open(f"/proc/sys/kernel/{name}", encoding="ascii") as file:
+            faults.own(kept.caller, f"{folder}/{name}", file.read())
+    if word is not None:
+        faults.own(kept.caller, f"{folder}/apparmor_restrict_unprivileged_userns", f"{word}\n")
+    script = (
+        f"mount --bind {folder} /proc/sys/kernel && "
+        'for i in first second; do echo $i; strace -f -e trace=execve "$@" 2>&1; done'
+    )
+    before = kept.caller
+    mount = ("unshare", "-m", "sh", "-c", script, "sh")
+    # Root's caller enters a namespace of its own; what an ordinary user is, cannot mount.
+    words = (*before.prefix, *mount) if before.uid == 0 else (*mount, *before.prefix)
+    kept.caller = replace(before, prefix=words)
+    said = kept.caller.run(kept.program.hardbox, "run", "--", "true", env={"XDG_CACHE_HOME": kept.home})
+    kept.caller = before
+    first, _, second = said.stdout.partition("second\n")
+    assert "/python3" in first, said
+    # An ordinary user's job has no /proc here, which is hidden in part; who would have launched it is seen.
+    assert "/python3" not in second, said
+    assert ('/hardbox-launch"' in second) == (word == "1" and before.uid != 0), said
 
 
 @pytest.mark.parametrize("name", ["hardbox-launch", "hardbox"])

@@ -224,6 +224,18 @@ class PolicyName(Step, number=24, kind="policy", layout="ss"):
         return f"profile {self.name} (sha256 {self.digest[:16]})"
 
 
+class Facts(Step, number=26, kind="facts", layout="s"):
+    """What was known of the host and the caller when the plan was made, by its digest.
+
+    For whoever reviews a plan that is kept: the launcher decides nothing by it.
+    """
+
+    digest: str
+
+    def describe(self) -> str:  # noqa: D102
+        return f"decided from host facts with sha256 {self.digest[:16]}"
+
+
 class Search(Step, number=23, kind="search", layout="s"):
     """One directory in which a command without a slash is looked for."""
 
