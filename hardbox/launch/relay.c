@@ -154,6 +154,8 @@ void relay_end(struct launch *launch)
 		continue;
 	from->terminal.raw = from->copied->raw != 0;
 	terminal_restore(&from->terminal);
+	/* Nobody is left to try after us, and nothing is lost by a second time. */
+	terminal_restore(&from->terminal);
 	if (from->copied->over != 0 && launch->cause == HB_CAUSE_OWN)
 		launch->cause = HB_CAUSE_OUTPUT;
 
