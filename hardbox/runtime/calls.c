@@ -203,6 +203,7 @@ FIVE(int, mount_setattr, SYS_mount_setattr, int, const char *, unsigned int, str
 
 /* Processes and what belongs to them. */
 ONE(int, unshare, SYS_unshare, int)
+TWO(int, setns, SYS_setns, int, int)
 THREE(int, execve, SYS_execve, const char *, char *const *, char *const *)
 FOUR(pid_t, wait4, SYS_wait4, pid_t, int *, int, struct rusage *)
 THREE(pid_t, waitpid, SYS_wait4, pid_t, int *, int)
@@ -268,7 +269,6 @@ int sched_getcpu(void)
 	return CALL3(int, SYS_getcpu, &cpu, 0, 0) < 0 ? -1 : (int)cpu;
 }
 
-TWO(int, clock_gettime, SYS_clock_gettime, clockid_t, struct timespec *)
 TWO(int, nanosleep, SYS_nanosleep, const struct timespec *, struct timespec *)
 THREE(int, poll, SYS_poll, struct pollfd *, nfds_t, int)
 TWO(int, eventfd, SYS_eventfd2, unsigned int, int)

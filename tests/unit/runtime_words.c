@@ -19,6 +19,7 @@
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
@@ -217,9 +218,25 @@ static void terminals(void)
 	(void)fprintf(stderr, " %d\n", errno);
 }
 
+static void times(void)
+{
+	struct timespec before = {0};
+	struct timespec now = {0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &before);
+	for (int i = 0; i < 1000; i++)
+		(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)fprintf(stderr, "time %d %d\n", before.tv_sec > 0,
+		      now.tv_sec > before.tv_sec || now.tv_nsec > before.tv_nsec);
+	errno = 0;
+	(void)fprintf(stderr, "no clock %d", clock_gettime(77, &now));
+	(void)fprintf(stderr, " %d\n", errno);
+}
+
 int main(int argc, char **argv)
 {
 	memory();
+	times();
 	texts();
 	numbers();
 	addresses();
