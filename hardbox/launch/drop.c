@@ -40,12 +40,12 @@ static int become(const struct hb_step *step)
 	gid_t gid = (gid_t)step->field[1].number;
 	uid_t uid = (uid_t)step->field[0].number;
 
-	return setresgid(gid, gid, gid) < 0 ? -1 : setresuid(uid, uid, uid);
+	return sys_setresgid(gid, gid, gid) < 0 ? -1 : sys_setresuid(uid, uid, uid);
 }
 
 static int step_set_ids(const struct hb_step *step)
 {
-	if ((step->field[2].number & HB_SET_IDS_DROP_GROUPS) != 0 && setgroups(0, NULL) < 0)
+	if ((step->field[2].number & HB_SET_IDS_DROP_GROUPS) != 0 && sys_setgroups(0, NULL) < 0)
 		return -1;
 	return become(step);
 }
@@ -65,7 +65,7 @@ static int step_rlimit(const struct hb_step *step)
 {
 	struct rlimit limit = {.rlim_cur = step->field[1].number, .rlim_max = step->field[2].number};
 	struct rlimit now;
-	__rlimit_resource_t which = (__rlimit_resource_t)step->field[0].number;
+	int which = (int)step->field[0].number;
 
 	if (getrlimit(which, &now) < 0)
 		return -1;
@@ -105,9 +105,8 @@ static int step_cpus(const struct hb_step *step)
  * is lower than usual stays. */
 static int step_normalise(void)
 {
-	struct sched_param plain = {0};
 	struct rlimit nothing = {0};
-	int policy = sched_getscheduler(0);
+	int policy = sys_scheduler();
 
 	(void)umask(022);
 	for (int signal = 1; signal < _NSIG; signal++) {
@@ -118,7 +117,7 @@ static int step_normalise(void)
 	if (policy < 0)
 		return -1;
 	if (policy != SCHED_OTHER && policy != SCHED_BATCH && policy != SCHED_IDLE &&
-	    sched_setscheduler(0, SCHED_OTHER, &plain) < 0)
+	    sys_scheduler_other() < 0)
 		return -1;
 	if (getpriority(PRIO_PROCESS, 0) < 0 && setpriority(PRIO_PROCESS, 0, 0) < 0)
 		return -1;

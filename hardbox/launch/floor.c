@@ -4,10 +4,10 @@
  *
  * Run by: the supervisor, through plan_decode(). */
 #include "cgroup.h"
+#include "newmount.h"
 #include "plan.h"
 
 #include <string.h>
-#include <sys/mount.h>
 
 #include <linux/capability.h>
 #include <linux/sched.h>

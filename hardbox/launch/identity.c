@@ -10,13 +10,13 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "io.h"
+#include "newmount.h"
 #include "sys.h"
 
 #define MAP_TEXT_MAX 4096

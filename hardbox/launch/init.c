@@ -81,8 +81,20 @@ static int enter_cgroups(const struct hb_plan *plan, const struct hb_cgroup *cgr
 	return (flags & CLONE_NEWCGROUP) == 0 ? 0 : unshare(CLONE_NEWCGROUP);
 }
 
+/* Whether a step only builds the root: init may still be in the caller's network namespace then, where it
+ * has no rights. */
+static int builds_root(const struct hb_step *step)
+{
+	static const char own[] = "/proc/sys/user/"; /* of the user namespace */
+
+	return step->kind < HB_PIVOT_ROOT &&
+	       (step->kind != HB_SYSCTL || strncmp(step->field[0].string, own, strlen(own)) == 0);
+}
+
 static int run_step(struct hb_init *init, const struct hb_step *step, const int keep[KEPT])
 {
+	if (!builds_root(step) && hand_network(&init->hand) < 0)
+		return -1;
 	if (step->kind >= HB_PRIVATE && step->kind <= HB_PIVOT_ROOT)
 		return mount_step(init, step);
 	if (step->kind == HB_TERMINAL)
@@ -90,7 +102,7 @@ static int run_step(struct hb_init *init, const struct hb_step *step, const int 
 	if (step->kind == HB_LISTEN || step->kind == HB_LOCAL_ROUTE)
 		return network_step(init, step);
 	if (step->kind == HB_CLOSE_FDS)
-		return close_others(keep, KEPT);
+		return hand_end(&init->hand) < 0 ? -1 : close_others(keep, KEPT);
 	/* From here on init has the job's credentials, and nobody inside may look at it. */
 	if (step->kind == HB_SECCOMP && (follow_supervisor(init) < 0 ||
 					 prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0))
@@ -191,10 +203,11 @@ static _Noreturn void watch(const struct hb_init *init, pid_t job, int signals)
 
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
 			 int job_socket, int lease, const struct hb_cgroup *cgroups,
-			 const struct hb_streams *streams)
+			 const struct hb_streams *streams, int network)
 {
 	struct hb_init init = {
-	    .plan = plan, .streams = streams, .control = control, .root = -1, .landlock = -1};
+	    .plan = plan, .streams = streams, .control = control, .root = -1, .landlock = -1,
+	    .cover.fd = -1, .parent.fd = -1};
 	struct hb_message message;
 	sigset_t child;
 	int signals;
@@ -213,6 +226,7 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	keep[2] = signals;
 	if (signals < 0)
 		fail(&init, 0);
+	hand_start(&init.hand, network);
 	/* Until the id maps are written init has no identity; end of file: given up. */
 	if (message_receive(control, &message) != 1 || message.type != HB_GO)
 		_exit(EXIT_INIT_FAILED);
@@ -225,7 +239,7 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 			fail(&init, i + 1);
 	}
 
-	pid_t job = fork();
+	pid_t job = sys_fork();
 
 	if (job < 0)
 		fail(&init, plan->count);

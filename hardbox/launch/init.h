@@ -4,8 +4,22 @@
 
 #include <stdint.h>
 
+#include "hand.h"
 #include "plan.h"
 #include "streams.h"
+
+/* The last directory that something was made in, open: the next thing is often made there too (place.c). */
+struct hb_parent {
+	char path[4096]; /* relative to the new root */
+	int fd;		 /* -1: there is none */
+	int kept;	 /* it may be used again */
+};
+
+/* The first mask of a kind, where it was put: others of the same kind are clones of it. */
+struct hb_cover {
+	const char *path; /* what it shows */
+	int fd;		  /* -1: there is none */
+};
 
 /* State that steps hand on to later steps; one per sandbox, on init's stack. */
 struct hb_init {
@@ -14,9 +28,12 @@ struct hb_init {
 	int control;	/* socket to the supervisor */
 	int root;	/* O_PATH of the new root while it is assembled, -1 before */
 	int landlock;	/* ruleset being filled, -1 if none */
+	struct hb_cover cover;
+	struct hb_parent parent;
 	uint32_t overlays; /* how many overlays stand on the stage */
 	int trees[HB_TREES_MAX]; /* detached mounts from the supervisor */
 	uint32_t tree_count;
+	struct hb_hand hand;
 };
 
 /* Execute one INSIDE step. 0, or -1 and errno; EINVAL for a kind that is not theirs, which
@@ -42,9 +59,10 @@ void command_exec(const struct hb_command *command);
 struct hb_cgroup;
 
 /* Pid 1 of the sandbox; never returns. lease: descriptor to hold until the end, or -1;
- * cgroups: HB_CGROUPS_MAX of them, some of which init may have to move itself to. */
+ * cgroups: HB_CGROUPS_MAX of them, some of which init may have to move itself to; network: whether init has
+ * to make the network namespace, too. */
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
 			 int job_socket, int lease, const struct hb_cgroup *cgroups,
-			 const struct hb_streams *streams);
+			 const struct hb_streams *streams, int network);
 
 #endif

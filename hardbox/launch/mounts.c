@@ -9,18 +9,18 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <linux/openat2.h>
 
+#include "newmount.h"
 #include "place.h"
 #include "sys.h"
 
 /* Attach a clone of what `source` refers to. */
-static int attach_clone(const struct hb_init *init, int source, const char *dest, uint64_t set,
+static int attach_clone(struct hb_init *init, int source, const char *dest, uint64_t set,
 			int recursive)
 {
 	unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
@@ -34,7 +34,7 @@ static int attach_clone(const struct hb_init *init, int source, const char *dest
 	return closing(attach(init, tree, dest), tree);
 }
 
-static int step_bind(const struct hb_init *init, const struct hb_step *step)
+static int step_bind(struct hb_init *init, const struct hb_step *step)
 {
 	int recursive = (step->field[3].number & HB_BIND_RECURSIVE) != 0;
 	int source = open_source(step->field[0].string);
@@ -46,7 +46,7 @@ static int step_bind(const struct hb_init *init, const struct hb_step *step)
 		       source);
 }
 
-static int step_attach(const struct hb_init *init, const struct hb_step *step)
+static int step_attach(struct hb_init *init, const struct hb_step *step)
 {
 	uint64_t slot = step->field[0].number;
 
@@ -60,7 +60,7 @@ static int step_attach(const struct hb_init *init, const struct hb_step *step)
 }
 
 /* A device node is what its inode says, not what its name says (CVE-2025-31133). */
-static int step_device(const struct hb_init *init, const struct hb_step *step)
+static int step_device(struct hb_init *init, const struct hb_step *step)
 {
 	struct stat found;
 	int source = open_host(step->field[0].string);
@@ -93,10 +93,10 @@ static int step_new_root(struct hb_init *init, const struct hb_step *step)
 	return 0;
 }
 
-static int step_make_dir(const struct hb_init *init, const struct hb_step *step)
+static int step_make_dir(struct hb_init *init, const struct hb_step *step)
 {
 	const char *name;
-	int parent = open_parent(init, step->field[0].string, &name);
+	int parent = parent_of(init, step->field[0].string, &name);
 	mode_t mode = (mode_t)step->field[1].number & 07777;
 
 	if (parent < 0)
@@ -107,27 +107,23 @@ static int step_make_dir(const struct hb_init *init, const struct hb_step *step)
 				? sys_openat2(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, BENEATH)
 				: -1;
 
-		if (there < 0)
-			return closing(-1, parent);
-		return closing(closing(0, there), parent);
+		return closing(there < 0 ? -1 : 0, there);
 	}
-	return closing(0, parent);
+	return 0;
 }
 
-static int step_symlink(const struct hb_init *init, const struct hb_step *step)
+static int step_symlink(struct hb_init *init, const struct hb_step *step)
 {
 	const char *name;
-	int parent = open_parent(init, step->field[1].string, &name);
+	int parent = parent_of(init, step->field[1].string, &name);
 
-	if (parent < 0)
-		return -1;
-	return closing(symlinkat(step->field[0].string, parent, name), parent);
+	return parent < 0 ? -1 : symlinkat(step->field[0].string, parent, name);
 }
 
-static int step_write_file(const struct hb_init *init, const struct hb_step *step)
+static int step_write_file(struct hb_init *init, const struct hb_step *step)
 {
 	const char *name;
-	int parent = open_parent(init, step->field[0].string, &name);
+	int parent = parent_of(init, step->field[0].string, &name);
 	mode_t mode = (mode_t)step->field[1].number & 0777;
 
 	if (parent < 0)
@@ -136,16 +132,16 @@ static int step_write_file(const struct hb_init *init, const struct hb_step *ste
 	int file = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 
 	if (file < 0)
-		return closing(-1, parent);
+		return -1;
 
 	int result = write_whole(file, step->field[2].bytes, step->field[2].length);
 
 	if (result == 0)
 		result = fchmod(file, mode);
-	return closing(closing(result, file), parent);
+	return closing(result, file);
 }
 
-static int step_tmpfs(const struct hb_init *init, const struct hb_step *step)
+static int step_tmpfs(struct hb_init *init, const struct hb_step *step)
 {
 	int mount_fd = new_tmpfs(step->field[1].number, step->field[2].number,
 				 step->field[3].number, step->field[4].number);
@@ -156,7 +152,7 @@ static int step_tmpfs(const struct hb_init *init, const struct hb_step *step)
 }
 
 /* proc and devpts: no options that matter beyond their own instance. */
-static int new_instance(const struct hb_init *init, const char *type, const char *dest,
+static int new_instance(struct hb_init *init, const char *type, const char *dest,
 			uint64_t attributes)
 {
 	int fs = fsopen(type, FSOPEN_CLOEXEC);
@@ -190,21 +186,31 @@ static int step_sysctl(const struct hb_init *init, const struct hb_step *step)
 
 /* Cover `field 1` with `field 0`, both in the new root: /dev/null over a file, an empty
  * directory over a directory. What this kernel does not have needs no cover. */
-static int step_mask(const struct hb_init *init, const struct hb_step *step)
+static int step_mask(struct hb_init *init, const struct hb_step *step)
 {
+	struct hb_cover *cover = &init->cover;
 	int there = open_dest(init, step->field[1].string);
+	int again = cover->fd >= 0 && strcmp(cover->path, step->field[0].string) == 0;
 
 	if (there < 0)
 		return errno == ENOENT ? 0 : -1;
-	(void)close(there);
+	parent_forget(init);
 
-	int cover = open_dest(init, step->field[0].string);
+	int from = again ? cover->fd : open_dest(init, step->field[0].string);
+	/* A clone has the attributes of what it was cloned from. */
+	int tree = from < 0 ? -1 : open_tree(from, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	int result = tree < 0 ? -1 : 0;
 
-	if (cover < 0)
-		return -1;
-	return closing(attach_clone(init, cover, step->field[1].string,
-				    MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0),
-		       cover);
+	if (result == 0 && !again)
+		result = set_attributes(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0);
+	if (result == 0)
+		result = move_mount(tree, "", there, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	result = closing(result, there);
+	if (again)
+		return closing(result, tree);
+	result = closing(closing(result, from), cover->fd);
+	*cover = (struct hb_cover){.path = step->field[0].string, .fd = tree};
+	return result;
 }
 
 static int step_attributes(const struct hb_init *init, const struct hb_step *step)
@@ -222,10 +228,13 @@ static int step_attributes(const struct hb_init *init, const struct hb_step *ste
  * new one and is detached, so no directory for it is needed and nothing of it remains. */
 static int step_pivot_root(struct hb_init *init)
 {
-	if (fchdir(init->root) < 0 || sys_pivot_root(".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+	if (fchdir(init->root) < 0 || sys_pivot_root(".", ".") < 0 || hand_detach(&init->hand) < 0 ||
 	    chdir("/") < 0)
 		return -1;
+	parent_forget(init);
+	(void)closing(0, init->cover.fd);
 	(void)closing(0, init->root);
+	init->cover.fd = -1;
 	init->root = -1;
 	return 0;
 }

@@ -24,6 +24,7 @@
 #include "numbers.h"
 #include "observe.h"
 #include "scratch.h"
+#include "sys.h"
 
 /* From here on a job pays for its refusals: nine tenths of the time the listener rests, and the
  * callers wait. The supervisor then takes at most a tenth of a CPU. */
@@ -157,7 +158,7 @@ static void look_on(struct launch *launch, const struct seccomp_notif *call)
 	/* What was full may be empty after this call. */
 	scratch_look(launch->plan);
 
-	if (ioctl(launch->listener, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
+	if (sys_seccomp_notify(launch->listener, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
 		give_up(launch);
 	if (worth)
 		observe_keep(&seen);
@@ -185,7 +186,7 @@ static void answer_call(struct launch *launch, const struct seccomp_notif *call)
 	reply.error = -(int32_t)error;
 	count(launch->listener, call, &answer, error);
 	/* ENOENT: killed, or called away by a signal, while we thought. */
-	if (ioctl(launch->listener, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
+	if (sys_seccomp_notify(launch->listener, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
 		give_up(launch);
 	take_rest(launch, REFUSAL);
 }
@@ -210,7 +211,7 @@ void on_listener(struct launch *launch, short events)
 		give_up(launch);
 		return;
 	}
-	if (ioctl(launch->listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0) {
+	if (sys_seccomp_notify(launch->listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0) {
 		/* ENOENT: its thread was killed since. Anything else would repeat for ever. */
 		if (errno != ENOENT && errno != EINTR)
 			give_up(launch);

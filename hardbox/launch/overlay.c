@@ -1,12 +1,12 @@
 /* Writable layers in memory over directories of the new root.
  *
  * Run by: init, before it drops anything. */
+#include "newmount.h"
 #include "place.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +14,7 @@
 
 /* Overlays need upper and work directories that are attached somewhere in this namespace
  * (kernels before 6.15), so a tmpfs stands in the new root while they are made. */
-int step_stage(const struct hb_init *init, const struct hb_step *step)
+int step_stage(struct hb_init *init, const struct hb_step *step)
 {
 	int mount_fd = new_tmpfs(step->field[1].number, step->field[2].number, 0700,
 				 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
@@ -87,10 +87,11 @@ int step_overlay(struct hb_init *init, const struct hb_step *step)
 }
 
 /* The overlays hold their own clones of the stage; the place itself goes. */
-int step_unstage(const struct hb_init *init, const struct hb_step *step)
+int step_unstage(struct hb_init *init, const struct hb_step *step)
 {
 	const char *path = relative(step->field[0].string);
 
+	parent_forget(init);
 	if (fchdir(init->root) < 0 || umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
 		return -1;
 	return unlinkat(init->root, path, AT_REMOVEDIR);

@@ -8,8 +8,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 
+#include "newmount.h"
 #include "sys.h"
 
 const char *relative(const char *path)
@@ -24,23 +24,49 @@ int open_dest(const struct hb_init *init, const char *path)
 	return sys_openat2(init->root, relative(path), O_PATH | O_NOFOLLOW, BENEATH);
 }
 
-int open_parent(const struct hb_init *init, const char *path, const char **name)
+void parent_forget(struct hb_init *init)
 {
-	char parent[4096];
+	(void)closing(0, init->parent.fd);
+	init->parent.fd = -1;
+}
+
+/* Only a directory of the root's own tmpfs is kept, which is init's alone: nobody else can move it, or put a
+ * symlink in its place, while it is open. */
+int parent_of(struct hb_init *init, const char *path, const char **name)
+{
+	struct hb_parent *parent = &init->parent;
 	const char *inside = relative(path);
 	const char *slash = strrchr(inside, '/');
 	size_t length = slash == NULL ? 0 : (size_t)(slash - inside);
 
 	*name = slash == NULL ? inside : slash + 1;
 	if (length == 0)
-		return sys_openat2(init->root, ".", O_PATH | O_DIRECTORY, BENEATH);
-	if (length >= sizeof(parent)) {
+		return init->root;
+	if (length >= sizeof(parent->path)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	memcpy(parent, inside, length);
-	parent[length] = '\0';
-	return sys_openat2(init->root, parent, O_PATH | O_DIRECTORY, BENEATH);
+	if (parent->fd >= 0 && parent->kept && strncmp(parent->path, inside, length) == 0 &&
+	    parent->path[length] == '\0')
+		return parent->fd;
+	parent_forget(init);
+	memcpy(parent->path, inside, length);
+	parent->path[length] = '\0';
+	parent->fd = sys_openat2(init->root, parent->path, O_PATH | O_DIRECTORY, BENEATH | RESOLVE_NO_XDEV);
+	parent->kept = parent->fd >= 0;
+	if (parent->fd < 0 && errno == EXDEV)
+		parent->fd = sys_openat2(init->root, parent->path, O_PATH | O_DIRECTORY, BENEATH);
+	return parent->fd;
+}
+
+/* Whether a mount at `dest` covers the directory that is kept. */
+static int covers(const char *dest, const struct hb_parent *parent)
+{
+	const char *inside = relative(dest);
+	size_t length = strlen(inside);
+
+	return parent->fd >= 0 && strncmp(parent->path, inside, length) == 0 &&
+	       (parent->path[length] == '\0' || parent->path[length] == '/');
 }
 
 int set_attributes(int fd, uint64_t set, uint64_t clear, int recursive)
@@ -52,10 +78,12 @@ int set_attributes(int fd, uint64_t set, uint64_t clear, int recursive)
 	return mount_setattr(fd, "", flags, &attributes, sizeof(attributes));
 }
 
-int attach(const struct hb_init *init, int mount_fd, const char *dest)
+int attach(struct hb_init *init, int mount_fd, const char *dest)
 {
 	int at = open_dest(init, dest);
 
+	if (covers(dest, &init->parent))
+		parent_forget(init);
 	if (at < 0)
 		return -1;
 	return closing(move_mount(mount_fd, "", at, "",

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "sys.h"
 #include "wire.h"
 
 int relay_wanted(const struct hb_relay *wanted)
@@ -60,7 +61,7 @@ int relay_start(struct hb_relay *from, const struct hb_plan *plan)
 	if (from->terminal.interactive)
 		terminal_raw(&from->terminal);
 	from->copied->raw = from->terminal.raw != 0;
-	from->pid = fork();
+	from->pid = sys_fork();
 	if (from->pid == 0)
 		relay_main(from, link[1], plan);
 	if (from->pid < 0) {
@@ -153,6 +154,8 @@ void relay_end(struct launch *launch)
 	while (waitpid(from->pid, &status, 0) < 0 && errno == EINTR)
 		continue;
 	from->terminal.raw = from->copied->raw != 0;
+	terminal_restore(&from->terminal);
+	/* Nobody is left to try after us, and nothing is lost by a second time. */
 	terminal_restore(&from->terminal);
 	if (from->copied->over != 0 && launch->cause == HB_CAUSE_OWN)
 		launch->cause = HB_CAUSE_OUTPUT;

@@ -22,6 +22,17 @@ static uint32_t rotate(uint32_t value, unsigned int by)
 	return (value >> by) | (value << (32u - by));
 }
 
+#define ROUND(a, b, c, d, e, f, g, h, i)                                                         \
+	do {                                                                                     \
+		uint32_t t1 = v[h] + (rotate(v[e], 6) ^ rotate(v[e], 11) ^ rotate(v[e], 25)) +   \
+			      ((v[e] & v[f]) ^ (~v[e] & v[g])) + constants[i] + w[i];            \
+		uint32_t t2 = (rotate(v[a], 2) ^ rotate(v[a], 13) ^ rotate(v[a], 22)) +          \
+			      ((v[a] & v[b]) ^ (v[a] & v[c]) ^ (v[b] & v[c]));                   \
+                                                                                                 \
+		v[d] += t1;                                                                      \
+		v[h] = t1 + t2;                                                                  \
+	} while (0)
+
 static void block(uint32_t state[8], const unsigned char *data)
 {
 	uint32_t w[64];
@@ -39,16 +50,16 @@ static void block(uint32_t state[8], const unsigned char *data)
 	uint32_t v[8];
 
 	memcpy(v, state, sizeof(v));
-	for (unsigned int i = 0; i < 64; i++) {
-		uint32_t s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25);
-		uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
-		uint32_t t1 = v[7] + s1 + choice + constants[i] + w[i];
-		uint32_t s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22);
-		uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-
-		memmove(v + 1, v, 7 * sizeof(v[0]));
-		v[4] += t1;
-		v[0] = t1 + s0 + majority;
+	/* Eight rounds bring every word back to its place, so that none is ever moved. */
+	for (unsigned int i = 0; i < 64; i += 8) {
+		ROUND(0, 1, 2, 3, 4, 5, 6, 7, i);
+		ROUND(7, 0, 1, 2, 3, 4, 5, 6, i + 1);
+		ROUND(6, 7, 0, 1, 2, 3, 4, 5, i + 2);
+		ROUND(5, 6, 7, 0, 1, 2, 3, 4, i + 3);
+		ROUND(4, 5, 6, 7, 0, 1, 2, 3, i + 4);
+		ROUND(3, 4, 5, 6, 7, 0, 1, 2, i + 5);
+		ROUND(2, 3, 4, 5, 6, 7, 0, 1, i + 6);
+		ROUND(1, 2, 3, 4, 5, 6, 7, 0, i + 7);
 	}
 	for (unsigned int i = 0; i < 8; i++)
 		state[i] += v[i];

@@ -104,6 +104,7 @@ static int make_init(struct launch *launch, const struct hb_command *command, in
 	int control[2];
 	int job[2];
 	int on = 1;
+	int deferred = !launch->called;
 	struct clone_args args = {
 	    .flags = plan_find(launch->plan, HB_NAMESPACES)->field[0].number | CLONE_PIDFD,
 	    .pidfd = (uint64_t)(uintptr_t)&launch->pidfd,
@@ -120,10 +121,13 @@ static int make_init(struct launch *launch, const struct hb_command *command, in
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (unsigned int)launch->limits.cgroups[0].folder;
 	}
+	/* Where it is read back it is there from the start: later nobody may look at init. */
+	if (deferred)
+		args.flags &= ~(uint64_t)CLONE_NEWNET;
 	launch->init = sys_clone3(&args);
 	if (launch->init == 0)
 		init_main(launch->plan, command, control[1], job[1], lease,
-			  launch->limits.cgroups, &launch->relay.streams);
+			  launch->limits.cgroups, &launch->relay.streams, deferred);
 	if (launch->init < 0)
 		return blame(launch, plan_index(launch->plan, HB_NAMESPACES), errno);
 	(void)close(control[1]);

@@ -2,6 +2,7 @@
 #include "sys.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -16,6 +17,26 @@
 pid_t sys_clone3(struct clone_args *args)
 {
 	return (pid_t)syscall(SYS_clone3, args, sizeof(*args));
+}
+
+pid_t sys_fork(void)
+{
+	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+int sys_setresuid(uid_t real, uid_t effective, uid_t saved)
+{
+	return (int)syscall(SYS_setresuid, real, effective, saved);
+}
+
+int sys_setresgid(gid_t real, gid_t effective, gid_t saved)
+{
+	return (int)syscall(SYS_setresgid, real, effective, saved);
+}
+
+int sys_setgroups(size_t count, const gid_t *groups)
+{
+	return (int)syscall(SYS_setgroups, count, groups);
 }
 
 int sys_signal_default(int signal)
@@ -58,6 +79,18 @@ int sys_ioprio_reset(void)
 	return (int)syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, 0);
 }
 
+int sys_scheduler(void)
+{
+	return (int)syscall(SYS_sched_getscheduler, 0);
+}
+
+int sys_scheduler_other(void)
+{
+	struct sched_param plain = {0};
+
+	return (int)syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &plain);
+}
+
 int sys_capset(uint64_t permitted, uint64_t inheritable)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
@@ -78,6 +111,11 @@ int sys_seccomp_filter(const void *filter, unsigned short length, unsigned int f
 	struct sock_fprog program = {.len = length, .filter = (struct sock_filter *)(uintptr_t)filter};
 
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+int sys_seccomp_notify(int listener, unsigned long request, void *about)
+{
+	return (int)syscall(SYS_ioctl, listener, request, about);
 }
 
 int sys_landlock_create(const struct hb_landlock_ruleset *ruleset)

@@ -24,6 +24,11 @@ struct hb_landlock_path {
 } __attribute__((packed));
 
 pid_t sys_clone3(struct clone_args *args);
+/* A child as of fork(2), by clone(2), which every filter allows, and this process's ids: without what a C library does for threads, which there are none of. */
+pid_t sys_fork(void);
+int sys_setresuid(uid_t real, uid_t effective, uid_t saved);
+int sys_setresgid(gid_t real, gid_t effective, gid_t saved);
+int sys_setgroups(size_t count, const gid_t *groups);
 /* Not sigaction(3), which refuses the two signals that the C library keeps to itself and
  * that posix_spawn(3) leaves ignored. */
 int sys_signal_default(int signal);
@@ -33,8 +38,13 @@ int sys_pivot_root(const char *new_root, const char *put_old);
 int sys_close_range(unsigned int first, unsigned int last);
 int sys_keyctl_new_session(void);
 int sys_ioprio_reset(void);
+/* sched_getscheduler(2) and sched_setscheduler(2) of this process; musl, which keeps to POSIX, refuses both. */
+int sys_scheduler(void);
+int sys_scheduler_other(void);
 int sys_capset(uint64_t permitted, uint64_t inheritable);
 int sys_seccomp_filter(const void *filter, unsigned short length, unsigned int flags);
+/* ioctl(2), whose number is an int for one C library and a long for another. */
+int sys_seccomp_notify(int listener, unsigned long request, void *about);
 int sys_landlock_create(const struct hb_landlock_ruleset *ruleset);
 int sys_landlock_add(int ruleset, const struct hb_landlock_path *path);
 int sys_landlock_restrict(int ruleset);

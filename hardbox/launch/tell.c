@@ -107,7 +107,7 @@ void denials_explain(const struct launch *launch)
 	for (size_t i = 0; i < sizeof(sum); i++)
 		(void)snprintf(digest + 2 * i, 3, "%02x", sum[i]);
 
-	pid_t child = fork();
+	pid_t child = sys_fork();
 
 	if (child == 0)
 		become_hardbox(path, rows, (char *)(uintptr_t)policy->field[0].string,

@@ -30,7 +30,7 @@ static int receive(int socket, struct hb_message *message, void *control, size_t
 	header->msg_iov = &vector;
 	header->msg_iovlen = 1;
 	header->msg_control = control;
-	header->msg_controllen = control_size;
+	header->msg_controllen = (socklen_t)control_size;
 	/* ECONNRESET, said once: the other end closed with something unread. What it had written
 	 * before still waits. */
 	do

@@ -10,8 +10,8 @@
  *   fault LOG receive N ERRNO -- PROGRAM ARG...      the same, the launcher's N-th recvmsg(2)
  *   fault LOG without CALL FIRST ERRNO -- ...        no such call; FIRST: its first argument, or "any"
  *
- * WHO: launcher, init, helper (another child of the launcher) or job (until its exec, from
- * where on it is left alone). LOG: a line "role number call" for each call, "done" behind what
+ * WHO: launcher, init, helper (another child of the launcher), hand (init's, before the job)
+ * or job (until its exec, from where on it is left alone). LOG: a line "role number call" for each call, "done" behind what
  * was made to happen, "exec" when the job became the command. The exit status is PROGRAM's. */
 #include <errno.h>
 #include <signal.h>
@@ -30,8 +30,8 @@
 #define MOST_PROCESSES 64
 #define TROUBLE 99
 
-enum role { UNKNOWN, OTHER, LAUNCHER, INIT, HELPER, JOB };
-static const char *const role_names[] = {"unknown", "other", "launcher", "init", "helper", "job"};
+enum role { UNKNOWN, OTHER, LAUNCHER, INIT, HELPER, HAND, JOB };
+static const char *const role_names[] = {"unknown", "other", "launcher", "init", "helper", "hand", "job"};
 
 struct process {
 	pid_t pid;
@@ -163,7 +163,7 @@ static void syscall_stop(struct process *process)
 	}
 }
 
-static void born(const struct process *parent)
+static void born(const struct process *parent, int event)
 {
 	unsigned long pid;
 	struct process *child;
@@ -180,7 +180,8 @@ static void born(const struct process *parent)
 		child->role = had_init ? HELPER : INIT;
 		had_init = 1;
 	} else {
-		child->role = parent->role == INIT ? JOB : OTHER;
+		/* Init's hand is a clone that sends no SIGCHLD. */
+		child->role = parent->role != INIT ? OTHER : event == PTRACE_EVENT_CLONE ? HAND : JOB;
 	}
 	if (child->waiting) {
 		child->waiting = 0;
@@ -219,7 +220,7 @@ static void stopped(pid_t pid, int status)
 	int signal = WSTOPSIG(status);
 
 	if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE) {
-		born(process);
+		born(process, event);
 		signal = 0;
 	} else if (event == PTRACE_EVENT_EXEC) {
 		if (executed(process))

@@ -82,7 +82,7 @@ def verdict(ground: Ground, who: str, call: int, seen: Trace) -> str:  # noqa: P
 
 @trace.NETWORKS
 @pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("who", ["launcher", "init", "job"])
+@pytest.mark.parametrize("who", ["launcher", "init", "hand", "job"])
 def test_every_call_fails_once(ground: Ground, who: str, error: str, count: Callable[[str], None]) -> None:
     mine = [call for role, call in ground.calls if role == who]
     numbers = [number for number, call in enumerate(mine, 1) if call not in LEFT_OUT]
@@ -103,8 +103,9 @@ def test_every_call_fails_once(ground: Ground, who: str, error: str, count: Call
     tried = f"{total} calls of {who} failed with {error}"
     count(f"{tried}: {refused} refused, {len(blamed)} of {steps} steps blamed")
     assert not wrong, "\n".join(wrong)
-    # Read-back and status records are told as missing, and refuse nothing.
-    assert refused > total // (4 if ground.network else 3)
+    # Read-back and status records are told as missing, and refuse nothing; with a keeper most are such. A
+    # network that the hand cannot make init makes.
+    assert refused > total // (12 if ground.network else 6 if who == "hand" else 3)
     if trace.ALL and who == "init" and ground.plan is not None:
         kinds = {step.kind for step in ground.plan.steps if step.number >= 40} - SILENT
         assert kinds <= {kind for _, kind in blamed}, "each kind of step inside was seen to fail"

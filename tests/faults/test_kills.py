@@ -49,7 +49,7 @@ def verdict(ground: Ground, who: str, whom: str, seen: Trace) -> str:  # noqa: P
 
 @trace.NETWORKS
 @pytest.mark.parametrize("whom", ["launcher", "init", "both"])
-@pytest.mark.parametrize("who", ["launcher", "init", "job", "helper"])
+@pytest.mark.parametrize("who", ["launcher", "init", "hand", "job", "helper"])
 def test_a_kill_at_every_call(ground: Ground, who: str, whom: str, count: Callable[[str], None]) -> None:
     """`who` is at its N-th call when `whom` is killed."""
     numbers = list(range(1, sum(1 for role, _ in ground.calls if role == who) + 1))
