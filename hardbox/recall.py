@@ -61,10 +61,7 @@ class Decision:
         """Whether it would be made again."""
         try:
             # The files first: then the facts that stand in them need not be read again.
-            return (
-                all(rested.same(path, row) for path, row in self.files)
-                and look(self.around.facts) == self.around
-            )
+            return rested.all_same(self.files) and look(self.around.facts) == self.around
         except OSError:
             return False
 

@@ -15,7 +15,7 @@ from hardbox.files import way
 from hardbox.plan.network import kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from hardbox.policy import Policy
     from hardbox.refusals import PathFact
@@ -26,6 +26,8 @@ _NUMBERS: Final = operator.attrgetter(
     "st_dev", "st_ino", "st_mode", "st_uid", "st_gid", "st_size", "st_mtime_ns", "st_ctime_ns"
 )
 _MISSING: Final = (0,) * 8
+# How many of them say which file it is, and whose.
+_IDENTITY: Final = 5
 
 
 class ChangedError(Exception):
@@ -74,7 +76,13 @@ def stamp(path: str, began: int = 0) -> tuple[int, ...]:
     return row
 
 
-def same(path: str, row: tuple[int, ...]) -> bool:
-    """Whether a path still is as `stamp` had it; of a directory its identity counts, not what it holds."""
-    now = stamp(path)
-    return now == row or (stat.S_ISDIR(now[2]) and now[:5] == row[:5])
+def all_same(rows: Iterable[tuple[str, tuple[int, ...]]]) -> bool:
+    """Whether paths still are as `stamp` had them; of a directory its identity counts, not what it holds.
+
+    Raises OSError.
+    """
+    for path, row in rows:
+        now = stamp(path)
+        if now != row and not (stat.S_ISDIR(now[2]) and now[:_IDENTITY] == row[:_IDENTITY]):
+            return False
+    return True

@@ -108,10 +108,10 @@ def _with_network(result: Result, policy: Policy, use: NetworkUse) -> Result:
 def _finish(prepared: Prepared, launch: Launch, watch: Watch | None) -> Result:
     status, records = launch.wait(watch)
     failed = report.failure(records)
-    argv = tuple(step.value for step in prepared.plan.steps if isinstance(step, steps.Arg))
     if failed is not None:
         # Whoever keeps the network may know better than the launcher why there is none.
         raise (launch.keeper and launch.keeper.failed()) or set_up_failed(prepared.plan, failed)
+    argv = tuple(step.value for step in prepared.plan.steps if isinstance(step, steps.Arg))
     try:
         result = report.result(
             *(prepared.policy, prepared.plan, argv, records, report.start_seconds(records)),
