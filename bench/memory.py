@@ -121,7 +121,7 @@ def pss(pid: int) -> int:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
     except PermissionError as error:
-        message = f"/proc/{pid}/smaps_rollup of {_name(pid)} is shut to this user"
+        message = f"smaps_rollup of {_name(pid)} is shut to this user (root's row has it)"
         raise MissingError(message) from error
 
 
