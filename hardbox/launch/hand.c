@@ -1,7 +1,6 @@
-/* The second pair of hands: a child of init that makes the network namespace while init builds the root,
- * and detaches the host's root while init gives up its rights. The kernel needs long for both, for the
- * first with work and for the second with waiting (for all CPUs to have seen it), and one process
- * would do nothing else meanwhile.
+/* The second pair of hands: a child of init that makes the network namespace while init builds the root.
+ * The kernel needs as long for the one as for the other. Detaching the host's root, which takes long too, is
+ * no work for it: until that is done, ".." of the new root leads there.
  *
  * It is gone before the filter is loaded, so nothing of the job's ever runs beside it. Where there can be no
  * such process init does the same by itself: nothing depends on it but the time.
@@ -36,21 +35,13 @@ static int open_network(void)
 	return probe < 0 ? -1 : closing(ioctl(probe, SIOCGSKNS), probe);
 }
 
-static _Noreturn void help(int socket, int network)
+static _Noreturn void help(int socket)
 {
 	struct hb_message message = {.type = HB_FAILED};
+	int made = unshare(CLONE_NEWNET) < 0 ? -1 : open_network();
 
-	if (network) {
-		int made = unshare(CLONE_NEWNET) < 0 ? -1 : open_network();
-
-		message.value = errno;
-		if ((made < 0 ? message_send(socket, &message) : descriptor_send(socket, HB_GO, made)) < 0)
-			_exit(1);
-		(void)closing(0, made);
-	}
-	if (message_receive(socket, &message) != 1)
-		_exit(EPIPE); /* init has given up */
-	_exit(chdir("/") < 0 || umount2(".", MNT_DETACH) < 0 ? errno : 0);
+	message.value = errno;
+	_exit((made < 0 ? message_send(socket, &message) : descriptor_send(socket, HB_GO, made)) < 0 ? 1 : 0);
 }
 
 void hand_start(struct hb_hand *hand, int network)
@@ -60,12 +51,12 @@ void hand_start(struct hb_hand *hand, int network)
 	int ends[2];
 
 	*hand = (struct hb_hand){.socket = -1, .network = network};
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+	if (!network || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return;
 	hand->pid = sys_clone3(&args);
 	if (hand->pid == 0) {
 		(void)close(ends[0]);
-		help(ends[1], network);
+		help(ends[1]);
 	}
 	(void)close(ends[1]);
 	if (hand->pid > 0)
@@ -87,13 +78,6 @@ int hand_network(struct hb_hand *hand)
 	return 0;
 }
 
-int hand_detach(const struct hb_hand *hand)
-{
-	struct hb_message go = {.type = HB_GO};
-
-	return hand->socket < 0 ? umount2(".", MNT_DETACH) : message_send(hand->socket, &go);
-}
-
 int hand_end(struct hb_hand *hand)
 {
 	int status = 0;
@@ -105,6 +89,5 @@ int hand_end(struct hb_hand *hand)
 			return -1;
 	(void)close(hand->socket);
 	hand->socket = -1;
-	errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
-	return status == 0 ? 0 : -1;
+	return 0;
 }

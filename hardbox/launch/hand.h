@@ -11,14 +11,11 @@ struct hb_hand {
 	int network; /* the network namespace is still to be made, or to be joined */
 };
 
-/* Start it. `network`: clone3() has made no network namespace, so that is the helper's first work. */
+/* Start it, if clone3() has made no network namespace (`network`). */
 void hand_start(struct hb_hand *hand, int network);
 /* From here on the caller is in the sandbox's own network namespace. 0, or -1 and errno. */
 int hand_network(struct hb_hand *hand);
-/* The roots have been changed: detach the host's, which stands on top of the caller's working
- * directory. 0, or -1 and errno. */
-int hand_detach(const struct hb_hand *hand);
-/* Wait until all is done and the helper gone; nothing may run before. 0, or -1 and errno. */
+/* Wait until the helper is gone; nothing may run before. 0, or -1 and errno. */
 int hand_end(struct hb_hand *hand);
 
 #endif

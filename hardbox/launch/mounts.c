@@ -228,7 +228,7 @@ static int step_attributes(const struct hb_init *init, const struct hb_step *ste
  * new one and is detached, so no directory for it is needed and nothing of it remains. */
 static int step_pivot_root(struct hb_init *init)
 {
-	if (fchdir(init->root) < 0 || sys_pivot_root(".", ".") < 0 || hand_detach(&init->hand) < 0 ||
+	if (fchdir(init->root) < 0 || sys_pivot_root(".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
 	    chdir("/") < 0)
 		return -1;
 	parent_forget(init);

@@ -105,7 +105,7 @@ def test_every_call_fails_once(ground: Ground, who: str, error: str, count: Call
     assert not wrong, "\n".join(wrong)
     # Read-back and status records are told as missing, and refuse nothing; with a keeper most are such. A
     # network that the hand cannot make init makes.
-    assert refused > total // (12 if ground.network else 6 if who == "hand" else 3)
+    assert who == "hand" or refused > total // (12 if ground.network else 3)
     if trace.ALL and who == "init" and ground.plan is not None:
         kinds = {step.kind for step in ground.plan.steps if step.number >= 40} - SILENT
         assert kinds <= {kind for _, kind in blamed}, "each kind of step inside was seen to fail"

@@ -65,7 +65,7 @@ def test_a_kill_at_every_call(ground: Ground, who: str, whom: str, count: Callab
             wrong.append(f"{who} {number}: {problem}")
     count(f"{kills} kills of {whom} at {who}'s calls, {kills - ran} before the job's exec")
     assert not wrong, "\n".join(wrong)
-    assert kills or who == "helper"
+    assert kills or who in ("helper", "hand")  # not with a caller who reads namespaces back
 
 
 def test_the_verdict_sees_a_job_that_was_not_let_go(ground: Ground) -> None:
