@@ -67,7 +67,7 @@ static int step_rlimit(const struct hb_step *step)
 	struct rlimit now;
 	int which = (int)step->field[0].number;
 
-	if (getrlimit(which, &now) < 0)
+	if (sys_prlimit(which, NULL, &now) < 0)
 		return -1;
 	/* The caller's own hard limit may be lower already; it cannot be raised, and lower
 	 * is never weaker. */
@@ -75,7 +75,7 @@ static int step_rlimit(const struct hb_step *step)
 		limit.rlim_max = now.rlim_max;
 	if (limit.rlim_cur > limit.rlim_max)
 		limit.rlim_cur = limit.rlim_max;
-	return setrlimit(which, &limit);
+	return sys_prlimit(which, &limit, NULL);
 }
 
 /* Keep `count` of the CPUs that this process may use, from the one it runs on upwards:

@@ -79,6 +79,11 @@ int sys_ioprio_reset(void)
 	return (int)syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, 0);
 }
 
+int sys_prlimit(int resource, const struct rlimit *wanted, struct rlimit *found)
+{
+	return (int)syscall(SYS_prlimit64, 0, resource, wanted, found);
+}
+
 int sys_scheduler(void)
 {
 	return (int)syscall(SYS_sched_getscheduler, 0);

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <linux/sched.h>
@@ -38,6 +39,8 @@ int sys_pivot_root(const char *new_root, const char *put_old);
 int sys_close_range(unsigned int first, unsigned int last);
 int sys_keyctl_new_session(void);
 int sys_ioprio_reset(void);
+/* prlimit(2) of this process, whose number is an enum for one C library and an int for another. */
+int sys_prlimit(int resource, const struct rlimit *wanted, struct rlimit *found);
 /* sched_getscheduler(2) and sched_setscheduler(2) of this process; musl, which keeps to POSIX, refuses both. */
 int sys_scheduler(void);
 int sys_scheduler_other(void);
