@@ -82,6 +82,11 @@ def _rests_on(paths: Mapping[str, PathFact], programs: tuple[str, ...]) -> Itera
     for folder, folders, names in os.walk(package):
         folders[:] = [name for name in folders if name != "__pycache__"]
         yield from (os.path.join(folder, name) for name in names if name.endswith((".py", ".toml")))
+    yield from decided_from(paths)
+
+
+def decided_from(paths: Mapping[str, PathFact]) -> Iterator[str]:
+    """Name the files whose change could change a decision of the code that is running."""
     for kind in ("profiles", "seccomp"):
         yield from (data.path(kind, name) for name in data.names(kind))
     yield from host.READ_FILES

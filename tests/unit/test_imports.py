@@ -41,6 +41,7 @@ LAYERS: Final = (
     ("audit", "engines", "net", "seals", "view"),
     ("runs",),
     ("api",),
+    ("pool",),
     ("verify",),
     ("cli",),
 )
