@@ -25,6 +25,7 @@ from hardbox.pool.turns import Cancelled, Ticket, Turns, closed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from hardbox.engines.member import Member
     from hardbox.engines.namespaces import Launch, Streams
     from hardbox.policy import Policy
     from hardbox.pool.decision import Decision
@@ -48,7 +49,6 @@ class _Job(NamedTuple):
     argv: tuple[str, ...]
     workdir: str
     environment: Mapping[str, str]
-    trees: bool
     remembered: Decision | None
 
 
@@ -93,11 +93,14 @@ class Pool:
         self._loosen = dict(loosen or {})
         self._owner = os.getpid()
         self._lock = threading.RLock()
+        self.waiting = waiting
         self._turns = Turns(size, waiting, patience)
         self._tickets: weakref.WeakSet[Ticket] = weakref.WeakSet()
         self._last = Bench(size, idle, self._same)
         self._open = Bench(size, idle, self._same)
         self._opened = False
+        # How many jobs a member has taken; the others were launched the usual way.
+        self.handed = 0
         self._memo: OrderedDict[tuple[tuple[str, str], ...], Decision] = OrderedDict()
         self._ground: decision.Ground | None = None
         self._base = self._begin()
@@ -129,6 +132,11 @@ class Pool:
         if not found and self._last.problem is not None:
             raise self._last.problem
         return found
+
+    @property
+    def policy(self) -> Policy:
+        """What was decided for jobs that bring nothing but a command."""
+        return self._base.policy
 
     @property
     def ready(self) -> int:
@@ -171,9 +179,9 @@ class Pool:
 
     def wish(self, argv: Sequence[str], **wanted: object) -> Callable[[Ticket], Result]:
         """Give what runs a job once it is called, with a ticket by which another thread can end it."""
-        return lambda ticket: self._run(ticket, argv, **wanted)  # type: ignore[arg-type]
+        return lambda ticket: self.run_for(ticket, argv, **wanted)  # type: ignore[arg-type]
 
-    def _run(  # noqa: PLR0913 (all by keyword)
+    def run_for(  # noqa: PLR0913 (all by keyword)
         self,
         ticket: Ticket,
         argv: Sequence[str],
@@ -191,7 +199,7 @@ class Pool:
         streams: Streams | None = None,
         told: Callable[[Launch], None] | None = None,
     ) -> Result:
-        """See `run`.
+        """As `run`, for somebody who may not be this process (hardbox serve).
 
         environment, cwd: the caller's, if that is another process.
         streams:          what stands on the job's 0-2, instead of input, capture and output_dir.
@@ -206,7 +214,7 @@ class Pool:
                 trail.open(found.policy)
                 where = found.workdir(place, cwd)
                 mine = os.environ if environment is None else environment
-                job = _Job(words, where, mine, bool(read or write), remembered and found)
+                job = _Job(words, where, mine, found if remembered else None)
                 prepared = runs.Prepared(found.policy, found.plan_for(words, where), found.paths)
                 by = self._starter(job, ticket, told)
                 if streams is None:
@@ -252,8 +260,7 @@ class Pool:
             content = job.remembered.content(job.argv, job.workdir, job.environment)
             while (member := self._last.take()) is not None:
                 if member.hand(prepared.plan, None, content, streams, samples=samples):
-                    member.on_start = self._last.refill
-                    return member
+                    return self._handed(member, self._last)
                 member.close()
             return None
         plan, at = self._open_base()
@@ -262,10 +269,15 @@ class Pool:
         theirs = decision.spoken_out(prepared.plan, job.environment)
         while (member := self._open.take()) is not None:
             if member.hand(prepared.plan, theirs, theirs.encode(), streams, samples=samples):
-                member.on_start = self._open.refill
-                return member
+                return self._handed(member, self._open)
             member.close()
         return None
+
+    def _handed(self, member: Member, bench: Bench) -> Member:
+        member.on_start = bench.refill
+        with self._lock:
+            self.handed += 1
+        return member
 
     def _open_base(self) -> tuple[decision.LaunchPlan, int]:
         """Give the plan of members for jobs that bring trees, and begin to keep some."""
