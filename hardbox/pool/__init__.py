@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from hardbox import api, runs
 from hardbox.audit import Trail
-from hardbox.errors import HardboxError, Usage
+from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.plan.network import kept
 from hardbox.pool import decision
 from hardbox.pool.bench import Bench
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hardbox.policy import Policy
     from hardbox.pool.decision import Decision
     from hardbox.report import Result
-    from hardbox.runs import Prepared
+    from hardbox.runs import Prepared, Start
 
 # Decisions that are remembered: one for each set of variables.
 _REMEMBERED: Final = 256
@@ -216,13 +216,22 @@ class Pool:
                 mine = os.environ if environment is None else environment
                 job = _Job(words, where, mine, found if remembered else None)
                 prepared = runs.Prepared(found.policy, found.plan_for(words, where), found.paths)
-                by = self._starter(job, ticket, told)
-                if streams is None:
-                    done, problem = api.run_prepared(
+
+                def once(by: Start) -> tuple[Result, OSError | None]:
+                    if streams is not None:
+                        return runs.execute(prepared, streams, samples=samples, by=by), None
+                    return api.run_prepared(
                         prepared, input, capture=capture, output_dir=output_dir, samples=samples, by=by
                     )
-                else:
-                    done, problem = runs.execute(prepared, streams, samples=samples, by=by), None
+
+                starter = _Starter(self, job, ticket, told)
+                try:
+                    done, problem = once(starter.begin)
+                except SetupFailed as error:
+                    # A member that was killed before its job began; nothing was run.
+                    if error.code != "HB612" or not starter.member or ticket.cancelled:
+                        raise
+                    done, problem = once(starter.begin_anew)
             except HardboxError as error:
                 api.warn(trail.refused(error))
                 raise
@@ -234,25 +243,8 @@ class Pool:
             raise problem
         return done
 
-    def _starter(
-        self, job: _Job, ticket: Ticket, told: Callable[[Launch], None] | None
-    ) -> Callable[..., Launch]:
-        """Give what launches this job: by a member that fits, else as any launch."""
-
-        def begin(prepared: Prepared, streams: Streams, *, samples: bool = False) -> Launch:
-            if ticket.cancelled:
-                raise Cancelled
-            launch = self._hand(job, prepared, streams, samples=samples)
-            if launch is None:
-                launch = runs.start(prepared, streams, samples=samples)
-            ticket.job(launch.cancel)
-            if told is not None:
-                told(launch)
-            return launch
-
-        return begin
-
-    def _hand(self, job: _Job, prepared: Prepared, streams: Streams, *, samples: bool) -> Launch | None:
+    def hand(self, job: _Job, prepared: Prepared, streams: Streams, *, samples: bool) -> Member | None:
+        """Give the job to a member that fits, None if there is none."""
         kinds = {_kind(end) for end in (streams.stdin, streams.stdout, streams.stderr)}
         if "terminal" in kinds:
             return None
@@ -367,6 +359,37 @@ class Pool:
         self._turns.close()
         self._lock = threading.RLock()
         self._tickets = weakref.WeakSet()
+
+
+class _Starter:
+    """What launches one job: a member that fits, else the usual way."""
+
+    def __init__(
+        self, pool: Pool, job: _Job, ticket: Ticket, told: Callable[[Launch], None] | None
+    ) -> None:
+        self._pool = pool
+        self._job = job
+        self._ticket = ticket
+        self._told = told
+        self.member = False
+
+    def begin(self, prepared: Prepared, streams: Streams, *, samples: bool = False) -> Launch:
+        """Launch (see `hardbox.runs.Start`)."""
+        if not self._ticket.begin():
+            raise Cancelled
+        launch = self._pool.hand(self._job, prepared, streams, samples=samples)
+        self.member = launch is not None
+        return self._begun(launch or runs.start(prepared, streams, samples=samples))
+
+    def begin_anew(self, prepared: Prepared, streams: Streams, *, samples: bool = False) -> Launch:
+        """Launch the usual way."""
+        return self._begun(runs.start(prepared, streams, samples=samples))
+
+    def _begun(self, launch: Launch) -> Launch:
+        self._ticket.job(launch.cancel)
+        if self._told is not None:
+            self._told(launch)
+        return launch
 
 
 def _kind(descriptor: int) -> str:

@@ -82,6 +82,7 @@ class _Client:
     link: socket.socket
     ticket: Ticket = field(default_factory=Ticket)
     launch: Launch | None = None
+    signals: list[int] = field(default_factory=list)
     asked: bool = False
 
     def say(self, word: int, value: int = 0, text: str = "") -> None:
@@ -204,11 +205,13 @@ class Server:
     def _signal(self, client: _Client, number: int) -> None:
         with self._lock:
             launch = client.launch
+            if launch is None:
+                client.signals.append(number)
         if launch is not None:
             with suppress(ProcessLookupError):
                 launch.signal(number)
         elif number != signal.SIGWINCH:
-            client.ticket.cancel()
+            client.ticket.cancel_waiting()
 
     def _work(self, client: _Client, descriptors: list[int]) -> None:
         """Do one job, in a thread of its own."""
@@ -240,6 +243,9 @@ class Server:
         def told(launch: Launch) -> None:
             with self._lock:
                 client.launch = launch
+                before = tuple(client.signals)
+            for number in before:
+                launch.signal(number)
 
         # Before anything may have run.
         client.say(_TAKEN)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hardbox.errors import SetupFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Cancelled(Exception):  # noqa: N818 (as in asyncio)
@@ -27,15 +27,22 @@ class Ticket:
         """Make it; see `cancel`."""
         self._lock = threading.Lock()
         self._cancelled = False
-        self._end: list[object] = []
+        self._begun = False
+        self._end: list[Callable[[], None]] = []
 
     @property
     def cancelled(self) -> bool:
         """Whether it was taken back."""
         return self._cancelled
 
-    def job(self, end: object) -> None:
-        """Note what ends the job, a callable; it is called at once if the wish was taken back."""
+    def begin(self) -> bool:
+        """Say that the job is launched now; False if the wish was taken back."""
+        with self._lock:
+            self._begun = not self._cancelled
+            return self._begun
+
+    def job(self, end: Callable[[], None]) -> None:
+        """Note what ends the job, or the wait for it; it is called at once if the wish was taken back."""
         with self._lock:
             self._end.append(end)
             late = self._cancelled
@@ -48,12 +55,20 @@ class Ticket:
             self._cancelled = True
         self._call()
 
+    def cancel_waiting(self) -> bool:
+        """Take it back unless the job was launched; says whether it was taken back."""
+        with self._lock:
+            if self._begun:
+                return False
+            self._cancelled = True
+        self._call()
+        return True
+
     def _call(self) -> None:
         with self._lock:
             ends, self._end = self._end, []
         for end in ends:
-            if callable(end):
-                end()
+            end()
 
 
 class Turns:
