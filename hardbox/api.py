@@ -179,6 +179,7 @@ def _encodable(word: str) -> bool:
 
 
 def inside_path(workdir: str | None) -> str | None:
+    """Check a place inside. Raises Usage HB002."""
     if workdir is None or (workdir.startswith("/") and _encodable(workdir)):
         return workdir
     raise Usage(
@@ -232,9 +233,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     try:
         trail.open(policy)
         prepared = prepare(policy, argv, workdir=workdir, explain=explain)
-        done, problem = run_prepared(
-            prepared, input, capture=capture, output_dir=output_dir, samples=samples
-        )
+        done, problem = run_prepared(prepared, input, capture=capture, output_dir=output_dir, samples=samples)
     except HardboxError as error:
         warn(trail.refused(error))
         raise
@@ -247,7 +246,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     return done
 
 
-def run_prepared(  # noqa: PLR0913 (all by keyword)
+def run_prepared(
     prepared: Prepared,
     given: bytes | None,
     *,

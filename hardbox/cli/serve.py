@@ -69,7 +69,9 @@ def main(argv: list[str]) -> int:
         raise
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: server.stop())
-    print(f"hardbox: serving profile {profile} at {printable(wanted['--socket'])}", file=sys.stderr, flush=True)
+    print(
+        f"hardbox: serving profile {profile} at {printable(wanted['--socket'])}", file=sys.stderr, flush=True
+    )
     server.serve()
     return 0
 
@@ -93,7 +95,8 @@ def _options(argv: list[str]) -> Iterator[tuple[str, str]]:
 def _number(name: str, text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004 (2^30 has ten digits)
         return int(text)
-    raise _usage(f"{name} {text}", "a number is needed")
+    wrong = f"{name} {text}"
+    raise _usage(wrong, "a number is needed")
 
 
 def _usage(value: str, what: str) -> Usage:

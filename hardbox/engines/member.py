@@ -1,7 +1,7 @@
 """One member of a pool: a launch that waits for its job, and takes one.
 
-Run by: pool/, in the owner's process. The launcher's side is launch/hold.h: while its owner's end of the socket
-is open the member waits, and when it closes the member and its job end.
+Run by: pool/, in the owner's process. The launcher's side is launch/hold.h: while its owner's end of
+the socket is open the member waits, and when it closes the member and its job end.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Member(Launch):
         self.sampled = False
         self._reaped = False
         self._unseen = b""
-        self._early = []
+        self._early = ()
         self._plan = plan
         self._theirs = plan
         self._at = at
@@ -82,8 +82,8 @@ class Member(Launch):
         if len(said) != _MESSAGE.size or _MESSAGE.unpack(said)[0] != _HELLO:
             return False
         # What was read back so far, out of the way of what tells of the job.
-        while select.select([self._status], [], [], 0)[0] and (chunk := os.read(self._status, _ROOM)):
-            self._early.append(chunk)
+        if select.select([self._status], [], [], 0)[0]:
+            self._early = (os.read(self._status, _ROOM),)
         return True
 
     def alive(self) -> bool:
@@ -103,7 +103,7 @@ class Member(Launch):
         try:
             file = memory_file("hardbox-job", content)
         except OSError as error:
-            raise cannot_start("a memory file", error) from error
+            raise cannot_start(launcher_path(), error) from error
         try:
             socket.send_fds(
                 self._hold,
@@ -177,4 +177,3 @@ def _spawn(launcher: str, own: list[int], at: int) -> int:
         setpgroup=0,
         setsigmask=FORWARDED,
     )
-

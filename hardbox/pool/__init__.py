@@ -1,18 +1,17 @@
 """A pool: sandboxes that wait, prepared up to the last step, each for one job.
 
-Run by: the owner's process: a program that uses `hardbox.Pool`, or `hardbox serve`. What is decided, refused and
-enforced is what `hardbox.run` would; a job for which no member fits is launched as there.
+Run by: the owner's process: a program that uses `hardbox.Pool`, or `hardbox serve`. What is decided,
+refused and enforced is what `hardbox.run` would; a job for which no member fits is launched as there.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 import threading
 import time
 import weakref
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from hardbox import api, runs
 from hardbox.audit import Trail
@@ -20,13 +19,15 @@ from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.plan.network import kept
 from hardbox.pool import decision
 from hardbox.pool.bench import Bench
-from hardbox.pool.turns import Cancelled, Ticket, Turns, closed
+from hardbox.pool.starting import Job, Starter, kind
+from hardbox.pool.turns import Cancelled, Ticket, Turns, check, closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from hardbox.engines.member import Member
     from hardbox.engines.namespaces import Launch, Streams
+    from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
     from hardbox.pool.decision import Decision
     from hardbox.report import Result
@@ -34,29 +35,17 @@ if TYPE_CHECKING:
 
 # Decisions that are remembered: one for each set of variables.
 _REMEMBERED: Final = 256
-_MOST: Final = 1024
 # Times that a decision is taken anew while the files that it rests on are being changed.
 _TRIES: Final = 50
 _TICK: Final = 0.02
-# <linux/major.h>: null, zero, full, random, urandom.
-_MEMORY_MAJOR: Final = 1
 _ANY: Final = ("true",)
-
-
-class _Job(NamedTuple):
-    """What one job brings."""
-
-    argv: tuple[str, ...]
-    workdir: str
-    environment: Mapping[str, str]
-    remembered: Decision | None
 
 
 class Pool:
     """Sandboxes of one profile that wait for jobs; thread-safe, to be used in a `with` statement.
 
-    A member takes one job and is never used again. It dies when it has waited too long, when what was decided holds
-    no more (profile, filters, mounts, ids, CPUs, cgroup), and with its owner, however that ends.
+    A member takes one job and is never used again. It dies when it has waited too long, when what was
+    decided holds no more (profile, filters, mounts, ids, CPUs, cgroup), and with its owner, however it ends.
     """
 
     def __init__(  # noqa: PLR0913 (all by keyword)
@@ -82,7 +71,7 @@ class Pool:
         read, write, env, settings, loosen: of every job, as in `hardbox.run`.
         Raises Usage, Refused, ProfileError, HostUnfit or SetupFailed, as `hardbox.run` would.
         """
-        _check(size, idle, waiting, patience)
+        check(size, idle, waiting, patience)
         here = os.getcwd()
         path = isinstance(profile, str) and "/" in profile
         self._profile = os.path.join(here, profile) if path and isinstance(profile, str) else profile
@@ -127,7 +116,10 @@ class Pool:
                 self._ground = None
 
     def wait_ready(self, count: int = 1, seconds: float = 60.0) -> bool:
-        """Wait until `count` members wait for a job; says whether they do. Raises what keeps them from being made."""
+        """Wait until `count` members wait for a job; says whether they do.
+
+        Raises what keeps them from being made.
+        """
         found = self._last.wait(count, seconds)
         if not found and self._last.problem is not None:
             raise self._last.problem
@@ -161,13 +153,19 @@ class Pool:
         read, write, env: of this job alone, beside the pool's.
         Raises SetupFailed HB670 (the pool is closed) and HB671 (it is full), too.
         """
-        wish = self.wish(
-            argv,
-            **{"read": read, "write": write, "env": env, "workdir": workdir, "input": input},
-            **{"capture": capture, "output_dir": output_dir, "samples": samples},
-        )
         try:
-            return wish(Ticket())
+            return self.run_for(
+                Ticket(),
+                argv,
+                read=read,
+                write=write,
+                env=env,
+                workdir=workdir,
+                input=input,
+                capture=capture,
+                output_dir=output_dir,
+                samples=samples,
+            )
         except Cancelled as error:
             raise closed() from error
 
@@ -175,11 +173,7 @@ class Pool:
         """As `run`, for asyncio: other tasks go on meanwhile. To cancel it ends the job."""
         from hardbox.pool.asynchronous import in_thread  # noqa: PLC0415 (asyncio takes 40 ms to import)
 
-        return await in_thread(self.wish(argv, **wanted))
-
-    def wish(self, argv: Sequence[str], **wanted: object) -> Callable[[Ticket], Result]:
-        """Give what runs a job once it is called, with a ticket by which another thread can end it."""
-        return lambda ticket: self.run_for(ticket, argv, **wanted)  # type: ignore[arg-type]
+        return await in_thread(lambda ticket: self.run_for(ticket, argv, **wanted))  # type: ignore[arg-type]
 
     def run_for(  # noqa: PLR0913 (all by keyword)
         self,
@@ -214,7 +208,7 @@ class Pool:
                 trail.open(found.policy)
                 where = found.workdir(place, cwd)
                 mine = os.environ if environment is None else environment
-                job = _Job(words, where, mine, found if remembered else None)
+                job = Job(words, where, mine, found if remembered else None)
                 prepared = runs.Prepared(found.policy, found.plan_for(words, where), found.paths)
 
                 def once(by: Start) -> tuple[Result, OSError | None]:
@@ -224,7 +218,7 @@ class Pool:
                         prepared, input, capture=capture, output_dir=output_dir, samples=samples, by=by
                     )
 
-                starter = _Starter(self, job, ticket, told)
+                starter = Starter(self, job, ticket, told)
                 try:
                     done, problem = once(starter.begin)
                 except SetupFailed as error:
@@ -243,9 +237,9 @@ class Pool:
             raise problem
         return done
 
-    def hand(self, job: _Job, prepared: Prepared, streams: Streams, *, samples: bool) -> Member | None:
+    def hand(self, job: Job, prepared: Prepared, streams: Streams, *, samples: bool) -> Member | None:
         """Give the job to a member that fits, None if there is none."""
-        kinds = {_kind(end) for end in (streams.stdin, streams.stdout, streams.stderr)}
+        kinds = {kind(end) for end in (streams.stdin, streams.stdout, streams.stderr)}
         if "terminal" in kinds:
             return None
         if job.remembered is not None and "file" not in kinds:
@@ -271,7 +265,7 @@ class Pool:
             self.handed += 1
         return member
 
-    def _open_base(self) -> tuple[decision.LaunchPlan, int]:
+    def _open_base(self) -> tuple[LaunchPlan, int]:
         """Give the plan of members for jobs that bring trees, and begin to keep some."""
         with self._lock:
             policy = self._base.policy
@@ -308,12 +302,8 @@ class Pool:
                 return found, decision.same_walls(base.plan, found.plan)
         return decision.take_apart(self._prepare(read, write, env)), False
 
-    def _prepare(
-        self, read: Sequence[str], write: Sequence[str], env: Mapping[str, str] | None
-    ) -> Prepared:
-        added = api.Added(
-            (*self._read, *read), (*self._write, *write), (), {**self._env, **(env or {})}
-        )
+    def _prepare(self, read: Sequence[str], write: Sequence[str], env: Mapping[str, str] | None) -> Prepared:
+        added = api.Added((*self._read, *read), (*self._write, *write), (), {**self._env, **(env or {})})
         policy = api.decide(self._profile, added, self._settings, self._loosen)
         if kept(policy):
             raise Usage(
@@ -359,65 +349,6 @@ class Pool:
         self._turns.close()
         self._lock = threading.RLock()
         self._tickets = weakref.WeakSet()
-
-
-class _Starter:
-    """What launches one job: a member that fits, else the usual way."""
-
-    def __init__(
-        self, pool: Pool, job: _Job, ticket: Ticket, told: Callable[[Launch], None] | None
-    ) -> None:
-        self._pool = pool
-        self._job = job
-        self._ticket = ticket
-        self._told = told
-        self.member = False
-
-    def begin(self, prepared: Prepared, streams: Streams, *, samples: bool = False) -> Launch:
-        """Launch (see `hardbox.runs.Start`)."""
-        if not self._ticket.begin():
-            raise Cancelled
-        launch = self._pool.hand(self._job, prepared, streams, samples=samples)
-        self.member = launch is not None
-        return self._begun(launch or runs.start(prepared, streams, samples=samples))
-
-    def begin_anew(self, prepared: Prepared, streams: Streams, *, samples: bool = False) -> Launch:
-        """Launch the usual way."""
-        return self._begun(runs.start(prepared, streams, samples=samples))
-
-    def _begun(self, launch: Launch) -> Launch:
-        self._ticket.job(launch.cancel)
-        if self._told is not None:
-            self._told(launch)
-        return launch
-
-
-def _kind(descriptor: int) -> str:
-    """Say what a member can be handed: "plain", "file" (which the second wall has to name), or "terminal"."""
-    try:
-        mode = os.fstat(descriptor)
-    except OSError:
-        return "terminal"
-    if stat.S_ISFIFO(mode.st_mode) or stat.S_ISSOCK(mode.st_mode):
-        return "plain"
-    if stat.S_ISCHR(mode.st_mode):
-        return "plain" if os.major(mode.st_rdev) == _MEMORY_MAJOR else "terminal"
-    return "file"
-
-
-def _check(size: int, idle: float, waiting: int, patience: float) -> None:
-    numbers = {"size": (size, 1, _MOST), "waiting": (waiting, 0, 1 << 20)}
-    numbers |= {"idle": (idle, 0, 1 << 30), "patience": (patience, 0, 1 << 30)}
-    for name, (value, least, most) in numbers.items():
-        given: object = value
-        if isinstance(given, bool) or not isinstance(given, int | float) or not least <= given <= most:
-            raise Usage(
-                "HB002",
-                f"a pool's {name} is out of range",
-                value=f"{name}={given!r}"[:120],
-                why=f"it is a number from {least} to {most}",
-                instead=f"{name}={8 if name == 'size' else 60}",
-            )
 
 
 # A child made by fork(2) has the parent's descriptors, which would keep members alive behind its back.

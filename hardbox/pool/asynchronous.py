@@ -1,12 +1,15 @@
 """A pool's jobs for asyncio: each waits in a thread of its own.
 
-Run by: pool/, only where asyncio is used. Not the loop's executor, whose few threads are shared with everything else.
+Run by: pool/, only where asyncio is used. Not the loop's executor, whose few threads are shared with
+everything else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hardbox.pool.turns import Cancelled, Ticket
@@ -27,16 +30,14 @@ async def in_thread(wish: Callable[[Ticket], Result]) -> Result:
         try:
             result = wish(ticket)
         except BaseException as error:  # noqa: BLE001 (handed on, whatever it is)
-            tell(lambda problem=error: done.set_exception(problem))
+            tell(functools.partial(done.set_exception, error))
         else:
-            tell(lambda: done.set_result(result))
+            tell(functools.partial(done.set_result, result))
 
     def tell(word: Callable[[], None]) -> None:
-        # RuntimeError: the loop was closed behind a job that nobody waits for.
-        try:
+        # The loop may have been closed behind a job that nobody waits for.
+        with suppress(RuntimeError):
             loop.call_soon_threadsafe(lambda: None if done.done() else word())
-        except RuntimeError:
-            return
 
     threading.Thread(target=work, name="hardbox-job", daemon=True).start()
     try:

@@ -86,9 +86,12 @@ class Bench:
     def wait(self, count: int, seconds: float) -> bool:
         """Wait until so many members wait, or one could not be made; says whether they do."""
         with self._change:
-            return self._change.wait_for(
-                lambda: len(self._waiting) >= count or self._closed or self.problem is not None, seconds
-            ) and len(self._waiting) >= count
+            return (
+                self._change.wait_for(
+                    lambda: len(self._waiting) >= count or self._closed or self.problem is not None, seconds
+                )
+                and len(self._waiting) >= count
+            )
 
     def close(self) -> None:
         """End all that wait, and make no more."""
@@ -117,8 +120,6 @@ class Bench:
                 wanted = self._plan if self._short() else None
                 if not old and wanted is None:
                     self._change.wait(None if not self._waiting and not self._pause else _LOOK)
-                    if self._closed:
-                        return
                 at = self._at
             self._end(old)
             if self._waiting and not self._same():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import select
+import stat
 import struct
 import time
 from dataclasses import dataclass
@@ -37,8 +38,8 @@ _CLOCK_TICK: Final = 20_000_000
 class Ground:
     """What a decision rested on, and whether that is still so: files, mounts, ids, CPUs, cgroup.
 
-    began: when the decision began, ns since the epoch; what has changed since, or a moment before, may have been
-           read as it was before: such a decision is `young`.
+    began: when the decision began, ns since the epoch; what has changed since, or a moment before, may
+           have been read as it was before: such a decision is `young`.
     """
 
     def __init__(self, policy: Policy, paths: Mapping[str, PathFact], began: int) -> None:
@@ -70,8 +71,7 @@ def _stamp(path: str) -> tuple[int, ...]:
         return ()
     what = (now.st_dev, now.st_ino, now.st_mode, now.st_uid, now.st_gid)
     # What a directory holds decides nothing; that it is the same directory does.
-    is_directory = now.st_mode & 0o170000 == 0o040000
-    return what if is_directory else (*what, now.st_mtime_ns, now.st_ctime_ns, now.st_size)
+    return what if stat.S_ISDIR(now.st_mode) else (*what, now.st_mtime_ns, now.st_ctime_ns, now.st_size)
 
 
 def _caller() -> tuple[object, ...]:

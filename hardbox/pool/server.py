@@ -1,8 +1,8 @@
-"""`hardbox serve`: a pool behind a socket, for commands of the same user (front/served.c has the client's side).
+"""`hardbox serve`: a pool behind a socket, for commands of the same user (front/served.c is the client).
 
-Run by: cli/serve.py. One thread looks at the connections, and each job has one of its own. A client counts as the
-caller itself only where everything that the kernel would hand down from it is as ours is (`alike`); else it is told
-to decide as usual, by which it runs with no more than it has.
+Run by: cli/serve.py. One thread looks at the connections, and each job has one of its own. A client counts
+as the caller itself only where everything that the kernel would hand down from it is as ours is (`alike`);
+else it is told to decide as usual, by which it runs with no more than it has.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _PATIENCE: Final = 10.0
 _DEFAULT: Final = "strict"
 # Of /proc/PID/status: what a job would inherit.
 _STATUS: Final = frozenset(
-    b"Uid Gid Groups NoNewPrivs Seccomp Seccomp_filters Cpus_allowed CapInh CapPrm CapEff CapBnd CapAmb".split()
+    b"Uid Gid Groups NoNewPrivs Seccomp Cpus_allowed CapInh CapPrm CapEff CapBnd CapAmb".split()
 )
 _LINKS: Final = ("root", "ns/user", "ns/mnt", "ns/pid", "ns/cgroup")
 
@@ -180,9 +180,9 @@ class Server:
         except OSError:
             said = b""
         if said == _MAGIC and not client.asked and len(descriptors) == _HANDED:
-            client.asked = True
+            client.asked, inheritable = True, False
             for descriptor in descriptors:
-                os.set_inheritable(descriptor, False)
+                os.set_inheritable(descriptor, inheritable)
             threading.Thread(target=self._work, args=(client, descriptors), daemon=True).start()
             return
         for descriptor in descriptors:
@@ -280,7 +280,7 @@ def _read_request(file: int) -> _Asked | None:
     if not 0 < size <= _ASK_MOST:
         return None
     words = os.pread(file, size, 0).decode("utf-8", "surrogateescape").split("\0")
-    # version, profile, working directory, number of arguments, arguments, variables, and "" behind the last NUL
+    # version, profile, working directory, number of arguments, these, variables, "" behind the last NUL
     if len(words) < 5 or words[0] != __version__ or not words[3].isdigit():  # noqa: PLR2004 (see above)
         return None
     last = 4 + int(words[3])
@@ -309,7 +309,9 @@ def _listen(path: str) -> socket.socket:
             os.mkdir(folder, 0o700)
         found = os.lstat(folder)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise _no_socket(path, "its directory is not yours alone", f"chmod 700 {folder}, or another directory")
+            raise _no_socket(
+                path, "its directory is not yours alone", f"chmod 700 {folder}, or another directory"
+            )
         _take_away_dead(path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         before = os.umask(0o177)

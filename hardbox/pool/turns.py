@@ -8,12 +8,14 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from hardbox.errors import SetupFailed
+from hardbox.errors import SetupFailed, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_MOST: Final = 1024
 
 
 class Cancelled(Exception):  # noqa: N818 (as in asyncio)
@@ -106,7 +108,8 @@ class Turns:
 
     def _queue(self, ticket: Ticket) -> None:
         if self._wait >= self._most:
-            raise self._full(f"{self._wait} callers wait already")
+            number = f"{self._wait} callers wait already"
+            raise self._full(number)
         last = time.monotonic() + self._patience
         ticket.job(self.wake)
         self._wait += 1
@@ -118,7 +121,8 @@ class Turns:
                     raise Cancelled
                 left = last - time.monotonic()
                 if left <= 0:
-                    raise self._full(f"no place came free in {self._patience:g} s")
+                    late = f"no place came free in {self._patience:g} s"
+                    raise self._full(late)
                 self._change.wait(left)
             if ticket.cancelled:
                 self._change.notify()
@@ -151,3 +155,23 @@ class Turns:
 def closed() -> SetupFailed:
     """Give the error for a pool that takes no more jobs."""
     return SetupFailed("HB670", "the pool is closed", instead="run jobs inside of the with statement")
+
+
+def check(size: int, idle: float, waiting: int, patience: float) -> None:
+    """Refuse numbers that no pool can have. Raises Usage HB002."""
+    numbers: dict[str, tuple[float, int, int]] = {
+        "size": (size, 1, _MOST),
+        "waiting": (waiting, 0, 1 << 20),
+        "idle": (idle, 0, 1 << 30),
+        "patience": (patience, 0, 1 << 30),
+    }
+    for name, (value, least, most) in numbers.items():
+        given: object = value
+        if isinstance(given, bool) or not isinstance(given, int | float) or not least <= given <= most:
+            raise Usage(
+                "HB002",
+                f"a pool's {name} is out of range",
+                value=f"{name}={given!r}"[:120],
+                why=f"it is a number from {least} to {most}",
+                instead=f"{name}={8 if name == 'size' else 60}",
+            )

@@ -1,7 +1,7 @@
 """`hardbox verify` with its sandboxes launched as members of a pool are.
 
-Run by: the caller's interpreter, from tests/attack/test_pool.py: `last` or `open` (the hold point), then words of
-`hardbox verify`. What judges is what judges without a pool.
+Run by: the caller's interpreter, from tests/attack/test_pool.py: `last` or `open` (the hold point), then
+words of `hardbox verify`. What judges is what judges without a pool.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def start(self: Boxed, plan: LaunchPlan, around: Around, given: str) -> None:
         os.close(end)
     threading.Thread(target=feed, args=(feeding, given), daemon=True).start()
     self.process = Handed(member, reading)  # type: ignore[assignment]
-    self._status = os.dup(member._status)
-    self._said = [*member._early]
+    self._status = os.dup(member._status)  # noqa: SLF001 (for Boxed.end)
+    self._said = [*member._early]  # noqa: SLF001 (as above)
     HANDED.append(member.pid)
 
 
@@ -83,8 +83,8 @@ def noted(self: Boxed, plan: LaunchPlan, policy: object, around: Around, given: 
     made(self, plan, policy, around, given)  # type: ignore[arg-type]
 
 
-engine.Boxed.__init__ = noted  # type: ignore[assignment,method-assign]
-engine.Boxed._start = start  # type: ignore[method-assign]
+engine.Boxed.__init__ = noted  # type: ignore[method-assign]
+engine.Boxed._start = start  # type: ignore[method-assign]  # noqa: SLF001 (as above)
 if __name__ == "__main__":
     status = verify.main(sys.argv[2:])
     print(f"members {len(HANDED)}", file=sys.stderr)

@@ -46,7 +46,7 @@ def test_looser_profiles(caller: Caller, program: Installed, profile: str) -> No
     assert [row["id"] for row in found["checks"] if row["verdict"] == "escaped"] == []
 
 
-# What a first job leaves behind wherever it can, and what a second one sees of it. The filter refuses System V
+# What a first job leaves wherever it can, and what a second one sees of it. The filter refuses System V
 # memory, message queues and keys to both, so the second looks at the kernel's tables too.
 LEAVE = r"""
 set -e
@@ -87,7 +87,8 @@ with hardbox.Pool(size=2, profile=sys.argv[3]) as pool:
     then = pool.run(["sh", "-c", look], capture=True)
     print(json.dumps({
         "first": [first.exit_code, first.stderr.decode()],
-        "control": control.stdout.decode().split("\\n"), "then": [then.stdout.decode().strip(), then.exit_code],
+        "control": control.stdout.decode().split("\\n"),
+        "then": [then.stdout.decode().strip(), then.exit_code],
         "ids": [list(r.enforced.uid_map[0]) for r in (first, control, then)], "handed": pool.handed,
         "errors": then.stderr.decode(),
     }))
@@ -101,7 +102,9 @@ def test_two_jobs_share_nothing(caller: Caller, program: Installed) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["first"][0] == 0, found
-    assert {"file /tmp/left", "file /dev/shm/left", "file /var/tmp/left", "environment"} <= set(found["control"])
+    assert {"file /tmp/left", "file /dev/shm/left", "file /var/tmp/left", "environment"} <= set(
+        found["control"]
+    )
     assert found["then"] == ["", 0], found
     assert found["handed"] == 3
 

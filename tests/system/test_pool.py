@@ -49,7 +49,7 @@ def said(caller: Caller, program: Installed, text: str, *argv: str, stderr: str 
     return json.loads(done.stdout)
 
 
-def test_a_job_gets_what_it_is_given(caller: Caller, program: Installed, place: str) -> None:
+def test_a_job_gets_what_it_is_given(caller: Caller, program: Installed) -> None:
     found = said(
         caller,
         program,
@@ -77,14 +77,15 @@ def test_trees_are_attached_at_hand_over(caller: Caller, program: Installed, pla
         with Pool(size=1, settings={"filesystem.exec": "shown"}) as pool:
             rows = []
             for name in "ab":
-                r = sh("echo $0 > file; pwd; ls /work; ls /", pool, write=[f"{place}/{name}:/work"], workdir="/work")
+                tree = [f"{place}/{name}:/work"]
+                r = sh("echo $0 > file; pwd; ls /work; ls /", pool, write=tree, workdir="/work")
                 assert r.exit_code == 0, r
                 rows.append(r.stdout.decode().split()[:2])
                 assert pool._open.wait(1, 60), pool._open.problem
             r = sh("echo x > /work/file", pool, read=[f"{place}/a:/work"])
             none = sh("ls -d /work", pool)
-            say(rows, os.listdir(place + "/b"), os.stat(place + "/b/file").st_uid, r.exit_code, none.exit_code,
-                pool.handed)
+            say(rows, os.listdir(place + "/b"), os.stat(place + "/b/file").st_uid,
+                r.exit_code, none.exit_code, pool.handed)
         """,
         place,
     )
@@ -100,7 +101,9 @@ def test_the_report_is_the_same(caller: Caller, program: Installed, place: str) 
         program,
         """
         place, differ = sys.argv[1], []
-        jobs = ({}, {"env": {"A": "b"}}, {"workdir": "/tmp"}, {"write": [place + ":/work"]}, {"samples": True})
+        tree = [place + ":/work"]
+        jobs = ({}, {"env": {"A": "b"}}, {"workdir": "/tmp"}, {"write": tree}, {"samples": True})
+        times = ("seconds", "start_seconds", "user_seconds", "system_seconds", "max_rss_bytes")
         argv = ["sh", "-c", "mount -t tmpfs x /mnt; sleep 0.2; exit 4"]
         with Pool(size=2) as pool:
             pool.run(argv, write=[place + ":/work"], capture=True)
@@ -109,7 +112,7 @@ def test_the_report_is_the_same(caller: Caller, program: Installed, place: str) 
             for words in jobs:
                 one, other = (run(argv, capture=True, **words).to_json() for run in (pool.run, hardbox.run))
                 for value in (one, other):
-                    for name in ("seconds", "start_seconds", "user_seconds", "system_seconds", "max_rss_bytes"):
+                    for name in times:
                         assert value.pop(name) >= 0
                     value["enforced"]["uid_map"] = value["enforced"]["gid_map"] = None
                     [limit.pop(name) for limit in value["limits"] for name in ("peak", "detail")]
@@ -130,7 +133,8 @@ def test_a_member_takes_one_job(caller: Caller, program: Installed) -> None:
         program,
         """
         with Pool(size=2) as pool:
-            seen = [sh("ls /tmp; touch /tmp/seen", pool).stdout.decode() for _ in range(6) if pool.wait_ready(1)]
+            text = "ls /tmp; touch /tmp/seen"
+            seen = [sh(text, pool).stdout.decode() for _ in range(6) if pool.wait_ready(1)]
             pool.wait_ready(1)
             member = pool._last.take()
             found = pool._base
@@ -289,7 +293,8 @@ def test_fifty_threads(caller: Caller, program: Installed) -> None:
             threads = [threading.Thread(target=one, args=(n,)) for n in range(50)]
             [t.start() for t in threads]; [t.join() for t in threads]
             say_handed = pool.handed
-        say(len(rows), all(a == b for a, b in rows), say_handed >= 4, len(os.listdir("/proc/self/fd")) - before)
+        left = len(os.listdir("/proc/self/fd")) - before
+        say(len(rows), all(a == b for a, b in rows), say_handed >= 4, left)
         """,
     )
     assert found == [50, True, True, 0]
@@ -323,7 +328,8 @@ def test_asyncio(caller: Caller, program: Installed) -> None:
         program,
         """
         async def main(pool):
-            rows = await asyncio.gather(*(pool.run_async(["sh", "-c", f"echo {n}"], capture=True) for n in range(8)))
+            echo = (pool.run_async(["sh", "-c", f"echo {n}"], capture=True) for n in range(8))
+            rows = await asyncio.gather(*echo)
             tasks = [asyncio.create_task(pool.run_async(["sleep", "100"])) for n in range(4)]
             await asyncio.sleep(1)
             ended = []
@@ -365,7 +371,7 @@ def test_to_close_ends_what_runs(caller: Caller, program: Installed) -> None:
     assert found == ["137", "HB670", "HB670", 0]
 
 
-def test_what_cannot_be_pooled_is_refused(caller: Caller, program: Installed, place: str) -> None:
+def test_what_cannot_be_pooled_is_refused(caller: Caller, program: Installed) -> None:
     found = said(
         caller,
         program,

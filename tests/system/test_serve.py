@@ -76,10 +76,6 @@ def jobs(caller: Caller, mark: str) -> bool:
     return caller.run("pgrep", "-f", mark).returncode == 0
 
 
-# What only a served job shows: its processes are no descendants of the client.
-WHOSE = "read -r _ _ _ ppid _ < /proc/self/stat; echo served"
-
-
 def test_plain_requests_are_served(caller: Caller, program: Installed, place: str) -> None:
     """With the server's own descriptors counted: a job that it does takes one of its threads."""
     with served(caller, program, place, "--size", "2") as server:
@@ -95,7 +91,12 @@ def test_plain_requests_are_served(caller: Caller, program: Installed, place: st
 
 def test_what_is_said_is_the_same(caller: Caller, program: Installed, place: str) -> None:
     with served(caller, program, place) as server:
-        for words in (("nope",), ("sh", "-c", "mount -t tmpfs x /mnt"), ("sh", "-c", "kill -9 $$"), ("/etc/passwd",)):
+        for words in (
+            ("nope",),
+            ("sh", "-c", "mount -t tmpfs x /mnt"),
+            ("sh", "-c", "kill -9 $$"),
+            ("/etc/passwd",),
+        ):
             one = server.run("--", *words)
             other = caller.run(program.hardbox, "run", "--", *words)
             assert (one.returncode, one.stdout, one.stderr) == (other.returncode, other.stdout, other.stderr)
@@ -109,7 +110,9 @@ def test_it_is_the_server_that_runs_it(caller: Caller, program: Installed, place
         client.kill()
         client.communicate()
         faults.eventually(lambda: not jobs(caller, "^sleep 1001.5"), "it has ended with its client")
-        client = server.start("--", "sh", "-c", "trap 'echo told; exit 9' TERM; echo ready; sleep 1002.5 & wait")
+        client = server.start(
+            "--", "sh", "-c", "trap 'echo told; exit 9' TERM; echo ready; sleep 1002.5 & wait"
+        )
         assert client.stdout is not None
         assert client.stdout.readline() == "ready\n"
         client.send_signal(signal.SIGTERM)
@@ -143,10 +146,14 @@ def test_a_client_with_less_is_not_given_more(caller: Caller, program: Installed
     """Limits, priority and CPUs of the client's own would be lost: decided as usual, and said."""
     with served(caller, program, place) as server:
         run = f"{program.hardbox} run -- sh -c 'ulimit -n'"
-        for before, why in (("ulimit -n 100;", "limits"), ("ulimit -n 100; nice -n 3", "limits"), ("nice -n 3", "priority")):
+        for before, why in (
+            ("ulimit -n 100;", "limits"),
+            ("ulimit -n 100; nice -n 3", "limits"),
+            ("nice -n 3", "priority"),
+        ):
             done = caller.run("sh", "-c", f"{before} {run}", env=server.environment())
             assert done.returncode == 0
-            assert f"HARDBOX_SOCKET is not used: the server has" in done.stderr
+            assert "HARDBOX_SOCKET is not used: the server has" in done.stderr
             assert why in done.stderr
             assert done.stdout.strip() == ("100" if "ulimit" in before else "256")
 
@@ -199,7 +206,9 @@ def test_another_user_is_not_served(caller: Caller, program: Installed, place: s
             "socket.send_fds(s, [b'HBXASK\\x01\\0'], [0, 0, 1, 2])\n"
             "print(s.recv(100))\n"
         )
-        other = ("setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups") if caller.uid == 0 else ()
+        other = (
+            ("setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups") if caller.uid == 0 else ()
+        )
         argv = [*other, program.python, "-c", text, server.path]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd="/", timeout=100)
         assert done.stdout == "b''\n" or "Error" in done.stderr, done
@@ -237,12 +246,14 @@ def test_clients_that_say_nonsense(caller: Caller, program: Installed, place: st
         "def memory(data):\n"
         "    file = os.memfd_create('x'); os.write(file, data); return file\n"
         "magic = b'HBXASK\\x01\\0'\n"
-        "for word, files in ((b'', []), (b'x' * 60, []), (magic, []), (magic, [null] * 3), (magic, [null] * 4),\n"
+        "for word, files in ((b'', []), (b'x' * 60, []), (magic, []), (magic, [null] * 3),\n"
+        "                    (magic, [null] * 4),\n"
         "                    (struct.pack('<Ii', 5, 15), []), (magic, [memory(b'')] * 4),\n"
         "                    (magic, [memory(b'9.9\\0\\0/\\0001\\0true\\0'), null, null, null]),\n"
         "                    (magic, [memory(b'0.1.0\\0\\0/\\000999\\0true\\0'), null, null, null]),\n"
         "                    (magic, [memory(b'0.1.0\\0\\0/\\0000\\0'), null, null, null])):\n"
-        "    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect(sys.argv[1]); s.settimeout(30)\n"
+        "    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+        "    s.connect(sys.argv[1]); s.settimeout(30)\n"
         "    socket.send_fds(s, [word], files) if word else None\n"
         "    s.shutdown(socket.SHUT_WR)\n"
         "    while s.recv(1000): pass\n"

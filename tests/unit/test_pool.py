@@ -14,10 +14,11 @@ from hardbox.plan import LaunchPlan
 from hardbox.plan import steps as s
 from hardbox.pool import decision
 from hardbox.pool.turns import Cancelled, Ticket, Turns
-from hardbox.runs import Prepared
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hardbox.runs import Prepared
 
 
 @pytest.fixture(scope="module")
