@@ -23,6 +23,8 @@ _PATIENCE: Final = 60.0
 # After one that could not be made; while jobs are launched the usual way.
 _PAUSE: Final = 1.0
 _LOOK: Final = 1.0
+# While enough others wait, a job that has just begun has the CPUs for itself so long.
+_PRECEDENCE: Final = 0.01
 
 
 class Bench:
@@ -120,6 +122,8 @@ class Bench:
                 wanted = self._plan if self._short() else None
                 if not old and wanted is None:
                     self._change.wait(None if not self._waiting and not self._pause else _LOOK)
+                    if self._short() and 2 * len(self._waiting) >= self._size:
+                        self._change.wait_for(lambda: self._closed, _PRECEDENCE)
                 at = self._at
             self._end(old)
             if self._waiting and not self._same():
