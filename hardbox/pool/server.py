@@ -84,6 +84,7 @@ class _Client:
     launch: Launch | None = None
     signals: list[int] = field(default_factory=list)
     asked: bool = False
+    left: int = 1
 
     def say(self, word: int, value: int = 0, text: str = "") -> None:
         """Answer; a client that has gone is noticed by who looks at the connections."""
@@ -181,6 +182,7 @@ class Server:
             said = b""
         if said == _MAGIC and not client.asked and len(descriptors) == _HANDED:
             client.asked, inheritable = True, False
+            client.left += 1
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, inheritable)
             threading.Thread(target=self._work, args=(client, descriptors), daemon=True).start()
@@ -196,11 +198,17 @@ class Server:
         looks.unregister(client.link)
         self._clients.discard(client)
         client.ticket.cancel()
-        if not client.asked:
+        self._leave(client)
+
+    def _leave(self, client: _Client) -> None:
+        """Be done with a connection; the last of those who use it closes it."""
+        with suppress(OSError):
+            client.link.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            client.left -= 1
+            last = client.left == 0
+        if last:
             client.link.close()
-        else:
-            with suppress(OSError):
-                client.link.shutdown(socket.SHUT_RDWR)
 
     def _signal(self, client: _Client, number: int) -> None:
         with self._lock:
@@ -226,9 +234,8 @@ class Server:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-            # Whoever looks at the connections finds it closed, and forgets it.
-            with suppress(OSError):
-                client.link.shutdown(socket.SHUT_RDWR)
+            # Whoever looks at the connections finds it shut, and forgets it.
+            self._leave(client)
 
     def _answer(self, client: _Client, descriptors: list[int]) -> None:
         asked = _read_request(descriptors[0])

@@ -258,7 +258,7 @@ def test_clients_that_say_nonsense(caller: Caller, program: Installed, place: st
         "    s.shutdown(socket.SHUT_WR)\n"
         "    while s.recv(1000): pass\n"
     )
-    with served(caller, program, place) as server:
+    with served(caller, program, place, "--size", "1") as server:
         fds = f"/proc/{server.process.pid}/fd"
         assert server.run("--", "true").returncode == 0
         before = len(os.listdir(fds)) if caller.prefix == () else 0
