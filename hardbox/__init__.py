@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hardbox.enforced import Enforced
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
+    from hardbox.pool import Pool
     from hardbox.report import Result
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "HostUnfit",
     "LaunchPlan",
     "Policy",
+    "Pool",
     "ProfileError",
     "Refused",
     "Result",
@@ -41,6 +43,7 @@ _LATE = {
     "Enforced": "hardbox.enforced",
     "LaunchPlan": "hardbox.plan",
     "Policy": "hardbox.policy",
+    "Pool": "hardbox.pool",
     "Result": "hardbox.report",
     "load_profile": "hardbox.api",
     "make_plan": "hardbox.api",

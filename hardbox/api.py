@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
     from hardbox.report import Result
+    from hardbox.runs import Start
 
 # Below the 16384 steps of a plan (plan.h), with room for all others.
 MOST_ARGUMENTS: Final = 12000
@@ -69,7 +70,7 @@ def prepare(
         check_trees(paths)
     tells = filters.WATCHING if explain else _tells(policy)
     compiled = compile_for(policy, facts.machine, tells=tells)
-    command = planning.Command(_words(argv), _inside(workdir), grants.cwd())
+    command = planning.Command(command_words(argv), inside_path(workdir), grants.cwd())
     return Prepared(policy, planning.build(policy, facts, paths, compiled, command), paths)
 
 
@@ -91,11 +92,11 @@ def make_plan(  # noqa: PLR0913 (all by keyword, as `run`)
     explain: bool = False,
 ) -> LaunchPlan:
     """Give the plan that `run` would carry out, and start nothing; arguments and errors as there."""
-    policy = _policy(profile, _Added(read, write, allow, env), settings, loosen)
+    policy = decide(profile, Added(read, write, allow, env), settings, loosen)
     return prepare(policy, argv, workdir=workdir, explain=explain).plan
 
 
-class _Added(NamedTuple):
+class Added(NamedTuple):
     """What a caller adds to a profile, as far as it grants that."""
 
     read: Sequence[str]
@@ -104,9 +105,9 @@ class _Added(NamedTuple):
     env: Mapping[str, str] | None
 
 
-def _policy(
+def decide(
     profile: str | Policy,
-    added: _Added,
+    added: Added,
     settings: Mapping[str, object] | None,
     loosen: Mapping[str, str] | None,
 ) -> Policy:
@@ -139,7 +140,7 @@ def _policy(
     return profile
 
 
-def _words(argv: Sequence[str]) -> tuple[str, ...]:
+def command_words(argv: Sequence[str]) -> tuple[str, ...]:
     """Check what the kernel and the plan format cannot take."""
     if isinstance(argv, str | bytes) or not argv:
         raise Usage(
@@ -177,7 +178,8 @@ def _encodable(word: str) -> bool:
         return False
 
 
-def _inside(workdir: str | None) -> str | None:
+def inside_path(workdir: str | None) -> str | None:
+    """Check a place inside. Raises Usage HB002."""
     if workdir is None or (workdir.startswith("/") and _encodable(workdir)):
         return workdir
     raise Usage(
@@ -230,35 +232,42 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     wanted = None if shown else recall.key(profile, env, settings, loosen, workdir)
     known = recall.find(wanted)
     before = recall.look() if wanted is not None and known is None else None
-    policy = known.policy if known else _policy(profile, _Added(read, write, allow, env), settings, loosen)
+    policy = known.policy if known else decide(profile, Added(read, write, allow, env), settings, loosen)
     trail = Trail(argv)
     try:
         trail.open(policy)
         if known:
-            prepared = Prepared(policy, known.template.filled(_words(argv)), known.paths)
+            prepared = Prepared(policy, known.template.filled(command_words(argv)), known.paths)
         else:
             prepared = prepare(policy, argv, workdir=workdir, explain=explain)
             if before:
                 recall.keep(wanted, profile, policy, prepared.plan, prepared.paths, before)
-        done, problem = _run_prepared(
-            prepared, input, capture=capture, output_dir=output_dir, samples=samples
-        )
+        done, problem = run_prepared(prepared, input, capture=capture, output_dir=output_dir, samples=samples)
     except HardboxError as error:
-        _warn(trail.refused(error))
+        warn(trail.refused(error))
         raise
     except BaseException:
-        _warn(trail.lost())
+        warn(trail.lost())
         raise
-    _warn(trail.ended(done))
+    warn(trail.ended(done))
     if problem is not None:
         raise problem
     return done
 
 
-def _run_prepared(
-    prepared: Prepared, given: bytes | None, *, capture: bool, output_dir: str | None, samples: bool
+def run_prepared(
+    prepared: Prepared,
+    given: bytes | None,
+    *,
+    capture: bool,
+    output_dir: str | None,
+    samples: bool,
+    by: Start | None = None,
 ) -> tuple[Result, OSError | None]:
-    """Launch with the streams that `run` was asked for; gives what went wrong with the output, too."""
+    """Launch with the streams that `run` was asked for; gives what went wrong with the output, too.
+
+    by: see `hardbox.runs.execute`.
+    """
     if capture and output_dir is not None:
         raise Usage(
             "HB002",
@@ -267,16 +276,16 @@ def _run_prepared(
             instead="one of them",
         )
     if given is None and not capture and output_dir is None:
-        return execute(prepared, Streams(), samples=samples), None
+        return execute(prepared, Streams(), samples=samples, by=by), None
     most = prepared.policy.limits.file_size
     drains: tuple[Drain, ...] = (Drain(most), Drain(most)) if capture else ()
     if output_dir is not None:
         write = [bind.source for bind in prepared.policy.filesystem.write]
         drains = tuple(Drain(most, file) for file in record_file.output_files(output_dir, write))
-    return _run_piped(prepared, given, drains, samples=samples)
+    return _run_piped(prepared, given, drains, samples=samples, by=by)
 
 
-def _warn(problems: Sequence[str]) -> None:
+def warn(problems: Sequence[str]) -> None:
     """Say what the audit log lacks, where it is too late to refuse."""
     for problem in problems:
         import warnings  # noqa: PLC0415 (only on this path)
@@ -285,7 +294,12 @@ def _warn(problems: Sequence[str]) -> None:
 
 
 def _run_piped(
-    prepared: Prepared, given: bytes | None, drains: tuple[Drain, ...], *, samples: bool
+    prepared: Prepared,
+    given: bytes | None,
+    drains: tuple[Drain, ...],
+    *,
+    samples: bool,
+    by: Start | None,
 ) -> tuple[Result, OSError | None]:
     """Feed stdin and take output through pipes, each with a thread of its own.
 
@@ -295,7 +309,7 @@ def _run_piped(
     streams = Streams(feed.end if feed else 0, *(drain.end for drain in drains))
     parts = (*((feed,) if feed else ()), *drains)
     try:
-        done = execute(prepared, streams, samples=samples, parts=parts)
+        done = execute(prepared, streams, samples=samples, parts=parts, by=by)
     finally:
         # Also where nothing was run: each closes its own end, last of all.
         for part in parts:

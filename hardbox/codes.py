@@ -72,6 +72,12 @@ _OTHERS: Final = (
         "HB010", "more than one launch can carry", "fewer arguments, paths or PATH entries; see the message"
     ),
     Code(
+        "HB011",
+        "a pool has no network that somebody would have to keep",
+        "hardbox.run, or a profile with network mode none or loopback",
+    ),
+    Code("HB012", "what a pool's decision rests on changes all the time", "try again once nobody changes it"),
+    Code(
         "HB020",
         "explain was asked about something that is no code, rule, exit status or report",
         "hardbox explain HB103",
@@ -277,6 +283,14 @@ _OTHERS: Final = (
         "--explain does not work with trees that do not lie on this machine's own disks",
         "run it without --explain, or with a copy of the tree on a local disk",
     ),
+    Code("HB670", "the pool is closed", "run jobs inside of the with statement"),
+    Code("HB671", "the pool is full", "fewer jobs at a time, or a larger size, waiting or patience"),
+    Code(
+        "HB673",
+        "HARDBOX_SOCKET names a server that cannot be trusted",
+        "the socket that your own hardbox serve made; or unset HARDBOX_SOCKET",
+    ),
+    Code("HB674", "the server's socket cannot be made", "another path, in a directory that is yours alone"),
     Code("HB650", "the audit log cannot be written", "a file that you may write, with room on its disk"),
     Code("HB651", "the audit log stands where the job may write", "a file outside of what --write shows"),
     Code(

@@ -48,10 +48,11 @@ if TYPE_CHECKING:
 SCHEMA: Final = "hardbox.report/1"
 # Numbers of wire.h, enum hb_record_type, and below enum hb_cause.
 _FAILED, _READ, _STARTED, _NO_EXEC, _ENDED = 1, 2, 3, 4, 5
+FAILED: Final = _FAILED
 _DENIED, _OBSERVED, _SAMPLE, _LIMITS, _STREAMS = 6, 7, 8, 9, 10
 # The least that a record of each type holds (wire.h).
 _SIZES: Final = {
-    _FAILED: 8,
+    FAILED: 8,
     _READ: 1,
     _STARTED: 8,
     _NO_EXEC: 4,
@@ -244,7 +245,7 @@ def failure(records: tuple[Record, ...]) -> Failure | None:
     for record in records:
         if record.kind == _STARTED:
             return None
-        if record.kind == _FAILED:
+        if record.kind == FAILED:
             return Failure(*struct.unpack_from("<Ii", record.payload))
     return None
 

@@ -1,6 +1,7 @@
 """What a decision rested on, so that whoever keeps it can see that it would be made again.
 
-Run by: seals.py, for the next `hardbox run`, and recall.py, for the next call in this process.
+Run by: seals.py, for the next `hardbox run`; recall.py, for the next call in this process; pool/, for the
+next job.
 """
 
 from __future__ import annotations
@@ -71,9 +72,14 @@ def stamp(path: str, began: int = 0) -> tuple[int, ...]:
         row: tuple[int, ...] = _NUMBERS(os.lstat(path))
     except FileNotFoundError:
         return _MISSING
-    if began and max(row[-2:]) > began - _CLOCK_TICK:
+    if began and not old(row, began):
         raise ChangedError
     return row
+
+
+def old(row: tuple[int, ...], began: int) -> bool:
+    """Whether what `stamp` gave had been so for a while at that moment; else it may have been read before."""
+    return max(row[-2:]) <= began - _CLOCK_TICK
 
 
 def all_same(rows: Iterable[tuple[str, tuple[int, ...]]]) -> bool:

@@ -19,6 +19,7 @@ from hardbox.plan.network import kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Protocol
 
     from hardbox.engines.namespaces import Watch
     from hardbox.engines.pumps import Drain, Feed
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from hardbox.policy import Policy
     from hardbox.refusals import PathFact
     from hardbox.report import Result
+
+    class Start(Protocol):
+        """Launches a prepared plan, as `start` does."""
+
+        def __call__(self, prepared: Prepared, streams: Streams, *, samples: bool = False) -> Launch:
+            """Give the launch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +46,24 @@ class Prepared:
 
 
 def execute(
-    prepared: Prepared, streams: Streams, *, samples: bool = False, parts: Sequence[Drain | Feed] = ()
+    prepared: Prepared,
+    streams: Streams,
+    *,
+    samples: bool = False,
+    parts: Sequence[Drain | Feed] = (),
+    by: Start | None = None,
 ) -> Result:
     """Launch a prepared plan and wait; signals are not forwarded (engines/forwarding.py).
 
-    parts: what feeds and drains its streams, to be started. An exception meanwhile ends the job.
+    parts: what feeds and drains its streams, to be started.
+    by:    what launches, if not `start`; a pool does otherwise. An exception meanwhile ends the job.
     """
     launch = None
     # An interrupt between the launch and the wait for it would leave a job that nobody ends.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
     try:
         try:
-            launch = start(prepared, streams, samples=samples)
+            launch = (by or start)(prepared, streams, samples=samples)
         finally:
             # Only the job holds the other ends from here on: when it is gone, so are they.
             for part in parts:

@@ -17,6 +17,7 @@ _SIGINT: Final = 2
 # verb -> (module, what it does)
 VERBS: Final = {
     "run": ("hardbox.cli.run", "run a command in a sandbox"),
+    "serve": ("hardbox.cli.serve", "keep sandboxes ready for the commands of this user"),
     "plan": ("hardbox.cli.plan", "print the steps that run would take; starts nothing"),
     "compile": ("hardbox.cli.compile", "write those steps to a file for hardbox-launch"),
     "verify": ("hardbox.cli.verify", "attack a profile on this host, and show that it holds"),

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from hardbox.plan.steps import PassEnv
 from hardbox.report import Record, parse_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from hardbox.engines.keeper import Keeper
     from hardbox.plan import LaunchPlan
@@ -31,6 +32,8 @@ _PIPE_ROOM: Final = 65536
 _HEAD: Final = 8
 # A job that ends so soon is heard at its end only, in milliseconds.
 _SHORT: Final = 50
+# The head of the record that says that the command has begun (wire.h).
+_STARTED: Final = b"\x03\0\0\0\x08\0\0\0"
 # How often somebody who watches is called, in seconds.
 _MOMENT: Final = 0.5
 # Signals that the launcher forwards to the job.
@@ -82,6 +85,11 @@ def programs() -> tuple[str, ...]:
 class Launch:
     """One running sandbox. Not a context manager: wait() must be called exactly once."""
 
+    # What was heard before its job came (member.py).
+    _early: Sequence[bytes] = ()
+    # Called when the job has begun, at the latest when it has ended; a pool fills up then.
+    on_start: Callable[[], None] | None = None
+
     def __init__(
         self,
         plan: LaunchPlan,
@@ -110,7 +118,7 @@ class Launch:
         except OSError as error:
             if plan_read >= 0:
                 os.close(plan_read)
-            raise _cannot_start(launcher, error) from error
+            raise cannot_start(launcher, error) from error
         passed = {step.name for step in plan.steps if isinstance(step, PassEnv)}
         network = () if keeper is None else (keeper.socket,)
         own = (plan_read, status_write, streams.stdin, streams.stdout, streams.stderr, *network)
@@ -140,7 +148,7 @@ class Launch:
             )
         except OSError as error:
             os.close(self._status)
-            raise _cannot_start(launcher, error) from error
+            raise cannot_start(launcher, error) from error
         finally:
             os.close(plan_read)
             os.close(status_write)
@@ -159,12 +167,14 @@ class Launch:
                least every half second.
         An exception meanwhile, such as KeyboardInterrupt, ends the job. Raises SetupFailed HB612.
         """
-        chunks: list[bytes] = []
+        chunks: list[bytes] = [*self._early]
         try:
             if not watch:
                 self._rest()
             while chunk := self._heard(watch) if watch else os.read(self._status, _PIPE_ROOM):
                 chunks.append(chunk)
+                if self.on_start is not None and _STARTED in chunk:
+                    self.on_start()
         finally:
             # After an exception the launcher sees that nobody listens any more, and ends everything.
             status = self.close()
@@ -173,6 +183,11 @@ class Launch:
         except ValueError as error:
             raise SetupFailed("HB612", f"hardbox-launch spoke nonsense: {error}") from error
         return os.waitstatus_to_exitcode(status), records
+
+    def cancel(self) -> None:
+        """End the job at once, from any thread; `wait` then tells that it was lost."""
+        with suppress(ProcessLookupError):
+            self.signal(signal.SIGKILL)
 
     def close(self) -> int:
         """Hear the launcher no more, which ends the job, and wait for its end; gives its wait status.
@@ -219,7 +234,8 @@ class Launch:
                 return chunk
 
 
-def _cannot_start(launcher: str, error: OSError) -> SetupFailed:
+def cannot_start(launcher: str, error: OSError) -> SetupFailed:
+    """Give the error for a launcher that could not even be started."""
     import errno  # noqa: PLC0415 (only on this path)
 
     limits = {

@@ -19,6 +19,7 @@
 
 #include "../launch/program.h"
 #include "seal.h"
+#include "served.h"
 
 #ifndef HB_PYTHON
 #define HB_PYTHON "/usr/bin/python3"
@@ -159,6 +160,11 @@ int main(int argc, char **argv)
 		return refuse("HB611", "too few files may be open for a launch",
 			      "the limit of open files is below 19 (RLIMIT_NOFILE)",
 			      "raise the limit on open files (ulimit -n)");
+
+	int served = served_run(argc, argv);
+
+	if (served >= 0)
+		return served;
 
 	struct hb_seal seal;
 

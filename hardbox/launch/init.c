@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "hold.h"
 #include "io.h"
 #include "network.h"
 #include "sys.h"
@@ -113,8 +114,8 @@ static int run_step(struct hb_init *init, const struct hb_step *step, const int 
 }
 
 /* The job: says hello, waits for the supervisor to have read it back, becomes the command. */
-static _Noreturn void job_main(const struct hb_command *command, const int keep[KEPT], int socket,
-			       int interactive)
+static _Noreturn void job_main(struct hb_command *command, const int keep[KEPT], int socket,
+			       int interactive, const struct hb_plan *waits)
 {
 	struct hb_message message = {.type = HB_HELLO};
 	sigset_t none;
@@ -131,6 +132,20 @@ static _Noreturn void job_main(const struct hb_command *command, const int keep[
 	if (message_send(socket, &message) < 0)
 		_exit(EXIT_INIT_FAILED);
 	/* From here on an end without a word would be taken for the exec. */
+	if (waits != NULL) {
+		uint32_t step;
+
+		if (hold_job(waits, socket, command, &step) == 0 &&
+		    sigprocmask(SIG_SETMASK, &none, NULL) == 0) {
+			command_exec(command);
+			message = (struct hb_message){.type = HB_NO_EXEC, .value = errno};
+		} else {
+			message = (struct hb_message){
+			    .type = HB_FAILED, .value = errno, .step = step};
+		}
+		(void)message_send(socket, &message);
+		_exit(EXIT_INIT_FAILED);
+	}
 	if (message_receive(socket, &message) == 1 && message.type == HB_GO &&
 	    sigprocmask(SIG_SETMASK, &none, NULL) == 0)
 		command_exec(command);
@@ -203,8 +218,10 @@ static _Noreturn void watch(const struct hb_init *init, pid_t job, int signals)
 
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
 			 int job_socket, int lease, const struct hb_cgroup *cgroups,
-			 const struct hb_streams *streams, int network)
+			 const struct hb_streams *streams, int network, const struct hb_hold *hold)
 {
+	struct hb_command own = *command;
+	struct hb_plan brought;
 	struct hb_init init = {
 	    .plan = plan, .streams = streams, .control = control, .root = -1, .landlock = -1,
 	    .cover.fd = -1, .parent.fd = -1};
@@ -232,6 +249,13 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 		_exit(EXIT_INIT_FAILED);
 	receive_trees(&init);
 	for (uint32_t i = 0; i < plan->count; i++) {
+		if (hold->member && hold->at != 0 && i == hold->at && plan != &brought) {
+			if (hold_init(&init, hold->at, &brought, &own) < 0)
+				fail(&init, 0);
+			i = hold_resumes(plan, &brought, hold->at);
+			plan = &brought;
+		}
+
 		const struct hb_step *step = &plan->steps[i];
 
 		if (step->phase == HB_PHASE_INSIDE && step->kind != HB_EXEC &&
@@ -244,7 +268,8 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	if (job < 0)
 		fail(&init, plan->count);
 	if (job == 0)
-		job_main(command, keep, job_socket, (streams->terminals & 1u) != 0);
+		job_main(&own, keep, job_socket, (streams->terminals & 1u) != 0,
+			 hold->member && hold->at == 0 ? plan : NULL);
 	(void)close(job_socket);
 	if (command->line_size > 0)
 		memset(command->line, 0, command->line_size);

@@ -57,12 +57,14 @@ int command_collect(struct hb_command *command, const struct hb_plan *plan, char
 void command_exec(const struct hb_command *command);
 
 struct hb_cgroup;
+struct hb_hold;
 
 /* Pid 1 of the sandbox; never returns. lease: descriptor to hold until the end, or -1;
  * cgroups: HB_CGROUPS_MAX of them, some of which init may have to move itself to; network: whether init has
- * to make the network namespace, too. */
+ * to make the network namespace, too;
+ * hold: whether and where it waits for its job (hold.h). */
 _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *command, int control,
 			 int job_socket, int lease, const struct hb_cgroup *cgroups,
-			 const struct hb_streams *streams, int network);
+			 const struct hb_streams *streams, int network, const struct hb_hold *hold);
 
 #endif

@@ -1,7 +1,7 @@
 /* One launch, as its supervisor sees it.
  *
- * Used by: supervisor.c, watch.c, network.c, notify.c, observe.c, tasks.c, limits.c, relay.c, tell.c, readback.c,
- * outcome.c. */
+ * Used by: supervisor.c, watch.c, hold.c, network.c, notify.c, observe.c, tasks.c, limits.c, relay.c, tell.c,
+ * readback.c, outcome.c. */
 #ifndef HB_LAUNCH_H
 #define HB_LAUNCH_H
 
@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "hold.h"
 #include "limits.h"
 #include "network.h"
 #include "plan.h"
@@ -28,6 +29,8 @@ struct launch {
 	pid_t init;
 	struct hb_relay relay;
 	struct hb_network network;
+	struct hb_hold hold;
+	const struct hb_lease *lease;
 	uint64_t began;
 	uint64_t deadline; /* monotonic ns, 0: none yet */
 	uint64_t grace; /* ms between SIGTERM and SIGKILL */
@@ -57,6 +60,10 @@ int blame(struct launch *launch, uint32_t step, int error);
 void kill_all(const struct launch *launch);
 /* The event loop: from the moment that init has all it needs until it has ended. */
 void watch(struct launch *launch);
+/* All is ready: the job may exec. */
+void watch_go(struct launch *launch);
+/* Judge what stands on 0-2, and prepare what takes its place. 0, or -1 with the step blamed. */
+int prepare_streams(struct launch *launch);
 /* Everything inside is gone: let the relay finish, and tell the caller what it copied. */
 void relay_end(struct launch *launch);
 
@@ -64,6 +71,8 @@ void relay_end(struct launch *launch);
 void read_back_namespaces(const struct launch *launch);
 /* Hand the caller what /proc says of the job, just before its exec. */
 void read_back_job(const struct launch *launch, pid_t pid);
+/* Its pid, which tells the caller that from here on it may have run. */
+void read_back_pid(const struct launch *launch, pid_t pid);
 
 /* Tell the caller, or stderr, that set-up failed or how the job ended; gives the exit status. */
 int report_failure(const struct launch *launch);

@@ -3,6 +3,7 @@
  *   hardbox-launch FILE.plan [[--] COMMAND ARG...]  a sealed plan, from `hardbox compile`;
  *                                                   without COMMAND its own command
  *   hardbox-launch --plan-fd N [--status-fd M [--network-fd K] [--samples]]  for hardbox itself
+ *   hardbox-launch --plan-fd N --status-fd M --hold-fd K --hold-at STEPS     a member of a pool (hold.h)
  *
  * Takes no option that changes what a plan says. Exit status as in docs/errors.md: the
  * command's own; 124 time limit; 125 nothing was run; 126, 127 not executable, not found;
@@ -88,8 +89,8 @@ static int trusted_plan(int fd)
 	       (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-/* A descriptor number of our own caller: digits only, below 2^20. */
-static int descriptor_number(const char *text)
+/* A number of our own caller: digits only, below 2^20. */
+static int small_number(const char *text)
 {
 	int number = 0;
 
@@ -98,7 +99,14 @@ static int descriptor_number(const char *text)
 			return -1;
 		number = number * 10 + (*at - '0');
 	}
-	return text[0] == '\0' || number < 3 ? -1 : number;
+	return text[0] == '\0' ? -1 : number;
+}
+
+static int descriptor_number(const char *text)
+{
+	int number = small_number(text);
+
+	return number < 3 ? -1 : number;
 }
 
 int launcher_main(int argc, char **argv)
@@ -106,6 +114,8 @@ int launcher_main(int argc, char **argv)
 	int plan_fd = -1;
 	int status_fd = -1;
 	int network_fd = -1;
+	int hold_fd = -1;
+	int hold_at = 0;
 	int samples = argc > 5 && strcmp(argv[argc - 1], "--samples") == 0;
 	int numbers = samples ? argc - 1 : argc;
 	char **command_line = NULL;
@@ -129,6 +139,16 @@ int launcher_main(int argc, char **argv)
 			network_fd = descriptor_number(argv[6]);
 		if (plan_fd < 0 || (numbers >= 5 && status_fd < 0) || plan_fd == status_fd ||
 		    (numbers == 7 && (network_fd < 0 || network_fd == plan_fd || network_fd == status_fd)))
+			return usage();
+	} else if (argc == 9 && strcmp(argv[1], "--plan-fd") == 0 &&
+		   strcmp(argv[3], "--status-fd") == 0 && strcmp(argv[5], "--hold-fd") == 0 &&
+		   strcmp(argv[7], "--hold-at") == 0) {
+		plan_fd = descriptor_number(argv[2]);
+		status_fd = descriptor_number(argv[4]);
+		hold_fd = descriptor_number(argv[6]);
+		hold_at = small_number(argv[8]);
+		if (plan_fd < 0 || status_fd < 0 || hold_fd < 0 || hold_at < 0 || plan_fd == status_fd ||
+		    plan_fd == hold_fd || status_fd == hold_fd)
 			return usage();
 	} else if (argc >= 2 && argv[1][0] != '-') {
 		if (argc > 2)
@@ -159,5 +179,6 @@ int launcher_main(int argc, char **argv)
 		return refuse("the command cannot be prepared", strerror(errno));
 	command.line = argv[0];
 	command.line_size = (size_t)(argv[argc - 1] - argv[0]) + strlen(argv[argc - 1]);
-	return supervisor_run(&plan, &command, status_fd, network_fd, samples);
+	return supervisor_run(&plan, &command, status_fd, network_fd, samples, hold_fd,
+			      (uint32_t)hold_at);
 }

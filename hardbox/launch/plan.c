@@ -160,9 +160,17 @@ static const char *decode(const unsigned char *bytes, size_t size, struct hb_pla
 	for (plan->count = 0; plan->count < count; plan->count++)
 		if (take_step(&c, &plan->steps[plan->count]) < 0)
 			return "a step is malformed or of unknown kind";
-	if (c.left != 0)
-		return "something stands behind its last step";
-	return plan_below_floor(plan);
+	return c.left == 0 ? NULL : "something stands behind its last step";
+}
+
+static int accepted(struct hb_plan *plan)
+{
+	if (plan->why == NULL)
+		return 0;
+	free(plan->steps);
+	plan->steps = NULL;
+	plan->count = 0;
+	return -1;
 }
 
 int plan_decode(const unsigned char *bytes, size_t size, struct hb_plan *plan)
@@ -170,9 +178,13 @@ int plan_decode(const unsigned char *bytes, size_t size, struct hb_plan *plan)
 	memset(plan, 0, sizeof(*plan));
 	plan->why = decode(bytes, size, plan);
 	if (plan->why == NULL)
-		return 0;
-	free(plan->steps);
-	plan->steps = NULL;
-	plan->count = 0;
-	return -1;
+		plan->why = plan_below_floor(plan);
+	return accepted(plan);
+}
+
+int plan_decode_part(const unsigned char *bytes, size_t size, struct hb_plan *plan)
+{
+	memset(plan, 0, sizeof(*plan));
+	plan->why = decode(bytes, size, plan);
+	return accepted(plan);
 }

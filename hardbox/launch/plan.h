@@ -1,6 +1,6 @@
 /* The launch plan: hostile bytes until plan_decode() has accepted them.
  *
- * Used by: main.c, supervisor.c, init.c. Layout, all little-endian:
+ * Used by: main.c, supervisor.c, init.c, hold.c. Layout, all little-endian:
  *   magic[8] version:u32 total:u32 sha256[32] steps:u32 zero:u32   then `steps` records of
  *   kind:u32 length:u32 payload[length]
  * Strings in a payload are length:u32, bytes, NUL; bytes are length:u32, bytes.
@@ -56,6 +56,10 @@ struct hb_plan {
 /* Decode `size` bytes; the plan points into them, so they must stay. The caller frees
  * plan->steps. Returns 0, or -1 with plan->why set and plan->steps NULL. */
 int plan_decode(const unsigned char *bytes, size_t size, struct hb_plan *plan);
+
+/* The same for steps that are no plan, and are held to no floor: what a job brings to a member of a
+ * pool, which only hold.c takes. */
+int plan_decode_part(const unsigned char *bytes, size_t size, struct hb_plan *plan);
 
 /* The first step of a kind, or NULL. */
 const struct hb_step *plan_find(const struct hb_plan *plan, enum hb_kind kind);

@@ -71,12 +71,16 @@ void read_back_namespaces(const struct launch *launch)
 
 void read_back_job(const struct launch *launch, pid_t pid)
 {
-	uint64_t number = (uint64_t)pid;
-
 	if (launch->status_fd < 0)
 		return;
 	read_back(launch, pid, "status");
 	read_back(launch, pid, "uid_map");
 	read_back(launch, pid, "gid_map");
+}
+
+void read_back_pid(const struct launch *launch, pid_t pid)
+{
+	uint64_t number = (uint64_t)pid;
+
 	(void)record_write(launch->status_fd, HB_RECORD_READ, "pid", 4, &number, sizeof(number));
 }

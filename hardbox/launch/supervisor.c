@@ -85,7 +85,7 @@ static int make_signals(struct launch *launch)
 	return launch->signals < 0 ? blame(launch, 0, errno) : 0;
 }
 
-static int prepare_streams(struct launch *launch)
+int prepare_streams(struct launch *launch)
 {
 	struct hb_streams *streams = &launch->relay.streams;
 	uint64_t allowed = plan_find(launch->plan, HB_STDIO)->field[0].number;
@@ -127,7 +127,7 @@ static int make_init(struct launch *launch, const struct hb_command *command, in
 	launch->init = sys_clone3(&args);
 	if (launch->init == 0)
 		init_main(launch->plan, command, control[1], job[1], lease,
-			  launch->limits.cgroups, &launch->relay.streams, deferred);
+			  launch->limits.cgroups, &launch->relay.streams, deferred, &launch->hold);
 	if (launch->init < 0)
 		return blame(launch, plan_index(launch->plan, HB_NAMESPACES), errno);
 	(void)close(control[1]);
@@ -174,8 +174,9 @@ static int wait_init(const struct launch *launch, struct rusage *usage)
 }
 
 int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd,
-		   int network_fd, int samples)
+		   int network_fd, int samples, int hold_fd, uint32_t hold_at)
 {
+	struct hb_lease lease;
 	struct launch launch = {.plan = plan,
 				.status_fd = status_fd,
 				.called = status_fd >= 0,
@@ -187,10 +188,13 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 				.limits = {.cgroups = {NO_CGROUP, NO_CGROUP},
 					   .events = -1,
 					   .asked = samples},
-				.relay = {.master = -1, .link = -1},
+				.relay = {.streams = {.job = {-1, -1, -1}, .relay = {-1, -1, -1}},
+					  .master = -1,
+					  .link = -1},
 				.network = {.fd = network_fd},
+				.hold = {.fd = hold_fd, .member = hold_fd >= 0, .at = hold_at},
+				.lease = &lease,
 				.began = now_ns()};
-	struct hb_lease lease;
 	struct rusage usage;
 	uint32_t step = 0;
 
@@ -198,13 +202,16 @@ int supervisor_run(const struct hb_plan *plan, const struct hb_command *command,
 		return not_open(status_fd);
 	if (check_descriptor(network_fd) < 0)
 		return not_open(network_fd);
+	if (check_descriptor(hold_fd) < 0)
+		return not_open(hold_fd);
 	if (check_host(&launch) < 0 || make_signals(&launch) < 0)
 		return report_failure(&launch);
 	if (network_check(&launch.network, plan) < 0) {
 		(void)blame(&launch, plan_index(plan, HB_LISTEN), errno);
 		return report_failure(&launch);
 	}
-	if (prepare_streams(&launch) < 0)
+	/* A member of a pool is handed its own later. */
+	if (!launch.hold.member && prepare_streams(&launch) < 0)
 		return report_failure(&launch);
 	if (lease_take(plan, &lease, &step) < 0) {
 		(void)blame(&launch, step, errno);

@@ -19,8 +19,9 @@
 /* Launch, watch until everything inside has ended, and give the exit status.
  * status_fd: where records go (see wire.h), or -1: failures are told on stderr.
  * network_fd: who keeps the job's network (network.h), or -1; a plan that needs one is then refused.
- * samples: the caller wants SAMPLE records. */
+ * samples: the caller wants SAMPLE records.
+ * hold_fd: the launch is a member of a pool, whose owner is there (hold.h), or -1; hold_at: where it waits. */
 int supervisor_run(const struct hb_plan *plan, const struct hb_command *command, int status_fd,
-		   int network_fd, int samples);
+		   int network_fd, int samples, int hold_fd, uint32_t hold_at);
 
 #endif

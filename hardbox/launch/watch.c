@@ -91,6 +91,8 @@ static int on_control(struct launch *launch)
 		(void)close(descriptor);
 	if (message.type == HB_FAILED)
 		(void)blame(launch, message.step, message.value);
+	if (message.type == HB_HELLO && hold_ready(launch, 0) < 0)
+		kill_all(launch);
 	if (message.type == HB_ENDED) {
 		launch->ended = 1;
 		launch->status = message.value;
@@ -109,8 +111,7 @@ static int start_relay(struct launch *launch)
 	return relay_start(&launch->relay, launch->plan);
 }
 
-/* All is ready: the job may exec. */
-static void go(struct launch *launch)
+void watch_go(struct launch *launch)
 {
 	const struct hb_step *wall = plan_find(launch->plan, HB_WALL);
 	struct hb_message message = {.type = HB_GO};
@@ -130,7 +131,8 @@ static void go(struct launch *launch)
 		launch->grace = wall->field[1].number;
 	}
 	/* EPIPE: it has died, and init will say so. Anything else would let it wait. */
-	if (message_send(launch->job, &message) < 0 && errno != EPIPE) {
+	if ((hold_last(launch) ? hold_pass(launch) : message_send(launch->job, &message)) < 0 &&
+	    errno != EPIPE) {
 		(void)blame(launch, 0, errno);
 		kill_all(launch);
 	}
@@ -163,7 +165,7 @@ static void on_network(struct launch *launch)
 
 	if (heard == 1 && launch->failed == 0 && launch->job >= 0) {
 		launch->deadline = 0;
-		go(launch);
+		watch_go(launch);
 	}
 	if (heard == 1)
 		return;
@@ -188,8 +190,20 @@ static void on_job(struct launch *launch)
 
 	if (got == 1 && message.type == HB_HELLO && !launch->hello && launch->failed == 0) {
 		read_back_job(launch, pid);
+		if (hold_last(launch)) {
+			if (hold_ready(launch, pid) < 0)
+				kill_all(launch);
+			return;
+		}
+		read_back_pid(launch, pid);
 		if (!ask_keeper(launch))
-			go(launch);
+			watch_go(launch);
+		return;
+	}
+	/* Told to go, it has failed at what only a member of a pool does before its exec. */
+	if (got == 1 && message.type == HB_FAILED && launch->no_exec == 0) {
+		(void)blame(launch, message.step, message.value);
+		kill_all(launch);
 		return;
 	}
 	if (got == 1 && message.type == HB_NO_EXEC) {
@@ -305,7 +319,7 @@ void watch(struct launch *launch)
 	for (;;) {
 		/* poll(2) looks at them in this order. What happens last stands first: whoever
 		 * sees init's death sees what init and the job had said before, too. */
-		struct pollfd events[9] = {
+		struct pollfd events[10] = {
 		    {.fd = launch->signals, .events = POLLIN},
 		    {.fd = launch->pidfd, .events = POLLIN},
 		    {.fd = control_open ? launch->control : -1, .events = POLLIN},
@@ -315,9 +329,10 @@ void watch(struct launch *launch)
 		    {.fd = launch->relay.link, .events = POLLIN},
 		    {.fd = listener_poll(launch), .events = POLLIN},
 		    {.fd = launch->network.fd, .events = POLLIN},
+		    {.fd = launch->hold.fd, .events = POLLIN},
 		};
 
-		if (poll(events, 9, timeout_ms(launch)) < 0 && errno != EINTR) {
+		if (poll(events, 10, timeout_ms(launch)) < 0 && errno != EINTR) {
 			kill_all(launch);
 			break;
 		}
@@ -337,6 +352,8 @@ void watch(struct launch *launch)
 			on_listener(launch, events[7].revents);
 		if (events[8].revents != 0)
 			on_network(launch);
+		if (events[9].revents != 0)
+			hold_event(launch);
 		if (events[3].revents != 0)
 			on_job(launch);
 		else if (events[2].revents != 0)

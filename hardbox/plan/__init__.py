@@ -145,7 +145,7 @@ def build(
             become,
             *root,
             s.Terminal(policy.identity.user, policy.identity.group),
-            *drop_steps(policy, facts, _workdir(policy, command), landlock),
+            *drop_steps(policy, facts, workdir_of(policy, command), landlock),
             s.SeccompFilter(compiled.bpf, compiled.tells),
             s.Exec(),
         ),
@@ -206,7 +206,7 @@ def _data(policy: Policy, facts: HostFacts, command: Command) -> tuple[s.Step, .
     )
 
 
-def _workdir(policy: Policy, command: Command) -> str:
+def workdir_of(policy: Policy, command: Command) -> str:
     """Choose where the command starts; always a place inside."""
     if command.workdir is not None:
         return command.workdir

@@ -40,6 +40,7 @@ LAYERS: Final = (
     ("audit", "engines", "net", "recall", "seals", "view"),
     ("runs",),
     ("api",),
+    ("pool",),
     ("verify",),
     ("cli",),
 )

@@ -1,0 +1,202 @@
+"""One decision for many jobs: a plan of which a job changes what is no wall.
+
+Run by: pool/, in the owner's process; pure but for `Ground`, which looks at files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import struct
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hardbox import grants, rested
+from hardbox.engines.namespaces import programs
+from hardbox.plan import HEADER, MAGIC, SIZE_MAX, VERSION, Command, LaunchPlan, workdir_of
+from hardbox.plan import steps as s
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from hardbox.plan.steps import Step
+    from hardbox.policy import Policy
+    from hardbox.refusals import PathFact
+    from hardbox.runs import Prepared
+
+# Numbers of kinds.h: the phases.
+_DATA, _INSIDE = 20, 40
+# What hold_fits() of launch/handover.c lets a job add behind the hold point.
+_ADDED: Final = (s.MakeDir, s.BindMount, s.Attach, s.LandlockPath)
+
+
+class Ground:
+    """What a decision rested on, and whether that is still so: files, mounts, ids, CPUs, cgroup.
+
+    began: when the decision began, ns since the epoch; what has changed since, or a moment before, may
+           have been read as it was before: such a decision is `young`.
+    """
+
+    def __init__(self, policy: Policy, paths: Mapping[str, PathFact], began: int) -> None:
+        """Look at everything."""
+        found = dict.fromkeys((*programs(), *rested.names(paths), *policy.files))
+        self._files = [(path, rested.stamp(path)) for path in found]
+        self._caller = _caller()
+        self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self._poll = select.poll()
+        # The kernel tells of a change by POLLPRI and POLLERR (proc(5)).
+        self._poll.register(self._mounts, select.POLLPRI)
+        self.young = any(not rested.old(row, began) for _, row in self._files)
+
+    def same(self) -> bool:
+        """Say whether nothing has changed."""
+        if self._poll.poll(0) or _caller() != self._caller:
+            return False
+        try:
+            return rested.all_same(self._files)
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Give back the descriptor."""
+        os.close(self._mounts)
+
+
+def _caller() -> tuple[object, ...]:
+    with open("/proc/self/cgroup", "rb", buffering=0) as file:
+        cgroup = file.read()
+    return os.geteuid(), os.getegid(), os.getgroups(), os.sched_getaffinity(0), cgroup
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A policy and its plan, taken apart where a job's own words stand."""
+
+    policy: Policy
+    plan: LaunchPlan
+    paths: Mapping[str, PathFact]
+    before: tuple[Step, ...]
+    between: tuple[Step, ...]
+    after: tuple[Step, ...]
+    fixed: bytes
+    fixed_count: int
+    passed: tuple[str, ...]
+
+    def plan_for(self, argv: Sequence[str], workdir: str) -> LaunchPlan:
+        """Give the plan of a job, as it would be without a pool."""
+        steps = (*self.before, *map(s.Arg, argv), *self.between, s.Chdir(workdir), *self.after)
+        return LaunchPlan(steps, self.plan.policy_name, self.plan.policy_digest)
+
+    def workdir(self, wanted: str | None, cwd: str | None = None) -> str:
+        """Choose where a job starts."""
+        return workdir_of(self.policy, Command((), wanted, grants.cwd() if cwd is None else cwd))
+
+    def content(self, argv: Sequence[str], workdir: str, environment: Mapping[str, str]) -> bytes:
+        """Give what a member whose walls all stand is told of its job (launch/hold.h). Raises Usage HB010."""
+        passed = [s.Env(name, environment[name]).encode() for name in self.passed if name in environment]
+        words = [_text(s.Arg.number, word) for word in argv]
+        body = b"".join((self.fixed, *passed, *words, _text(s.Chdir.number, workdir)))
+        count = self.fixed_count + len(passed) + len(words) + 1
+        size = HEADER.size + len(body)
+        if size > SIZE_MAX // 2:
+            self.plan_for(argv, workdir).encode()  # refuses it in words that help
+        return HEADER.pack(MAGIC, VERSION, size, hashlib.sha256(body).digest(), count, 0) + body
+
+
+def _text(number: int, text: str) -> bytes:
+    data = text.encode("utf-8", "surrogateescape")
+    return struct.pack("<III", number, len(data) + 5, len(data)) + data + b"\0"
+
+
+def take_apart(prepared: Prepared) -> Decision:
+    """Make a Decision of a plan for any one job."""
+    steps = prepared.plan.steps
+    numbers = [step.number for step in steps]
+    first = numbers.index(s.Arg.number)
+    last = len(numbers) - numbers[::-1].index(s.Arg.number)
+    chdir = numbers.index(s.Chdir.number)
+    fixed = [step for step in steps if isinstance(step, s.Env | s.Search)]
+    return Decision(
+        prepared.policy,
+        prepared.plan,
+        prepared.paths,
+        before=steps[:first],
+        between=steps[last:chdir],
+        after=steps[chdir + 1 :],
+        fixed=b"".join(step.encode() for step in fixed),
+        fixed_count=len(fixed),
+        passed=tuple(step.name for step in steps if isinstance(step, s.PassEnv)),
+    )
+
+
+def began() -> int:
+    """Give the moment that a decision begins, ns since the epoch."""
+    return time.time_ns()
+
+
+def same_walls(one: LaunchPlan, other: LaunchPlan) -> bool:
+    """Say whether two plans differ in what is no wall alone."""
+    return _walls(one) == _walls(other)
+
+
+def _walls(plan: LaunchPlan) -> list[Step]:
+    return [
+        step for step in plan.steps if not _DATA <= step.number < _INSIDE and step.number != s.Chdir.number
+    ]
+
+
+def hold_point(plan: LaunchPlan, own: Iterable[str]) -> int:
+    """Give how many steps can be carried out before a job's trees are known.
+
+    own: where the policy attaches what is the job's own: its trees and scratch directories.
+    """
+    places = frozenset(own)
+    steps = plan.steps
+    at = next(
+        i
+        for i, step in enumerate(steps)
+        if isinstance(step, s.Device)
+        or (isinstance(step, s.BindMount | s.Attach | s.Tmpfs) and step.dest in places)
+    )
+    # The places are made just before; another plan may make them elsewhere.
+    while isinstance(steps[at - 1], s.MakeDir) or (
+        isinstance(steps[at - 1], s.WriteFile) and not steps[at - 1].values()[2]
+    ):
+        at -= 1
+    return at
+
+
+def fits(member: LaunchPlan, job: LaunchPlan, at: int) -> bool:
+    """Say whether a member that waits behind step `at` can take this job (hold_fits of launch/handover.c)."""
+    ours, theirs = member.steps, job.steps
+    outside = [step for step in ours if step.number < _DATA]
+    more = [step for step in theirs if step.number < _DATA]
+    if more[: len(outside)] != outside or not all(isinstance(x, s.Tree) for x in more[len(outside) :]):
+        return False
+    first = next(i for i, step in enumerate(ours) if step.number >= _INSIDE)
+    rest = [step for step in theirs if step.number >= _INSIDE]
+    if rest[: at - first] != list(ours[first:at]):
+        return False
+    left = iter(rest[at - first :])
+    for wanted in ours[at:]:
+        for step in left:
+            if step == wanted or step.kind == wanted.kind == s.Chdir.kind:
+                break
+            if not (isinstance(step, _ADDED) or (isinstance(step, s.WriteFile) and not step.content)):
+                return False
+        else:
+            return False
+    return next(left, None) is None
+
+
+def spoken_out(plan: LaunchPlan, environment: Mapping[str, str]) -> LaunchPlan:
+    """Give the plan with the caller's variables in place of their names: a member has another environment."""
+    steps: list[Step] = []
+    for step in plan.steps:
+        if not isinstance(step, s.PassEnv):
+            steps.append(step)
+        elif step.name in environment:
+            steps.append(s.Env(step.name, environment[step.name]))
+    return LaunchPlan(tuple(steps), plan.policy_name, plan.policy_digest)

@@ -1,0 +1,357 @@
+"""`hardbox serve`: a pool behind a socket, for commands of the same user (front/served.c is the client).
+
+Run by: cli/serve.py. One thread looks at the connections, and each job has one of its own. A client counts
+as the caller itself only where everything that the kernel would hand down from it is as ours is (`alike`);
+else it is told to decide as usual, by which it runs with no more than it has.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import stat
+import struct
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from hardbox import __version__
+from hardbox.engines.namespaces import FORWARDED, Streams
+from hardbox.errors import HardboxError, SetupFailed, Usage
+from hardbox.pool.turns import Cancelled, Ticket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hardbox.engines.namespaces import Launch
+    from hardbox.pool import Pool
+    from hardbox.report import Result
+
+_MAGIC: Final = b"HBXASK\x01\0"
+_MESSAGE: Final = struct.Struct("<Ii")
+_TAKEN, _DECLINED, _SAY, _END, _SIGNAL = 1, 2, 3, 4, 5
+_HANDED: Final = 4
+_SAY_MOST: Final = 65000
+_ASK_MOST: Final = 16 << 20
+_UCRED: Final = struct.Struct("iII")
+# Seconds: for a client to ask once it has connected, and to take an answer.
+_PATIENCE: Final = 10.0
+_DEFAULT: Final = "strict"
+# Of /proc/PID/status: what a job would inherit.
+_STATUS: Final = frozenset(
+    b"Uid Gid Groups NoNewPrivs Seccomp Cpus_allowed CapInh CapPrm CapEff CapBnd CapAmb".split()
+)
+_LINKS: Final = ("root", "ns/user", "ns/mnt", "ns/pid", "ns/cgroup")
+
+
+def alike(pid: int) -> str:
+    """Say in what a process differs from this one, of that which a job inherits; "" if in nothing."""
+    try:
+        for name in _LINKS:
+            if os.readlink(f"/proc/{pid}/{name}") != os.readlink(f"/proc/self/{name}"):
+                return f"the server lives elsewhere ({name})"
+        for name in ("cgroup", "limits"):
+            if _read(f"/proc/{pid}/{name}") != _read(f"/proc/self/{name}"):
+                return f"the server has other {'limits' if name == 'limits' else 'cgroups'}"
+        if _status(pid) != _status(os.getpid()):
+            return "the server has other ids, rights or CPUs"
+        if os.getpriority(os.PRIO_PROCESS, pid) != os.getpriority(os.PRIO_PROCESS, 0):
+            return "the server has another priority"
+    except OSError:
+        return "the server cannot see who asks"
+    return ""
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
+def _status(pid: int) -> list[bytes]:
+    rows = _read(f"/proc/{pid}/status").split(b"\n")
+    return [row for row in rows if row.split(b":", 1)[0] in _STATUS]
+
+
+@dataclass(eq=False, slots=True)
+class _Client:
+    """One connection."""
+
+    link: socket.socket
+    ticket: Ticket = field(default_factory=Ticket)
+    launch: Launch | None = None
+    signals: list[int] = field(default_factory=list)
+    asked: bool = False
+    left: int = 1
+
+    def say(self, word: int, value: int = 0, text: str = "") -> None:
+        """Answer; a client that has gone is noticed by who looks at the connections."""
+        data = text.encode("utf-8", "backslashreplace")
+        with suppress(OSError):
+            while True:
+                self.link.send(_MESSAGE.pack(word, value) + data[:_SAY_MOST])
+                data = data[_SAY_MOST:]
+                if not data:
+                    return
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a client asks for."""
+
+    profile: str
+    cwd: str
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+
+
+class Server:
+    """Serves jobs of one profile until it is told to stop."""
+
+    def __init__(self, pool: Pool, profile: str, path: str, told: Callable[[Result], str]) -> None:
+        """Make the socket. Raises Usage or SetupFailed.
+
+        profile: the pool's, by its shipped name.
+        told:    what a client's stderr is to say of a run.
+        """
+        self._pool = pool
+        self._profile = profile
+        self._told = told
+        self._path = path
+        self._most = 2 * pool.waiting + 64
+        self._clients: set[_Client] = set()
+        self._lock = threading.Lock()
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._listener = _listen(path)
+
+    def stop(self) -> None:
+        """Let `serve` return; may be called in a signal handler."""
+        with suppress(OSError):
+            self._wake_write.send(b"x")
+
+    def serve(self) -> None:
+        """Serve until `stop`; then no job is left."""
+        looks = selectors.DefaultSelector()
+        looks.register(self._listener, selectors.EVENT_READ, None)
+        looks.register(self._wake_read, selectors.EVENT_READ, None)
+        try:
+            while True:
+                for key, _ in looks.select():
+                    if key.fileobj is self._wake_read:
+                        return
+                    if key.data is None:
+                        self._accept(looks)
+                    else:
+                        self._hear(looks, key.data)
+        finally:
+            self._listener.close()
+            with suppress(OSError):
+                os.unlink(self._path)
+            for client in tuple(self._clients):
+                client.ticket.cancel()
+            self._pool.close()
+            looks.close()
+
+    def _accept(self, looks: selectors.BaseSelector) -> None:
+        try:
+            link, _ = self._listener.accept()
+        except OSError:
+            return
+        link.settimeout(_PATIENCE)
+        _pid, uid, _gid = _peer(link)
+        if uid != os.geteuid() or len(self._clients) >= self._most:
+            link.close()
+            return
+        client = _Client(link)
+        self._clients.add(client)
+        looks.register(link, selectors.EVENT_READ, client)
+
+    def _hear(self, looks: selectors.BaseSelector, client: _Client) -> None:
+        """Take what a client says; when it goes, so does its job."""
+        descriptors: list[int] = []
+        try:
+            if client.asked:
+                said = client.link.recv(64, socket.MSG_DONTWAIT)
+            else:
+                said, descriptors, _, _ = socket.recv_fds(client.link, 64, _HANDED, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            said = b""
+        if said == _MAGIC and not client.asked and len(descriptors) == _HANDED:
+            client.asked, inheritable = True, False
+            client.left += 1
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, inheritable)
+            threading.Thread(target=self._work, args=(client, descriptors), daemon=True).start()
+            return
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if len(said) == _MESSAGE.size and client.asked:
+            word, number = _MESSAGE.unpack(said)
+            if word == _SIGNAL and number in FORWARDED:
+                self._signal(client, number)
+                return
+        # Gone, or speaking out of turn.
+        looks.unregister(client.link)
+        self._clients.discard(client)
+        client.ticket.cancel()
+        self._leave(client)
+
+    def _leave(self, client: _Client) -> None:
+        """Be done with a connection; the last of those who use it closes it."""
+        with suppress(OSError):
+            client.link.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            client.left -= 1
+            last = client.left == 0
+        if last:
+            client.link.close()
+
+    def _signal(self, client: _Client, number: int) -> None:
+        with self._lock:
+            launch = client.launch
+            if launch is None:
+                client.signals.append(number)
+        if launch is not None:
+            with suppress(ProcessLookupError):
+                launch.signal(number)
+        elif number != signal.SIGWINCH:
+            client.ticket.cancel_waiting()
+
+    def _work(self, client: _Client, descriptors: list[int]) -> None:
+        """Do one job, in a thread of its own."""
+        try:
+            self._answer(client, descriptors)
+        except HardboxError as error:
+            client.say(_SAY, text=error.render())
+            client.say(_END, 125)
+        except Cancelled:
+            client.say(_SAY, text="hardbox: interrupted\n  nothing was run\n")
+            client.say(_END, 125)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            # Whoever looks at the connections finds it shut, and forgets it.
+            self._leave(client)
+
+    def _answer(self, client: _Client, descriptors: list[int]) -> None:
+        asked = _read_request(descriptors[0])
+        why = "it is of another version" if asked is None else alike(_peer(client.link)[0])
+        if asked is None or why:
+            client.say(_DECLINED, text=why)
+            return
+        if (asked.profile or _DEFAULT) != self._profile:
+            client.say(_DECLINED)
+            return
+
+        def told(launch: Launch) -> None:
+            with self._lock:
+                client.launch = launch
+                before = tuple(client.signals)
+            for number in before:
+                launch.signal(number)
+
+        # Before anything may have run.
+        client.say(_TAKEN)
+        try:
+            result = self._pool.run_for(
+                client.ticket,
+                asked.argv,
+                environment=asked.environment,
+                cwd=asked.cwd,
+                streams=Streams(*descriptors[1:]),
+                told=told,
+            )
+        finally:
+            with self._lock:
+                client.launch = None
+        if text := self._told(result):
+            client.say(_SAY, text=text)
+        client.say(_END, result.exit_code)
+
+
+def _peer(link: socket.socket) -> tuple[int, int, int]:
+    """Give pid, uid and gid of who connected."""
+    given: tuple[int, int, int] = _UCRED.unpack(
+        link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    )
+    return given
+
+
+def _read_request(file: int) -> _Asked | None:
+    """Read a client's request, None if it is of another version or none at all."""
+    size = os.fstat(file).st_size
+    if not 0 < size <= _ASK_MOST:
+        return None
+    words = os.pread(file, size, 0).decode("utf-8", "surrogateescape").split("\0")
+    # version, profile, working directory, number of arguments, these, variables, "" behind the last NUL
+    if len(words) < 5 or words[0] != __version__ or not words[3].isdigit():  # noqa: PLR2004 (see above)
+        return None
+    last = 4 + int(words[3])
+    if not 4 < last < len(words):  # noqa: PLR2004 (as above)
+        return None
+    variables = (word.partition("=") for word in words[last:-1])
+    return _Asked(
+        words[1], words[2], tuple(words[4:last]), {name: value for name, equals, value in variables if equals}
+    )
+
+
+def _listen(path: str) -> socket.socket:
+    """Make the socket, in a directory that nobody else may enter. Raises Usage HB002 or SetupFailed HB674."""
+    if not path.startswith("/"):
+        raise Usage(
+            "HB002",
+            "--socket needs an absolute path",
+            value=f"--socket {path}",
+            why="HARDBOX_SOCKET is read in other directories than this one",
+            instead="--socket $XDG_RUNTIME_DIR/hardbox/socket",
+        )
+    folder = os.path.dirname(path)
+    listener = None
+    try:
+        with suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+        found = os.lstat(folder)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise _no_socket(
+                path, "its directory is not yours alone", f"chmod 700 {folder}, or another directory"
+            )
+        _take_away_dead(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        before = os.umask(0o177)
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(before)
+        listener.listen(128)
+    except OSError as error:
+        if listener is not None:
+            listener.close()
+        raise _no_socket(path, error.strerror or str(error), "a path that is short, and free") from error
+    return listener
+
+
+def _take_away_dead(path: str) -> None:
+    """Remove a socket of ours that nobody serves any more. Raises SetupFailed, OSError."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
+        raise _no_socket(path, "something else stands there", "another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as test:
+        try:
+            test.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+    raise _no_socket(path, "another server answers there", "another path")
+
+
+def _no_socket(path: str, why: str, instead: str) -> SetupFailed:
+    return SetupFailed(
+        "HB674", "the server's socket cannot be made", value=path, origin="--socket", why=why, instead=instead
+    )
