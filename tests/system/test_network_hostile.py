@@ -107,7 +107,8 @@ def test_connections_that_say_nothing(asker: Asker) -> None:
     )
     words = ("--set", "limits.open_files=1024", "--loosen", "limits.open_files=the test of it")
     rate = ("--set", "network.rate=1000", "--loosen", "network.rate=the test of it")
-    told = asker.run("python3", "-c", script, rules=RULES, words=(*words, *rate))
+    patient = ("--env", "RES_OPTIONS=timeout:30 attempts:5")
+    told = asker.run("python3", "-c", script, rules=RULES, words=(*words, *rate, *patient))
     assert faults.ran(told.done) == "b'still\\n'\n"
 
 

@@ -117,7 +117,7 @@ def test_before_the_walls_stand_the_plan_has_to_be_the_members(
         """
         tree = made(["true"], write=[place + ":/work"]).plan
         out.append(handed(at, tree.encode()))
-        free = (s.Env, s.PassEnv, s.Search, s.Arg, s.PolicyName, s.Chdir)
+        free = (s.Env, s.PassEnv, s.Search, s.Arg, s.PolicyName, s.Facts, s.Chdir)
         own = {step for step in tree.steps if step not in base.plan.steps}
         walls = [step for step in tree.steps if step not in own and not isinstance(step, free)]
         # One of each kind: a launch for each step would take minutes.

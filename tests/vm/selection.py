@@ -90,6 +90,8 @@ LEFT_OUT: Final = {
 
 # Runs, but with less of the same on the emulated machine -> what, and why; printed with the tables.
 LESS: Final = {
+    "tests/system/test_network_load.py::test_many_at_once": "3 runs at once instead of 10 and 50: each has to have its"
+    " broker within a minute",
     "tests/system/test_bridge_life.py::test_many_at_once_have_an_address_each": "10 sandboxes instead of 50",
     "tests/system/test_parallel.py": "45 launches, 12 at once, instead of 200 and 40: they took half an hour,"
     " in which nothing else moved",
