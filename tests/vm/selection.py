@@ -82,6 +82,10 @@ LEFT_OUT: Final = {
     "tests/system/test_real_project.py": "fetches a Debian source package; the machine has no network",
     "tests/attack/test_selftest.py": "the corpus once for every broken protection: hours under emulation,"
     " and it judges the corpus, not the kernel",
+    "tests/system/test_recall.py": _DECIDED_BEFORE,
+    "tests/system/test_serve.py": "judges who is served, which Python and the door decide",
+    "tests/system/test_parallel_threads.py": "600 launches; test_parallel.py has as many at once as fit there",
+    "tests/attack/test_pool.py": "the corpus twice more; test_pool_handover.py judges what is of the kernel",
     "tests/attack/test_corpus.py::test_looser_profiles": "the corpus six times more; strict is the one"
     " that is compared",
     "tests/attack/test_verify_cli.py": "the corpus once for every option of the verb, while test_corpus.py"
@@ -90,8 +94,8 @@ LEFT_OUT: Final = {
 
 # Runs, but with less of the same on the emulated machine -> what, and why; printed with the tables.
 LESS: Final = {
-    "tests/system/test_network_load.py::test_many_at_once": "3 runs at once instead of 10 and 50: each has to have its"
-    " broker within a minute",
+    "tests/system/test_network_load.py::test_many_at_once": "3 runs at once instead of 10 and 50: each"
+    " has to have its broker within a minute",
     "tests/system/test_bridge_life.py::test_many_at_once_have_an_address_each": "10 sandboxes instead of 50",
     "tests/system/test_parallel.py": "45 launches, 12 at once, instead of 200 and 40: they took half an hour,"
     " in which nothing else moved",
