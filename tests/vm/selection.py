@@ -84,7 +84,7 @@ LEFT_OUT: Final = {
     " and it judges the corpus, not the kernel",
     "tests/system/test_recall.py": _DECIDED_BEFORE,
     "tests/system/test_serve.py": "judges who is served, which Python and the door decide",
-    "tests/system/test_parallel_threads.py": "600 launches; test_parallel.py has as many at once as fit there",
+    "tests/system/test_parallel_threads.py": "600 launches; test_parallel.py has as many as fit there",
     "tests/attack/test_pool.py": "the corpus twice more; test_pool_handover.py judges what is of the kernel",
     "tests/attack/test_corpus.py::test_looser_profiles": "the corpus six times more; strict is the one"
     " that is compared",
