@@ -53,6 +53,8 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "a launch failed\n");
 		return 1;
 	}
-	printf("%.1f\n", ((double)(ended.tv_sec - began.tv_sec) * 1e9 + (double)(ended.tv_nsec - began.tv_nsec)) / 1e3 / count);
+	double passed = (double)(ended.tv_sec - began.tv_sec) * 1e6 + (double)(ended.tv_nsec - began.tv_nsec) / 1e3;
+
+	printf("%.1f\n", passed / count);
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* The client's side of `hardbox serve` (hardbox/serve/ has the other).
+/* The client's side of `hardbox serve` (hardbox/pool/server.py is the other).
  *
  *   client -> server   one message: magic, and four descriptors: a memory file and what stands on 0, 1, 2.
  *                      In the memory file texts, each with a NUL behind it: version, profile ("": none named),
@@ -25,10 +25,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../launch/io.h"
+#include "../launch/wire.h"
+
 #define ASK_MAGIC "HBXASK\x01"
 #define EXIT_REFUSED 125
 #define EXIT_LOST 137
-#define HANDED 4
 #define SAY_MAX 65536
 #define FORWARDED SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH
 
@@ -88,19 +90,7 @@ static int find_command(int argc, char **argv, const char **profile)
 
 static int put(int file, const char *text)
 {
-	size_t size = strlen(text) + 1;
-
-	while (size > 0) {
-		ssize_t done = write(file, text, size);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return -1;
-		text += done;
-		size -= (size_t)done;
-	}
-	return 0;
+	return write_whole(file, text, strlen(text) + 1);
 }
 
 /* The memory file, or -1. */
@@ -151,24 +141,10 @@ static const char *distrust(const char *path)
 
 static int send_request(int server, int file)
 {
-	const int handed[HANDED] = {file, 0, 1, 2};
-	union {
-		char bytes[CMSG_SPACE(sizeof(handed))];
-		struct cmsghdr align;
-	} control = {0};
-	char magic[] = ASK_MAGIC;
-	struct iovec vector = {magic, sizeof(magic)};
-	struct msghdr header = {.msg_iov = &vector,
-				.msg_iovlen = 1,
-				.msg_control = control.bytes,
-				.msg_controllen = sizeof(control.bytes)};
-	struct cmsghdr *part = CMSG_FIRSTHDR(&header);
+	static const char magic[] = ASK_MAGIC;
+	const int handed[] = {file, 0, 1, 2};
 
-	part->cmsg_level = SOL_SOCKET;
-	part->cmsg_type = SCM_RIGHTS;
-	part->cmsg_len = CMSG_LEN(sizeof(handed));
-	memcpy(CMSG_DATA(part), handed, sizeof(handed));
-	return sendmsg(server, &header, MSG_NOSIGNAL) == (ssize_t)sizeof(magic) ? 0 : -1;
+	return descriptors_send(server, magic, sizeof(magic), handed, sizeof(handed) / sizeof(handed[0]));
 }
 
 static void forward(int signals, int server)
@@ -272,7 +248,8 @@ int served_run(int argc, char **argv)
 	}
 	if (!trusted(server)) {
 		(void)close(server);
-		return refuse("the server belongs to another user", path, "a server of your own; or unset HARDBOX_SOCKET");
+		return refuse("the server belongs to another user", path,
+			      "a server of your own; or unset HARDBOX_SOCKET");
 	}
 	(void)sigemptyset(&listened);
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
@@ -293,7 +270,7 @@ int served_run(int argc, char **argv)
 	if (signals >= 0)
 		(void)close(signals);
 	(void)close(server);
-	if (sigprocmask(SIG_SETMASK, &before, NULL) < 0)
-		return EXIT_REFUSED;
+	/* It cannot fail; and what has run has run. */
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return status;
 }

@@ -128,7 +128,8 @@ static void stop(void)
 	terminal_restore(&relay.terminal);
 	(void)sigemptyset(&stop);
 	(void)sigaddset(&stop, SIGTSTP);
-	(void)raise(SIGTSTP);
+	/* Not raise(3): the C library remembers the number of the thread that we were forked from. */
+	(void)kill(getpid(), SIGTSTP);
 	(void)sigprocmask(SIG_UNBLOCK, &stop, NULL);
 	(void)sigprocmask(SIG_BLOCK, &stop, NULL);
 	follow(1);

@@ -22,6 +22,7 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 
+#include "cpus.h"
 #include "filter.h"
 #include "io.h"
 #include "sys.h"
@@ -76,29 +77,6 @@ static int step_rlimit(const struct hb_step *step)
 	if (limit.rlim_cur > limit.rlim_max)
 		limit.rlim_cur = limit.rlim_max;
 	return sys_prlimit(which, &limit, NULL);
-}
-
-/* Keep `count` of the CPUs that this process may use, from the one it runs on upwards:
- * the scheduler has just placed it on the idlest one, which spreads many jobs. */
-static int step_cpus(const struct hb_step *step)
-{
-	cpu_set_t may;
-	cpu_set_t keep;
-	uint64_t left = step->field[0].number;
-	int start = sched_getcpu();
-
-	if (start < 0 || sched_getaffinity(0, sizeof(may), &may) < 0)
-		return -1;
-	CPU_ZERO(&keep);
-	for (int i = 0; i < CPU_SETSIZE && left > 0; i++) {
-		int cpu = (start + i) % CPU_SETSIZE;
-
-		if (CPU_ISSET((size_t)cpu, &may)) {
-			CPU_SET((size_t)cpu, &keep);
-			left--;
-		}
-	}
-	return sched_setaffinity(0, sizeof(keep), &keep);
 }
 
 /* What a job would inherit from whoever called us, set to what it is at boot; a priority that
@@ -249,7 +227,7 @@ int drop_step(struct hb_init *init, const struct hb_step *step)
 	case HB_RLIMIT:
 		return step_rlimit(step);
 	case HB_CPUS:
-		return step_cpus(step);
+		return cpus_keep(0, step->field[0].number);
 	case HB_NORMALISE:
 		return step_normalise();
 	case HB_CHDIR:

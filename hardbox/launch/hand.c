@@ -37,10 +37,10 @@ static int open_network(void)
 
 static _Noreturn void help(int socket)
 {
+	/* Init then makes it by itself, and says why if that fails. */
 	struct hb_message message = {.type = HB_FAILED};
 	int made = unshare(CLONE_NEWNET) < 0 ? -1 : open_network();
 
-	message.value = errno;
 	_exit((made < 0 ? message_send(socket, &message) : descriptor_send(socket, HB_GO, made)) < 0 ? 1 : 0);
 }
 
@@ -80,11 +80,9 @@ int hand_network(struct hb_hand *hand)
 
 int hand_end(struct hb_hand *hand)
 {
-	int status = 0;
-
 	if (hand->socket < 0)
 		return 0;
-	while (waitpid(hand->pid, &status, __WALL) < 0)
+	while (waitpid(hand->pid, NULL, __WALL) < 0)
 		if (errno != EINTR)
 			return -1;
 	(void)close(hand->socket);

@@ -19,27 +19,9 @@
 
 int handover_send(int socket, int32_t value, const int descriptor[HB_HANDED])
 {
-	union {
-		char bytes[CMSG_SPACE(sizeof(int) * HB_HANDED)];
-		struct cmsghdr align;
-	} control = {0};
 	struct hb_message message = {.type = HB_GO, .value = value};
-	struct iovec vector = {&message, sizeof(message)};
-	struct msghdr header = {.msg_iov = &vector,
-				.msg_iovlen = 1,
-				.msg_control = control.bytes,
-				.msg_controllen = sizeof(control.bytes)};
-	struct cmsghdr *part = CMSG_FIRSTHDR(&header);
-	ssize_t sent;
 
-	part->cmsg_level = SOL_SOCKET;
-	part->cmsg_type = SCM_RIGHTS;
-	part->cmsg_len = CMSG_LEN(sizeof(int) * HB_HANDED);
-	memcpy(CMSG_DATA(part), descriptor, sizeof(int) * HB_HANDED);
-	do
-		sent = sendmsg(socket, &header, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	return sent == (ssize_t)sizeof(message) ? 0 : -1;
+	return descriptors_send(socket, &message, sizeof(message), descriptor, HB_HANDED);
 }
 
 int handover_receive(int socket, struct hb_handover *got)

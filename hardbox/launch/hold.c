@@ -5,14 +5,20 @@
 #include "hold.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <unistd.h>
 
+#include "cpus.h"
 #include "identity.h"
 #include "io.h"
 #include "launch.h"
 #include "sys.h"
 #include "wire.h"
+
+int hold_exists(const struct hb_plan *member, uint32_t at)
+{
+	return at > 0 && at < member->count && member->steps[at - 1].phase == HB_PHASE_INSIDE &&
+	       member->steps[at].phase == HB_PHASE_INSIDE;
+}
 
 int hold_last(const struct launch *launch)
 {
@@ -33,23 +39,9 @@ int hold_ready(struct launch *launch, pid_t job)
 static void pin(const struct launch *launch)
 {
 	const struct hb_step *step = plan_find(launch->plan, HB_CPUS);
-	uint64_t left = step == NULL ? 0 : step->field[0].number;
-	int start = sched_getcpu();
-	cpu_set_t may;
-	cpu_set_t keep;
 
-	if (left == 0 || launch->hold.job <= 0 || start < 0 || sched_getaffinity(0, sizeof(may), &may) < 0)
-		return;
-	CPU_ZERO(&keep);
-	for (int i = 0; i < CPU_SETSIZE && left > 0; i++) {
-		int cpu = (start + i) % CPU_SETSIZE;
-
-		if (CPU_ISSET((size_t)cpu, &may)) {
-			CPU_SET((size_t)cpu, &keep);
-			left--;
-		}
-	}
-	(void)sched_setaffinity(launch->hold.job, sizeof(keep), &keep);
+	if (step != NULL && step->field[0].number > 0 && launch->hold.job > 0)
+		(void)cpus_keep(launch->hold.job, step->field[0].number);
 }
 
 /* The caller's 0-2 become ours, as in any launch, and are judged as there. */

@@ -48,11 +48,14 @@ struct hb_handover {
  * caller's only with 1. */
 int handover_send(int socket, int32_t value, const int descriptor[HB_HANDED]);
 int handover_receive(int socket, struct hb_handover *got);
-/* Decode the memory file. whole: a plan, held to the floor; else steps. 0, or -1 and errno; the bytes stay for good. */
+/* Decode the memory file. whole: a plan, held to the floor; else steps. 0, or -1 and errno; the bytes
+ * stay for good. */
 int handover_decode(int memory, int whole, struct hb_plan *brought);
 /* Put three descriptors on 0-2, and close them. 0, or -1 and errno. */
 int handover_streams(const int stream[3]);
 
+/* Is there a step of init's in front of, and behind, the first `at` steps? */
+int hold_exists(const struct hb_plan *member, uint32_t at);
 /* NULL, or why this is not what a job may bring to a member whose walls stand. */
 const char *hold_brings(const struct hb_plan *brought);
 /* NULL, or why `job` is not the plan `member` with what one job may bring: other arguments, variables, search path

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hold.h"
 #include "init.h"
 #include "plan.h"
 #include "program.h"
@@ -175,6 +176,9 @@ int launcher_main(int argc, char **argv)
 	(void)close(plan_fd);
 	if (plan_decode(bytes, size, &plan) < 0)
 		return refuse("the plan cannot be used", plan.why);
+	/* A member that never comes to where it is to wait would run the plan's own command. */
+	if (hold_at != 0 && !hold_exists(&plan, (uint32_t)hold_at))
+		return refuse("the plan cannot be used", "it has no such step to wait behind");
 	if (command_collect(&command, &plan, command_line) < 0)
 		return refuse("the command cannot be prepared", strerror(errno));
 	command.line = argv[0];

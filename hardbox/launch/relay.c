@@ -155,7 +155,7 @@ void relay_end(struct launch *launch)
 		continue;
 	from->terminal.raw = from->copied->raw != 0;
 	terminal_restore(&from->terminal);
-	/* Nobody is left to try after us, and nothing is lost by a second time. */
+	/* The relay has tried already: a call that fails in both, once, must not leave it raw. */
 	terminal_restore(&from->terminal);
 	if (from->copied->over != 0 && launch->cause == HB_CAUSE_OWN)
 		launch->cause = HB_CAUSE_OUTPUT;

@@ -25,7 +25,9 @@ struct hb_landlock_path {
 } __attribute__((packed));
 
 pid_t sys_clone3(struct clone_args *args);
-/* A child as of fork(2), by clone(2), which every filter allows, and this process's ids: without what a C library does for threads, which there are none of. */
+/* A child as of fork(2), by clone(2), which every filter allows, and this process's ids: without what a
+ * C library does for threads, of which there are none. In the child
+ * the C library remembers the parent's number: no raise(3) and no abort(3) there. */
 pid_t sys_fork(void);
 int sys_setresuid(uid_t real, uid_t effective, uid_t saved);
 int sys_setresgid(gid_t real, gid_t effective, gid_t saved);

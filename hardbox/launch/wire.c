@@ -77,29 +77,39 @@ int message_receive_from(int socket, struct hb_message *message, pid_t *sender)
 	return 1;
 }
 
-int descriptor_send(int socket, enum hb_message_type type, int descriptor)
+int descriptors_send(int socket, const void *data, size_t size, const int *descriptors, size_t count)
 {
 	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(sizeof(int) * HB_SENT_MAX)];
 		struct cmsghdr align;
 	} control = {0};
-	struct hb_message message = {.type = type};
-	struct iovec vector = {&message, sizeof(message)};
-	struct msghdr header = {.msg_iov = &vector,
-				.msg_iovlen = 1,
-				.msg_control = control.bytes,
-				.msg_controllen = sizeof(control.bytes)};
-	struct cmsghdr *part = CMSG_FIRSTHDR(&header);
+	struct iovec vector = {(void *)(uintptr_t)data, size};
+	struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes};
 	ssize_t sent;
+
+	if (count > HB_SENT_MAX) {
+		errno = E2BIG;
+		return -1;
+	}
+	header.msg_controllen = (socklen_t)CMSG_SPACE(sizeof(int) * count);
+
+	struct cmsghdr *part = CMSG_FIRSTHDR(&header);
 
 	part->cmsg_level = SOL_SOCKET;
 	part->cmsg_type = SCM_RIGHTS;
-	part->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(part), &descriptor, sizeof(int));
+	part->cmsg_len = (socklen_t)CMSG_LEN(sizeof(int) * count);
+	memcpy(CMSG_DATA(part), descriptors, sizeof(int) * count);
 	do
 		sent = sendmsg(socket, &header, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
-	return sent == (ssize_t)sizeof(message) ? 0 : -1;
+	return sent == (ssize_t)size ? 0 : -1;
+}
+
+int descriptor_send(int socket, enum hb_message_type type, int descriptor)
+{
+	struct hb_message message = {.type = type};
+
+	return descriptors_send(socket, &message, sizeof(message), &descriptor, 1);
 }
 
 int message_receive_descriptor(int socket, struct hb_message *message, int *descriptor)

@@ -72,6 +72,9 @@ int message_receive(int socket, struct hb_message *message);
 int message_receive_from(int socket, struct hb_message *message, pid_t *sender);
 /* The same, with the descriptor that came with it, or -1. */
 int message_receive_descriptor(int socket, struct hb_message *message, int *descriptor);
+/* One message with at most HB_SENT_MAX descriptors. 0, or -1 and errno. */
+#define HB_SENT_MAX 4
+int descriptors_send(int socket, const void *data, size_t size, const int *descriptors, size_t count);
 int descriptor_send(int socket, enum hb_message_type type, int descriptor);
 /* A message of type GO that must bring one: the descriptor, or -1 and errno. */
 int descriptor_receive(int socket);
