@@ -79,17 +79,26 @@ def execute(
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def start(prepared: Prepared, streams: Streams, *, samples: bool = False) -> Launch:
-    """Launch a prepared plan, with the process that keeps its network if it has one. Raises SetupFailed."""
+def start(
+    prepared: Prepared,
+    streams: Streams,
+    *,
+    samples: bool = False,
+    environment: Mapping[str, str] = os.environ,
+) -> Launch:
+    """Launch a prepared plan, with the process that keeps its network if it has one. Raises SetupFailed.
+
+    environment: the caller's, if that is another process.
+    """
     if not kept(prepared.policy):
-        return Launch(prepared.plan, os.environ, streams, samples=samples)
+        return Launch(prepared.plan, environment, streams, samples=samples)
     from hardbox.engines.keeper import Keeper  # noqa: PLC0415 (few runs have such a network)
 
     keeper = Keeper(prepared.policy)
     launch = None
     try:
         # At the same time: the launcher lets the job wait for the keeper.
-        launch = Launch(prepared.plan, os.environ, streams, samples=samples, keeper=keeper)
+        launch = Launch(prepared.plan, environment, streams, samples=samples, keeper=keeper)
         keeper.wait_ready()
     except BaseException:
         if launch is not None:

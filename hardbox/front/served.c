@@ -1,5 +1,7 @@
 /* The client's side of `hardbox serve` (hardbox/pool/server.py is the other).
  *
+ *   server -> client   READY: what is sent now will be looked at. A server that does not run says nothing, and then
+ *                      holds none of our descriptors in its queue
  *   client -> server   one message: magic, and four descriptors: a memory file and what stands on 0, 1, 2.
  *                      In the memory file texts, each with a NUL behind it: version, profile ("": none named),
  *                      working directory, number of arguments, the arguments, then the environment
@@ -22,6 +24,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -32,9 +35,10 @@
 #define EXIT_REFUSED 125
 #define EXIT_LOST 137
 #define SAY_MAX 65536
+#define PATIENCE_S 10 /* for the server's first word, which it says before it looks for a sandbox */
 #define FORWARDED SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH
 
-enum word { TAKEN = 1, DECLINED, SAY, END, SIGNAL };
+enum word { TAKEN = 1, DECLINED, SAY, END, SIGNAL, READY };
 
 struct message {
 	uint32_t word;
@@ -147,35 +151,67 @@ static int send_request(int server, int file)
 	return descriptors_send(server, magic, sizeof(magic), handed, sizeof(handed) / sizeof(handed[0]));
 }
 
-static void forward(int signals, int server)
+/* The next signal that was sent to us, 0: none. */
+static int next_signal(int signals)
 {
 	struct signalfd_siginfo info;
-	struct message message = {.word = SIGNAL};
 
-	if (read(signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
-		return;
-	message.value = (int32_t)info.ssi_signo;
+	return read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
+}
+
+static void forward(int number, int server)
+{
+	struct message message = {.word = SIGNAL, .value = number};
+
 	/* A server that is gone is heard of anyway. */
 	(void)send(server, &message, sizeof(message), MSG_NOSIGNAL);
 }
 
-/* Hear the server to its end. */
-static int attend(int server, int signals)
+/* Want no more of a server that has not said a word; was it faster? Behind the shutdown it cannot say that it
+ * takes the command, and then it does not run it. */
+static int taken_meanwhile(int server)
+{
+	struct message message;
+
+	return shutdown(server, SHUT_RDWR) < 0 ||
+	       (recv(server, &message, sizeof(message), MSG_DONTWAIT) == (ssize_t)sizeof(message) &&
+		message.word == TAKEN);
+}
+
+static int lost(void)
+{
+	(void)fputs("hardbox: the server ended; the sandbox was killed from outside\n", stderr);
+	return EXIT_LOST;
+}
+
+/* Hear the server to its end. file: the request. */
+static int attend(int server, int signals, int file)
 {
 	static char room[sizeof(struct message) + SAY_MAX + 1];
 	int taken = 0;
+	int asked = 0;
 
 	for (;;) {
 		struct pollfd events[2] = {{.fd = server, .events = POLLIN},
 					   {.fd = signals, .events = POLLIN}};
 		struct message message;
+		int ready = poll(events, 2, taken ? -1 : PATIENCE_S * 1000);
+		int number = ready > 0 && (events[1].revents & POLLIN) != 0 ? next_signal(signals) : 0;
 		ssize_t got;
 
-		if (poll(events, 2, -1) < 0 && errno != EINTR)
+		if (ready < 0 && errno != EINTR)
 			return EXIT_LOST;
-		if ((events[1].revents & POLLIN) != 0)
-			forward(signals, server);
-		if (events[0].revents == 0)
+		if (!taken && (ready == 0 || (number != 0 && number != SIGWINCH))) {
+			if (taken_meanwhile(server))
+				return lost();
+			if (number == 0)
+				return as_usual("the server does not answer");
+			(void)fputs("hardbox: interrupted\n  nothing was run\n", stderr);
+			return 128 + number;
+		}
+		if (taken && number != 0)
+			forward(number, server);
+		if (ready <= 0 || events[0].revents == 0)
 			continue;
 		got = recv(server, room, sizeof(room) - 1, 0);
 		if (got < 0 && errno == EINTR)
@@ -187,7 +223,11 @@ static int attend(int server, int signals)
 
 		const char *text = room + sizeof(message);
 
-		if (message.word == TAKEN)
+		if (message.word == READY && !asked) {
+			if (send_request(server, file) < 0)
+				return as_usual(strerror(errno));
+			asked = 1;
+		} else if (message.word == TAKEN && asked)
 			taken = 1;
 		else if (message.word == SAY)
 			(void)fputs(text, stderr);
@@ -199,9 +239,8 @@ static int attend(int server, int signals)
 			break;
 	}
 	if (!taken)
-		return as_usual("the server ended before it took the command");
-	(void)fputs("hardbox: the server ended; the sandbox was killed from outside\n", stderr);
-	return EXIT_LOST;
+		return as_usual("the server did not take the command");
+	return lost();
 }
 
 static int trusted(int server)
@@ -216,6 +255,7 @@ int served_run(int argc, char **argv)
 {
 	static const int forwarded[] = {FORWARDED};
 	const char *path = getenv("HARDBOX_SOCKET");
+	const struct timeval patience = {.tv_sec = PATIENCE_S};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const char *profile;
 	const char *why;
@@ -238,13 +278,17 @@ int served_run(int argc, char **argv)
 
 	int server = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	if (server < 0 || connect(server, (struct sockaddr *)&address, sizeof(address)) < 0) {
+	/* A server that does not accept has a queue that is full at some time. */
+	if (server < 0 || setsockopt(server, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+	    connect(server, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		int error = errno;
 
 		if (server >= 0)
 			(void)close(server);
-		return as_usual(error == ENOENT || error == ECONNREFUSED ? "no server answers there"
-									 : strerror(error));
+		return as_usual(error == ENOENT || error == ECONNREFUSED || error == EAGAIN
+					? "no server answers there"
+				: error == EPROTOTYPE ? "what listens there is no server of hardbox's"
+						      : strerror(error));
 	}
 	if (!trusted(server)) {
 		(void)close(server);
@@ -261,10 +305,10 @@ int served_run(int argc, char **argv)
 			  : signalfd(-1, &listened, SFD_CLOEXEC | SFD_NONBLOCK);
 	int status = -1;
 
-	if (file < 0 || signals < 0 || send_request(server, file) < 0)
+	if (file < 0 || signals < 0)
 		status = as_usual(strerror(errno));
 	else
-		status = attend(server, signals);
+		status = attend(server, signals, file);
 	if (file >= 0)
 		(void)close(file);
 	if (signals >= 0)

@@ -8,12 +8,14 @@ else it is told to decide as usual, by which it runs with no more than it has.
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import socket
 import stat
 import struct
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -39,7 +41,11 @@ _ASK_MOST: Final = 16 << 20
 _UCRED: Final = struct.Struct("iII")
 # Seconds: for a client to ask once it has connected, and to take an answer.
 _PATIENCE: Final = 10.0
+# And after a connection that could not be taken.
+_REST: Final = 0.05
 _DEFAULT: Final = "strict"
+# <asm-generic/socket.h>, since Linux 6.5.
+_SO_PEERPIDFD: Final = 77
 # Of /proc/PID/status: what a job would inherit.
 _STATUS: Final = frozenset(
     b"Uid Gid Groups NoNewPrivs Seccomp Cpus_allowed CapInh CapPrm CapEff CapBnd CapAmb".split()
@@ -80,21 +86,24 @@ class _Client:
     """One connection."""
 
     link: socket.socket
+    process: int
+    since: float = field(default_factory=time.monotonic)
     ticket: Ticket = field(default_factory=Ticket)
     launch: Launch | None = None
     signals: list[int] = field(default_factory=list)
     asked: bool = False
     left: int = 1
 
-    def say(self, word: int, value: int = 0, text: str = "") -> None:
-        """Answer; a client that has gone is noticed by who looks at the connections."""
+    def say(self, word: int, value: int = 0, text: str = "") -> bool:
+        """Answer, and say whether there was somebody to hear it."""
         data = text.encode("utf-8", "backslashreplace")
         with suppress(OSError):
             while True:
                 self.link.send(_MESSAGE.pack(word, value) + data[:_SAY_MOST])
                 data = data[_SAY_MOST:]
                 if not data:
-                    return
+                    return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +147,17 @@ class Server:
         looks.register(self._wake_read, selectors.EVENT_READ, None)
         try:
             while True:
-                for key, _ in looks.select():
+                for key, _ in looks.select(_PATIENCE / 2):
                     if key.fileobj is self._wake_read:
                         return
                     if key.data is None:
                         self._accept(looks)
                     else:
                         self._hear(looks, key.data)
+                late = time.monotonic() - _PATIENCE
+                for client in tuple(self._clients):
+                    if not client.asked and client.since < late:
+                        self._forget(looks, client)
         finally:
             self._listener.close()
             with suppress(OSError):
@@ -158,13 +171,15 @@ class Server:
         try:
             link, _ = self._listener.accept()
         except OSError:
+            # No descriptor left, say: it would be asked for again at once, and others have to go on.
+            time.sleep(_REST)
             return
         link.settimeout(_PATIENCE)
         _pid, uid, _gid = _peer(link)
         if uid != os.geteuid() or len(self._clients) >= self._most:
             link.close()
             return
-        client = _Client(link)
+        client = _Client(link, _process(link))
         self._clients.add(client)
         looks.register(link, selectors.EVENT_READ, client)
 
@@ -175,16 +190,14 @@ class Server:
             if client.asked:
                 said = client.link.recv(64, socket.MSG_DONTWAIT)
             else:
-                said, descriptors, _, _ = socket.recv_fds(client.link, 64, _HANDED, socket.MSG_DONTWAIT)
+                said, descriptors = _receive(client.link)
         except BlockingIOError:
             return
         except OSError:
             said = b""
         if said == _MAGIC and not client.asked and len(descriptors) == _HANDED:
-            client.asked, inheritable = True, False
+            client.asked = True
             client.left += 1
-            for descriptor in descriptors:
-                os.set_inheritable(descriptor, inheritable)
             threading.Thread(target=self._work, args=(client, descriptors), daemon=True).start()
             return
         for descriptor in descriptors:
@@ -195,6 +208,10 @@ class Server:
                 self._signal(client, number)
                 return
         # Gone, or speaking out of turn.
+        self._forget(looks, client)
+
+    def _forget(self, looks: selectors.BaseSelector, client: _Client) -> None:
+        """End what a client has asked for, if it has, and be done with it."""
         looks.unregister(client.link)
         self._clients.discard(client)
         client.ticket.cancel()
@@ -209,6 +226,8 @@ class Server:
             last = client.left == 0
         if last:
             client.link.close()
+            if client.process >= 0:
+                os.close(client.process)
 
     def _signal(self, client: _Client, number: int) -> None:
         with self._lock:
@@ -239,7 +258,7 @@ class Server:
 
     def _answer(self, client: _Client, descriptors: list[int]) -> None:
         asked = _read_request(descriptors[0])
-        why = "it is of another version" if asked is None else alike(_peer(client.link)[0])
+        why = "it is of another version" if asked is None else _unlike(client)
         if asked is None or why:
             client.say(_DECLINED, text=why)
             return
@@ -254,8 +273,9 @@ class Server:
             for number in before:
                 launch.signal(number)
 
-        # Before anything may have run.
-        client.say(_TAKEN)
+        # Before anything may have run. A client that has lost patience decides by itself.
+        if not client.say(_TAKEN):
+            return
         try:
             result = self._pool.run_for(
                 client.ticket,
@@ -273,6 +293,38 @@ class Server:
         client.say(_END, result.exit_code)
 
 
+def _unlike(client: _Client) -> str:
+    """Say why a client does not count as the caller, "" if it does.
+
+    A number means the process that has connected only as long as that lives: another one may have it then.
+    """
+    if client.process < 0:
+        return "this kernel cannot say for sure who asks (Linux 6.5 can)"
+    why = alike(_peer(client.link)[0])
+    ended, _, _ = select.select([client.process], [], [], 0)
+    return why or ("who connected has ended" if ended else "")
+
+
+def _process(link: socket.socket) -> int:
+    """Give a descriptor of the process that has connected (pidfd_open(2)), -1 where the kernel has none."""
+    try:
+        return link.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
+    except OSError:
+        return -1
+
+
+def _receive(link: socket.socket) -> tuple[bytes, list[int]]:
+    """Receive a request; no child of another thread's inherits its descriptors. Raises OSError."""
+    size = struct.calcsize("i")
+    flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+    said, parts, _, _ = link.recvmsg(64, socket.CMSG_SPACE(_HANDED * size), flags)
+    descriptors: list[int] = []
+    for level, kind, data in parts:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors += struct.unpack(f"{len(data) // size}i", data[: len(data) // size * size])
+    return said, descriptors
+
+
 def _peer(link: socket.socket) -> tuple[int, int, int]:
     """Give pid, uid and gid of who connected."""
     given: tuple[int, int, int] = _UCRED.unpack(
@@ -288,7 +340,7 @@ def _read_request(file: int) -> _Asked | None:
         return None
     words = os.pread(file, size, 0).decode("utf-8", "surrogateescape").split("\0")
     # version, profile, working directory, number of arguments, these, variables, "" behind the last NUL
-    if len(words) < 5 or words[0] != __version__ or not words[3].isdigit():  # noqa: PLR2004 (see above)
+    if len(words) < 5 or words[0] != __version__ or not (words[3].isascii() and words[3].isdigit()):  # noqa: PLR2004 (see above)
         return None
     last = 4 + int(words[3])
     if not 4 < last < len(words):  # noqa: PLR2004 (as above)
@@ -307,7 +359,7 @@ def _listen(path: str) -> socket.socket:
             "--socket needs an absolute path",
             value=f"--socket {path}",
             why="HARDBOX_SOCKET is read in other directories than this one",
-            instead="--socket $XDG_RUNTIME_DIR/hardbox/socket",
+            instead="--socket ~/.hardbox/socket",
         )
     folder = os.path.dirname(path)
     listener = None
@@ -316,9 +368,8 @@ def _listen(path: str) -> socket.socket:
             os.mkdir(folder, 0o700)
         found = os.lstat(folder)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise _no_socket(
-                path, "its directory is not yours alone", f"chmod 700 {folder}, or another directory"
-            )
+            # Not chmod(1): it may be everybody's, or have other things in it.
+            raise _no_socket(path, "its directory is not yours alone", f"--socket {path}.d/socket")
         _take_away_dead(path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         before = os.umask(0o177)
@@ -330,7 +381,9 @@ def _listen(path: str) -> socket.socket:
     except OSError as error:
         if listener is not None:
             listener.close()
-        raise _no_socket(path, error.strerror or str(error), "a path that is short, and free") from error
+        raise _no_socket(
+            path, error.strerror or str(error), "--socket ~/.hardbox/socket: its directory is made"
+        ) from error
     return listener
 
 

@@ -55,11 +55,15 @@ class Starter:
             raise Cancelled
         launch = self._pool.hand(self._job, prepared, streams, samples=samples)
         self.member = launch is not None
-        return self._begun(launch or runs.start(prepared, streams, samples=samples))
+        return self._begun(launch) if launch else self._anew(prepared, streams, samples=samples)
 
     def begin_anew(self, prepared: Prepared, streams: Streams, *, samples: bool = False) -> Launch:
         """Launch the usual way."""
-        return self._begun(runs.start(prepared, streams, samples=samples))
+        return self._anew(prepared, streams, samples=samples)
+
+    def _anew(self, prepared: Prepared, streams: Streams, *, samples: bool) -> Launch:
+        environment = self._job.environment
+        return self._begun(runs.start(prepared, streams, samples=samples, environment=environment))
 
     def _begun(self, launch: Launch) -> Launch:
         self._ticket.job(launch.cancel)
