@@ -11,9 +11,10 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from hardbox import api, runs
+from hardbox import api, rested, runs
 from hardbox.audit import Trail
 from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.plan.network import kept
@@ -80,7 +81,6 @@ class Pool:
         self._env = dict(env or {})
         self._settings = dict(settings or {})
         self._loosen = dict(loosen or {})
-        self._owner = os.getpid()
         self._lock = threading.RLock()
         self.waiting = waiting
         self._turns = Turns(size, waiting, patience)
@@ -92,6 +92,7 @@ class Pool:
         self.handed = 0
         self._memo: OrderedDict[tuple[tuple[str, str], ...], Decision] = OrderedDict()
         self._ground: decision.Ground | None = None
+        self._bounded = False
         self._base = self._begin()
         _living.add(self)
 
@@ -120,6 +121,9 @@ class Pool:
 
         Raises what keeps them from being made.
         """
+        with self._lock:
+            if self._ground is not None:
+                self._renew()
         found = self._last.wait(count, seconds)
         if not found and self._last.problem is not None:
             raise self._last.problem
@@ -204,11 +208,11 @@ class Pool:
         with self._turns.turn(ticket):
             try:
                 words, place = api.command_words(argv), api.inside_path(workdir)
-                found, remembered = self._decide(read, write, env)
+                found, walls = self._decide(read, write, env)
                 trail.open(found.policy)
                 where = found.workdir(place, cwd)
                 mine = os.environ if environment is None else environment
-                job = Job(words, where, mine, found if remembered else None)
+                job = Job(words, where, mine, found, walls)
                 prepared = runs.Prepared(found.policy, found.plan_for(words, where), found.paths)
 
                 def once(by: Start) -> tuple[Result, OSError | None]:
@@ -242,9 +246,9 @@ class Pool:
         kinds = {kind(end) for end in (streams.stdin, streams.stdout, streams.stderr)}
         if "terminal" in kinds:
             return None
-        if job.remembered is not None and "file" not in kinds:
-            content = job.remembered.content(job.argv, job.workdir, job.environment)
-            while (member := self._last.take()) is not None:
+        if job.walls is not None and "file" not in kinds:
+            content = job.decision.content(job.argv, job.workdir, job.environment)
+            while (member := self._last.take(job.walls)) is not None:
                 if member.hand(prepared.plan, None, content, streams, samples=samples):
                     return self._handed(member, self._last)
                 member.close()
@@ -253,7 +257,7 @@ class Pool:
         if not decision.fits(plan, prepared.plan, at):
             return None
         theirs = decision.spoken_out(prepared.plan, job.environment)
-        while (member := self._open.take()) is not None:
+        while (member := self._open.take(plan)) is not None:
             if member.hand(prepared.plan, theirs, theirs.encode(), streams, samples=samples):
                 return self._handed(member, self._open)
             member.close()
@@ -283,24 +287,33 @@ class Pool:
 
     def _decide(
         self, read: Sequence[str], write: Sequence[str], env: Mapping[str, str] | None
-    ) -> tuple[Decision, bool]:
-        """Decide on a job; also says whether a member whose walls all stand can take it."""
+    ) -> tuple[Decision, LaunchPlan | None]:
+        """Decide on a job; also gives the plan of members that can take it where all their walls stand.
+
+        Trees of the host are looked through for each job: what lies in them now may forbid it.
+        """
         with self._lock:
-            if self._ground is None or not self._ground.same():
-                self._base = self._begin()
-            base = self._base
-            if not read and not write:
+            base = self._renew()
+            if not read and not write and not rested.trees(base.policy):
                 key = tuple(sorted((env or {}).items()))
                 if not key:
-                    return base, True
+                    return base, base.plan
                 found = self._memo.get(key)
                 if found is None:
                     found = decision.take_apart(self._prepare((), (), env))
                     self._memo[key] = found
                     while len(self._memo) > _REMEMBERED:
                         self._memo.popitem(last=False)
-                return found, decision.same_walls(base.plan, found.plan)
-        return decision.take_apart(self._prepare(read, write, env)), False
+                return found, base.plan if decision.same_walls(base.plan, found.plan) else None
+        found = decision.take_apart(self._prepare(read, write, env))
+        fits = not read and not write and decision.same_walls(base.plan, found.plan)
+        return found, base.plan if fits else None
+
+    def _renew(self) -> Decision:
+        """Give a decision for all jobs that still holds."""
+        if self._ground is None or not self._ground.same():
+            self._base = self._begin()
+        return self._base
 
     def _prepare(self, read: Sequence[str], write: Sequence[str], env: Mapping[str, str] | None) -> Prepared:
         added = api.Added((*self._read, *read), (*self._write, *write), (), {**self._env, **(env or {})})
@@ -319,12 +332,14 @@ class Pool:
     def _begin(self) -> Decision:
         """Decide for all jobs to come; members of an older decision end."""
         for _ in range(_TRIES):
-            began = decision.began()
+            before = rested.look(anywhere=True, bandwidth=self._bounded)
             found = decision.take_apart(self._prepare((), (), None))
-            ground = decision.Ground(found.policy, found.paths, began)
-            if not ground.young and ground.same():
+            if decision.bounded(found.policy) is not self._bounded:
+                self._bounded = not self._bounded
+                continue
+            with suppress(rested.ChangedError, OSError):
+                ground = decision.Ground(found.policy, found.paths, before)
                 break
-            ground.close()
             time.sleep(_TICK)
         else:
             raise Usage(
@@ -338,6 +353,7 @@ class Pool:
             self._ground.close()
         self._ground, self._opened = ground, False
         self._memo.clear()
+        self._open.drop()
         self._last.set(found.plan, 0)
         return found
 

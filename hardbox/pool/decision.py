@@ -9,7 +9,6 @@ import hashlib
 import os
 import select
 import struct
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,7 @@ from hardbox import grants, rested
 from hardbox.engines.namespaces import programs
 from hardbox.plan import HEADER, MAGIC, SIZE_MAX, VERSION, Command, LaunchPlan, workdir_of
 from hardbox.plan import steps as s
+from hardbox.policy import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hardbox.plan.steps import Step
     from hardbox.policy import Policy
     from hardbox.refusals import PathFact
+    from hardbox.rested import Around
     from hardbox.runs import Prepared
 
 # Numbers of kinds.h: the phases.
@@ -33,41 +34,39 @@ _ADDED: Final = (s.MakeDir, s.BindMount, s.Attach, s.LandlockPath)
 
 
 class Ground:
-    """What a decision rested on, and whether that is still so: files, mounts, ids, CPUs, cgroup.
+    """What a pool's decision rested on, and whether that has been so ever since."""
 
-    began: when the decision began, ns since the epoch; what has changed since, or a moment before, may
-           have been read as it was before: such a decision is `young`.
-    """
+    def __init__(self, policy: Policy, paths: Mapping[str, PathFact], before: Around) -> None:
+        """Look at everything. Raises rested.ChangedError if something has changed since `before`, or OSError.
 
-    def __init__(self, policy: Policy, paths: Mapping[str, PathFact], began: int) -> None:
-        """Look at everything."""
-        found = dict.fromkeys((*programs(), *rested.names(paths), *policy.files))
-        self._files = [(path, rested.stamp(path)) for path in found]
-        self._caller = _caller()
+        before: from `rested.look(anywhere=True)`, before the decision.
+        """
         self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         self._poll = select.poll()
-        # The kernel tells of a change by POLLPRI and POLLERR (proc(5)).
+        # The kernel tells of a change by POLLPRI and POLLERR (proc(5)), and of each once: of one that was
+        # undone, too, in between which a member may have been made.
         self._poll.register(self._mounts, select.POLLPRI)
-        self.young = any(not rested.old(row, began) for _, row in self._files)
+        self._changed = False
+        try:
+            files = (*programs(), *rested.names(paths), *policy.files)
+            self._rested = rested.Rested(files, before, bandwidth=bounded(policy))
+        except BaseException:
+            self.close()
+            raise
 
     def same(self) -> bool:
-        """Say whether nothing has changed."""
-        if self._poll.poll(0) or _caller() != self._caller:
-            return False
-        try:
-            return rested.all_same(self._files)
-        except OSError:
-            return False
+        """Say whether nothing has changed; what has changed once stays so."""
+        self._changed = self._changed or bool(self._poll.poll(0)) or not self._rested.same()
+        return not self._changed
 
     def close(self) -> None:
         """Give back the descriptor."""
         os.close(self._mounts)
 
 
-def _caller() -> tuple[object, ...]:
-    with open("/proc/self/cgroup", "rb", buffering=0) as file:
-        cgroup = file.read()
-    return os.geteuid(), os.getegid(), os.getgroups(), os.sched_getaffinity(0), cgroup
+def bounded(policy: Policy) -> bool:
+    """Say whether a decision rests on where CPU bandwidth can be limited."""
+    return policy.limits.cpu_bandwidth < UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +128,6 @@ def take_apart(prepared: Prepared) -> Decision:
         fixed_count=len(fixed),
         passed=tuple(step.name for step in steps if isinstance(step, s.PassEnv)),
     )
-
-
-def began() -> int:
-    """Give the moment that a decision begins, ns since the epoch."""
-    return time.time_ns()
 
 
 def same_walls(one: LaunchPlan, other: LaunchPlan) -> bool:
