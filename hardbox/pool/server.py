@@ -7,6 +7,7 @@ else it is told to decide as usual, by which it runs with no more than it has.
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import signal
@@ -42,7 +43,8 @@ _PATIENCE: Final = 10.0
 _DEFAULT: Final = "strict"
 # Of /proc/PID/status: what a job would inherit.
 _STATUS: Final = frozenset(
-    b"Uid Gid Groups NoNewPrivs Seccomp Cpus_allowed CapInh CapPrm CapEff CapBnd CapAmb".split()
+    b"Uid Gid Groups NoNewPrivs Seccomp Seccomp_filters Cpus_allowed Mems_allowed".split()
+    + b"CapInh CapPrm CapEff CapBnd CapAmb".split()
 )
 _LINKS: Final = ("root", "ns/user", "ns/mnt", "ns/pid", "ns/cgroup")
 
@@ -56,6 +58,10 @@ def alike(pid: int) -> str:
         for name in ("cgroup", "limits"):
             if _read(f"/proc/{pid}/{name}") != _read(f"/proc/self/{name}"):
                 return f"the server has other {'limits' if name == 'limits' else 'cgroups'}"
+        if _read(f"/proc/{pid}/oom_score_adj") != _read("/proc/self/oom_score_adj"):
+            return "the server has another oom_score_adj"
+        if _label(str(pid)) != _label("self"):
+            return "the server has another security label"
         if _status(pid) != _status(os.getpid()):
             return "the server has other ids, rights or CPUs"
         if os.getpriority(os.PRIO_PROCESS, pid) != os.getpriority(os.PRIO_PROCESS, 0):
@@ -68,6 +74,16 @@ def alike(pid: int) -> str:
 def _read(path: str) -> bytes:
     with open(path, "rb", buffering=0) as file:
         return file.read()
+
+
+def _label(process: str) -> bytes | None:
+    """Give what a security module has put on a process, None where none tells (EINVAL), or there is none."""
+    try:
+        return _read(f"/proc/{process}/attr/current")
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            return None
+        raise
 
 
 def _status(pid: int) -> list[bytes]:

@@ -77,7 +77,6 @@ def jobs(caller: Caller, mark: str) -> bool:
 
 
 def test_plain_requests_are_served(caller: Caller, program: Installed, place: str) -> None:
-    """With the server's own descriptors counted: a job that it does takes one of its threads."""
     with served(caller, program, place, "--size", "2") as server:
         assert server.said.startswith("hardbox: serving profile strict")
         done = server.run("--", "sh", "-c", "cat; pwd; id -u; echo err >&2; exit 7", stdin="in ")
@@ -203,15 +202,21 @@ def test_another_user_is_not_served(caller: Caller, program: Installed, place: s
             "import socket, sys\n"
             "s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect(sys.argv[1])\n"
             "s.settimeout(30)\n"
-            "socket.send_fds(s, [b'HBXASK\\x01\\0'], [0, 0, 1, 2])\n"
-            "print(s.recv(100))\n"
+            "try:\n"
+            "    socket.send_fds(s, [b'HBXASK\\x01\\0'], [0, 0, 1, 2])\n"
+            "    print(s.recv(100)[:1].hex() or 'closed')\n"
+            "except (BrokenPipeError, ConnectionResetError):\n"
+            "    print('closed')\n"
         )
         other = (
             ("setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups") if caller.uid == 0 else ()
         )
         argv = [*other, program.python, "-c", text, server.path]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd="/", timeout=100)
-        assert done.stdout == "b''\n" or "Error" in done.stderr, done
+        assert (done.stdout, done.stderr) == ("closed\n", "")
+        # The server's own user is answered, if only that this is no request.
+        control = caller.run(program.python, "-c", text, server.path)
+        assert (control.stdout, control.stderr) == ("02\n", "")
         os.chmod(os.path.dirname(server.path), 0o700)
         assert server.run("--", "true").returncode == 0
 
@@ -238,6 +243,10 @@ def test_words(caller: Caller, program: Installed, place: str) -> None:
         assert code in done.stderr, words
 
 
+# More than the descriptors that a pool's member takes.
+TIMES = 20
+
+
 def test_clients_that_say_nonsense(caller: Caller, program: Installed, place: str) -> None:
     """They are dropped; the server serves on, and keeps nothing of theirs."""
     text = (
@@ -246,12 +255,13 @@ def test_clients_that_say_nonsense(caller: Caller, program: Installed, place: st
         "def memory(data):\n"
         "    file = os.memfd_create('x'); os.write(file, data); return file\n"
         "magic = b'HBXASK\\x01\\0'\n"
-        "for word, files in ((b'', []), (b'x' * 60, []), (magic, []), (magic, [null] * 3),\n"
-        "                    (magic, [null] * 4),\n"
-        "                    (struct.pack('<Ii', 5, 15), []), (magic, [memory(b'')] * 4),\n"
-        "                    (magic, [memory(b'9.9\\0\\0/\\0001\\0true\\0'), null, null, null]),\n"
-        "                    (magic, [memory(b'0.1.0\\0\\0/\\000999\\0true\\0'), null, null, null]),\n"
-        "                    (magic, [memory(b'0.1.0\\0\\0/\\0000\\0'), null, null, null])):\n"
+        "rows = ((b'', []), (b'x' * 60, []), (magic, []), (magic, [null] * 3),\n"
+        "        (magic, [null] * 4),\n"
+        "        (struct.pack('<Ii', 5, 15), []), (magic, [memory(b'')] * 4),\n"
+        "        (magic, [memory(b'9.9\\0\\0/\\0001\\0true\\0'), null, null, null]),\n"
+        "        (magic, [memory(b'0.1.0\\0\\0/\\000999\\0true\\0'), null, null, null]),\n"
+        "        (magic, [memory(b'0.1.0\\0\\0/\\0000\\0'), null, null, null]))\n"
+        "for word, files in rows * int(sys.argv[2]):\n"
         "    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
         "    s.connect(sys.argv[1]); s.settimeout(30)\n"
         "    socket.send_fds(s, [word], files) if word else None\n"
@@ -262,8 +272,9 @@ def test_clients_that_say_nonsense(caller: Caller, program: Installed, place: st
         fds = f"/proc/{server.process.pid}/fd"
         assert server.run("--", "true").returncode == 0
         before = len(os.listdir(fds)) if caller.prefix == () else 0
-        done = caller.run(program.python, "-c", text, server.path)
+        done = caller.run(program.python, "-c", text, server.path, str(TIMES))
         assert (done.returncode, done.stderr) == (0, "")
         assert server.run("--", "true").stderr == ""
         if caller.prefix == ():
-            faults.eventually(lambda: len(os.listdir(fds)) <= before + 4, "nothing is kept")
+            # There may be a member more than before, which has fewer than each kind of nonsense would leave.
+            faults.eventually(lambda: len(os.listdir(fds)) < before + TIMES, "nothing is kept")
