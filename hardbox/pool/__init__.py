@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from hardbox import api, rested, runs
 from hardbox.audit import Trail
-from hardbox.errors import HardboxError, SetupFailed, Usage
-from hardbox.plan.network import kept
+from hardbox.errors import HardboxError, SetupFailed
 from hardbox.pool import decision
-from hardbox.pool.bench import Bench
+from hardbox.pool.idle import IdleMembers
 from hardbox.pool.starting import Job, Starter, kind
 from hardbox.pool.turns import Cancelled, Ticket, Turns, check, closed
 
@@ -85,8 +84,8 @@ class Pool:
         self.waiting = waiting
         self._turns = Turns(size, waiting, patience)
         self._tickets: weakref.WeakSet[Ticket] = weakref.WeakSet()
-        self._last = Bench(size, idle, self._same)
-        self._open = Bench(size, idle, self._same)
+        self._last = IdleMembers(size, idle, self._same)
+        self._open = IdleMembers(size, idle, self._same)
         self._opened = False
         # How many jobs a member has taken; the others were launched the usual way.
         self.handed = 0
@@ -173,11 +172,36 @@ class Pool:
         except Cancelled as error:
             raise closed() from error
 
-    async def run_async(self, argv: Sequence[str], **wanted: object) -> Result:
+    async def run_async(  # noqa: PLR0913 (all by keyword, as `run`)
+        self,
+        argv: Sequence[str],
+        *,
+        read: Sequence[str] = (),
+        write: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        workdir: str | None = None,
+        input: bytes | None = None,  # noqa: A002 (as in `run`)
+        capture: bool = False,
+        output_dir: str | None = None,
+        samples: bool = False,
+    ) -> Result:
         """As `run`, for asyncio: other tasks go on meanwhile. To cancel it ends the job."""
         from hardbox.pool.asynchronous import in_thread  # noqa: PLC0415 (asyncio takes 40 ms to import)
 
-        return await in_thread(lambda ticket: self.run_for(ticket, argv, **wanted))  # type: ignore[arg-type]
+        return await in_thread(
+            lambda ticket: self.run_for(
+                ticket,
+                argv,
+                read=read,
+                write=write,
+                env=env,
+                workdir=workdir,
+                input=input,
+                capture=capture,
+                output_dir=output_dir,
+                samples=samples,
+            )
+        )
 
     def run_for(  # noqa: PLR0913 (all by keyword)
         self,
@@ -263,8 +287,8 @@ class Pool:
             member.close()
         return None
 
-    def _handed(self, member: Member, bench: Bench) -> Member:
-        member.on_start = bench.refill
+    def _handed(self, member: Member, idle: IdleMembers) -> Member:
+        member.on_start = idle.refill
         with self._lock:
             self.handed += 1
         return member
@@ -318,15 +342,7 @@ class Pool:
     def _prepare(self, read: Sequence[str], write: Sequence[str], env: Mapping[str, str] | None) -> Prepared:
         added = api.Added((*self._read, *read), (*self._write, *write), (), {**self._env, **(env or {})})
         policy = api.decide(self._profile, added, self._settings, self._loosen)
-        if kept(policy):
-            raise Usage(
-                "HB011",
-                "a pool has no network that somebody would have to keep",
-                value=f'network.mode = "{policy.network.mode}"',
-                origin=policy.origin("network.mode"),
-                why="each job's network is kept by a process of its own, which knows its destinations",
-                instead="hardbox.run, or a profile with network mode none or loopback",
-            )
+        decision.check(policy)
         return api.prepare(policy, _ANY)
 
     def _begin(self) -> Decision:
@@ -342,13 +358,7 @@ class Pool:
                 break
             time.sleep(_TICK)
         else:
-            raise Usage(
-                "HB012",
-                "what a pool's decision rests on changes all the time",
-                value=found.policy.name,
-                why="a profile, a filter or the mounts of this host were changed while they were read",
-                instead="try again once nobody changes them",
-            )
+            raise decision.unsettled(found.policy)
         if self._ground is not None:
             self._ground.close()
         self._ground, self._opened = ground, False

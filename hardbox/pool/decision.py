@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox import grants, rested
 from hardbox.engines.namespaces import programs
+from hardbox.errors import HostUnfit, Usage
 from hardbox.plan import HEADER, MAGIC, SIZE_MAX, VERSION, Command, LaunchPlan, workdir_of
 from hardbox.plan import steps as s
+from hardbox.plan.network import kept
 from hardbox.policy import UNLIMITED
 
 if TYPE_CHECKING:
@@ -62,6 +64,30 @@ class Ground:
     def close(self) -> None:
         """Give back the descriptor."""
         os.close(self._mounts)
+
+
+def check(policy: Policy) -> None:
+    """Refuse what no pool can run. Raises Usage HB011."""
+    if kept(policy):
+        raise Usage(
+            "HB011",
+            "a pool has no network that somebody would have to keep",
+            value=f'network.mode = "{policy.network.mode}"',
+            origin=policy.origin("network.mode"),
+            why="each job's network is kept by a process of its own, which knows its destinations",
+            instead="hardbox.run, or a profile with network mode none or loopback",
+        )
+
+
+def unsettled(policy: Policy) -> HostUnfit:
+    """Give the error for a host that changes while it is looked at."""
+    return HostUnfit(
+        "HB504",
+        "what a pool's decision rests on changes all the time",
+        value=policy.name,
+        why="a profile, a filter or the mounts of this host were changed while they were read",
+        instead="try again once nobody changes them",
+    )
 
 
 def bounded(policy: Policy) -> bool:

@@ -25,7 +25,7 @@ from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.pool.turns import Cancelled, Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hardbox.engines.namespaces import Launch
     from hardbox.pool import Pool
@@ -46,29 +46,35 @@ _STATUS: Final = frozenset(
     b"Uid Gid Groups NoNewPrivs Seccomp Seccomp_filters Cpus_allowed Mems_allowed".split()
     + b"CapInh CapPrm CapEff CapBnd CapAmb".split()
 )
+_FILES: Final = {
+    "cgroup": "other cgroups",
+    "limits": "other limits",
+    "oom_score_adj": "another oom_score_adj",
+}
 _LINKS: Final = ("root", "ns/user", "ns/mnt", "ns/pid", "ns/cgroup")
 
 
 def alike(pid: int) -> str:
     """Say in what a process differs from this one, of that which a job inherits; "" if in nothing."""
     try:
-        for name in _LINKS:
-            if os.readlink(f"/proc/{pid}/{name}") != os.readlink(f"/proc/self/{name}"):
-                return f"the server lives elsewhere ({name})"
-        for name in ("cgroup", "limits"):
-            if _read(f"/proc/{pid}/{name}") != _read(f"/proc/self/{name}"):
-                return f"the server has other {'limits' if name == 'limits' else 'cgroups'}"
-        if _read(f"/proc/{pid}/oom_score_adj") != _read("/proc/self/oom_score_adj"):
-            return "the server has another oom_score_adj"
-        if _label(str(pid)) != _label("self"):
-            return "the server has another security label"
-        if _status(pid) != _status(os.getpid()):
-            return "the server has other ids, rights or CPUs"
-        if os.getpriority(os.PRIO_PROCESS, pid) != os.getpriority(os.PRIO_PROCESS, 0):
-            return "the server has another priority"
+        return next(_differences(pid), "")
     except OSError:
         return "the server cannot see who asks"
-    return ""
+
+
+def _differences(pid: int) -> Iterator[str]:
+    for name in _LINKS:
+        if os.readlink(f"/proc/{pid}/{name}") != os.readlink(f"/proc/self/{name}"):
+            yield f"the server lives elsewhere ({name})"
+    for name, what in _FILES.items():
+        if _read(f"/proc/{pid}/{name}") != _read(f"/proc/self/{name}"):
+            yield f"the server has {what}"
+    if _label(str(pid)) != _label("self"):
+        yield "the server has another security label"
+    if _status(pid) != _status(os.getpid()):
+        yield "the server has other ids, rights or CPUs"
+    if os.getpriority(os.PRIO_PROCESS, pid) != os.getpriority(os.PRIO_PROCESS, 0):
+        yield "the server has another priority"
 
 
 def _read(path: str) -> bytes:

@@ -145,7 +145,8 @@ def test_limits_hold(caller: Caller, program: Installed) -> None:
             small, r = (pool.run(["python3", "-c", f"bytearray({n} << 20)"], capture=True) for n in (2, 200))
             pool.wait_ready(1)
             o = pool.run(["head", "-c", "1M", "/dev/zero"], capture=True)
-            say(small.exit_code, r.exit_code, r.stderr.decode().split()[-1], o.limit, o.exit_code, o.output is not None)
+            died = r.stderr.decode().split()[-1]
+            say(small.exit_code, r.exit_code, died, o.limit, o.exit_code, o.output is not None)
         """,
     )
     assert found == [0, 1, "MemoryError", "output", 124, True]

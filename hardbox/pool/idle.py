@@ -27,14 +27,14 @@ _LOOK: Final = 1.0
 _PRECEDENCE: Final = 0.01
 
 
-class Bench:
+class IdleMembers:
     """Members of one kind. Everything is done under one lock, but for making and ending a member."""
 
     def __init__(self, size: int, idle: float, same: Callable[[], bool]) -> None:
         """Keep none yet; see `set`.
 
         size: how many are kept.
-        idle: seconds that one may wait, and that the bench is filled anew behind the last job.
+        idle: seconds that one may wait, and that they are made anew behind the last job.
         same: says whether what was decided still holds; called now and then.
         """
         self._size = size
