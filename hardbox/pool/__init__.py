@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hardbox.engines.namespaces import Launch, Streams
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
-    from hardbox.pool.decision import Decision
+    from hardbox.pool.decision import JobKind
     from hardbox.report import Result
     from hardbox.runs import Prepared, Start
 
@@ -89,7 +89,7 @@ class Pool:
         self._opened = False
         # How many jobs a member has taken; the others were launched the usual way.
         self.handed = 0
-        self._memo: OrderedDict[tuple[tuple[str, str], ...], Decision] = OrderedDict()
+        self._memo: OrderedDict[tuple[tuple[str, str], ...], JobKind] = OrderedDict()
         self._ground: decision.Ground | None = None
         self._bounded = False
         self._base = self._begin()
@@ -237,7 +237,7 @@ class Pool:
                 where = found.workdir(place, cwd)
                 mine = os.environ if environment is None else environment
                 job = Job(words, where, mine, found, walls)
-                prepared = runs.Prepared(found.policy, found.plan_for(words, where), found.paths)
+                prepared = runs.Prepared(found.policy, found.template.filled(words, where), found.paths)
 
                 def once(by: Start) -> tuple[Result, OSError | None]:
                     if streams is not None:
@@ -311,7 +311,7 @@ class Pool:
 
     def _decide(
         self, read: Sequence[str], write: Sequence[str], env: Mapping[str, str] | None
-    ) -> tuple[Decision, LaunchPlan | None]:
+    ) -> tuple[JobKind, LaunchPlan | None]:
         """Decide on a job; also gives the plan of members that can take it where all their walls stand.
 
         Trees of the host are looked through for each job: what lies in them now may forbid it.
@@ -324,16 +324,16 @@ class Pool:
                     return base, base.plan
                 found = self._memo.get(key)
                 if found is None:
-                    found = decision.take_apart(self._prepare((), (), env))
+                    found = decision.kind_of(self._prepare((), (), env))
                     self._memo[key] = found
                     while len(self._memo) > _REMEMBERED:
                         self._memo.popitem(last=False)
                 return found, base.plan if decision.same_walls(base.plan, found.plan) else None
-        found = decision.take_apart(self._prepare(read, write, env))
+        found = decision.kind_of(self._prepare(read, write, env))
         fits = not read and not write and decision.same_walls(base.plan, found.plan)
         return found, base.plan if fits else None
 
-    def _renew(self) -> Decision:
+    def _renew(self) -> JobKind:
         """Give a decision for all jobs that still holds."""
         if self._ground is None or not self._ground.same():
             self._base = self._begin()
@@ -345,11 +345,11 @@ class Pool:
         decision.check(policy)
         return api.prepare(policy, _ANY)
 
-    def _begin(self) -> Decision:
+    def _begin(self) -> JobKind:
         """Decide for all jobs to come; members of an older decision end."""
         for _ in range(_TRIES):
             before = rested.look(anywhere=True, bandwidth=self._bounded)
-            found = decision.take_apart(self._prepare((), (), None))
+            found = decision.kind_of(self._prepare((), (), None))
             if decision.bounded(found.policy) is not self._bounded:
                 self._bounded = not self._bounded
                 continue

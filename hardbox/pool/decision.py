@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from hardbox import grants, rested
 from hardbox.engines.namespaces import programs
 from hardbox.errors import HostUnfit, Usage
-from hardbox.plan import HEADER, MAGIC, SIZE_MAX, VERSION, Command, LaunchPlan, workdir_of
+from hardbox.plan import HEADER, MAGIC, SIZE_MAX, VERSION, Command, LaunchPlan, Template, workdir_of
 from hardbox.plan import steps as s
 from hardbox.plan.network import kept
 from hardbox.policy import UNLIMITED
@@ -96,23 +96,20 @@ def bounded(policy: Policy) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """A policy and its plan, taken apart where a job's own words stand."""
+class JobKind:
+    """What was decided for many jobs: a policy and its plan, open where a job's own words stand."""
 
     policy: Policy
-    plan: LaunchPlan
     paths: Mapping[str, PathFact]
-    before: tuple[Step, ...]
-    between: tuple[Step, ...]
-    after: tuple[Step, ...]
+    template: Template
     fixed: bytes
     fixed_count: int
     passed: tuple[str, ...]
 
-    def plan_for(self, argv: Sequence[str], workdir: str) -> LaunchPlan:
-        """Give the plan of a job, as it would be without a pool."""
-        steps = (*self.before, *map(s.Arg, argv), *self.between, s.Chdir(workdir), *self.after)
-        return LaunchPlan(steps, self.plan.policy_name, self.plan.policy_digest)
+    @property
+    def plan(self) -> LaunchPlan:
+        """A plan of this kind, by whose walls others are told apart."""
+        return self.template.plan
 
     def workdir(self, wanted: str | None, cwd: str | None = None) -> str:
         """Choose where a job starts."""
@@ -126,7 +123,7 @@ class Decision:
         count = self.fixed_count + len(passed) + len(words) + 1
         size = HEADER.size + len(body)
         if size > SIZE_MAX // 2:
-            self.plan_for(argv, workdir).encode()  # refuses it in words that help
+            self.template.filled(tuple(argv), workdir)  # refuses it in words that help
         return HEADER.pack(MAGIC, VERSION, size, hashlib.sha256(body).digest(), count, 0) + body
 
 
@@ -135,21 +132,14 @@ def _text(number: int, text: str) -> bytes:
     return struct.pack("<III", number, len(data) + 5, len(data)) + data + b"\0"
 
 
-def take_apart(prepared: Prepared) -> Decision:
-    """Make a Decision of a plan for any one job."""
+def kind_of(prepared: Prepared) -> JobKind:
+    """Make of a run one for any job."""
     steps = prepared.plan.steps
-    numbers = [step.number for step in steps]
-    first = numbers.index(s.Arg.number)
-    last = len(numbers) - numbers[::-1].index(s.Arg.number)
-    chdir = numbers.index(s.Chdir.number)
     fixed = [step for step in steps if isinstance(step, s.Env | s.Search)]
-    return Decision(
+    return JobKind(
         prepared.policy,
-        prepared.plan,
         prepared.paths,
-        before=steps[:first],
-        between=steps[last:chdir],
-        after=steps[chdir + 1 :],
+        Template(prepared.plan),
         fixed=b"".join(step.encode() for step in fixed),
         fixed_count=len(fixed),
         passed=tuple(step.name for step in steps if isinstance(step, s.PassEnv)),

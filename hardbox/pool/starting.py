@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hardbox.engines.namespaces import Launch, Streams
     from hardbox.plan import LaunchPlan
     from hardbox.pool import Pool
-    from hardbox.pool.decision import Decision
+    from hardbox.pool.decision import JobKind
     from hardbox.pool.turns import Ticket
     from hardbox.runs import Prepared
 
@@ -36,7 +36,7 @@ class Job(NamedTuple):
     argv: tuple[str, ...]
     workdir: str
     environment: Mapping[str, str]
-    decision: Decision
+    decision: JobKind
     walls: LaunchPlan | None
 
 

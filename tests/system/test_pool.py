@@ -109,7 +109,7 @@ def test_a_member_takes_one_job(caller: Caller, program: Installed) -> None:
             found = pool._base
             content = found.content(["sleep", "100"], "/", {})
             from hardbox.engines.namespaces import Streams
-            plan = found.plan_for(["sleep", "100"], "/")
+            plan = found.template.filled(("sleep", "100"), "/")
             null = os.open("/dev/null", os.O_RDWR)
             member.hand(plan, None, content, Streams(null, null, null), samples=False)
             member.hand(plan, None, content, Streams(null, null, null), samples=False)

@@ -32,13 +32,17 @@ def with_steps(plan: LaunchPlan, *steps: s.Step) -> LaunchPlan:
 
 
 def test_a_job_has_the_plan_that_it_would_have_alone(prepared: Prepared) -> None:
-    taken = decision.take_apart(prepared)
+    taken = decision.kind_of(prepared)
     alone = api.prepare(prepared.policy, ["ls", "-l", "\udcff"], workdir="/tmp").plan
-    assert taken.plan_for(["ls", "-l", "\udcff"], "/tmp") == alone
+    assert taken.template.filled(("ls", "-l", "\udcff"), "/tmp") == alone
+    assert (
+        taken.template.filled(("ls",), "/tmp").encode()
+        == api.prepare(prepared.policy, ["ls"], workdir="/tmp").plan.encode()
+    )
 
 
 def test_what_a_member_is_told_is_no_wall(prepared: Prepared) -> None:
-    taken = decision.take_apart(prepared)
+    taken = decision.kind_of(prepared)
     content = taken.content(["ls", "-l"], "/tmp", {"LANG": "C", "SECRET": "x"})
     assert b"SECRET" not in content
     assert s.Env("LANG", "C").encode() in content
