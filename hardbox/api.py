@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hardbox import filters, grants, host, profile, recall, record_file, refusals, report
+from hardbox import filters, grants, host, profile, recall, record_file, refusals, report, rested
 from hardbox import plan as planning
 from hardbox.audit import Trail
 from hardbox.engines.namespaces import Streams
@@ -231,7 +231,7 @@ def run(  # noqa: PLR0913 (all by keyword, as in subprocess.run)
     shown = read or write or allow or explain
     wanted = None if shown else recall.key(profile, env, settings, loosen, workdir)
     known = recall.find(wanted)
-    before = recall.look() if wanted is not None and known is None else None
+    before = rested.look() if wanted is not None and known is None else None
     policy = known.policy if known else decide(profile, Added(read, write, allow, env), settings, loosen)
     trail = Trail(argv)
     try:

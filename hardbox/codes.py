@@ -76,7 +76,6 @@ _OTHERS: Final = (
         "a pool has no network that somebody would have to keep",
         "hardbox.run, or a profile with network mode none or loopback",
     ),
-    Code("HB012", "what a pool's decision rests on changes all the time", "try again once nobody changes it"),
     Code(
         "HB020",
         "explain was asked about something that is no code, rule, exit status or report",
@@ -185,6 +184,7 @@ _OTHERS: Final = (
         "this Python cannot make system calls",
         "use a Python built with libffi; the distribution's is",
     ),
+    Code("HB504", "what a pool's decision rests on changes all the time", "try again once nobody changes it"),
     Code("HB510", "namespaces cannot be made here", "hardbox doctor names the blocker and the narrowest fix"),
     Code(
         "HB520",

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "hardbox.report/1"
 # Numbers of wire.h, enum hb_record_type, and below enum hb_cause.
-_FAILED, _READ, _STARTED, _NO_EXEC, _ENDED = 1, 2, 3, 4, 5
-FAILED: Final = _FAILED
+FAILED: Final = 1
+_READ, _STARTED, _NO_EXEC, _ENDED = 2, 3, 4, 5
 _DENIED, _OBSERVED, _SAMPLE, _LIMITS, _STREAMS = 6, 7, 8, 9, 10
 # The least that a record of each type holds (wire.h).
 _SIZES: Final = {

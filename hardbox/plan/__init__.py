@@ -93,25 +93,32 @@ class LaunchPlan:
 
 
 class Template:
-    """A plan whose command is left open, for many runs of one kind (recall.py)."""
+    """A plan whose command is left open, for many runs of one kind (recall.py, pool/)."""
 
     def __init__(self, plan: LaunchPlan) -> None:
         """Take a plan apart, which has one command."""
-        self._plan = plan
-        first = next(number for number, step in enumerate(plan.steps) if isinstance(step, s.Arg))
-        self._before = plan.steps[:first]
-        self._after = tuple(step for step in plan.steps[first:] if not isinstance(step, s.Arg))
-        self._head, self._tail = (
-            b"".join(step.encode() for step in steps) for steps in (self._before, self._after)
-        )
+        self.plan = plan
+        numbers = [step.number for step in plan.steps]
+        first, chdir = numbers.index(s.Arg.number), numbers.index(s.Chdir.number)
+        last = first + numbers.count(s.Arg.number)
+        self._steps = plan.steps[:first], plan.steps[last:chdir], plan.steps[chdir + 1 :]
+        self._bytes = [b"".join(step.encode() for step in steps) for steps in self._steps]
+        self._chdir = plan.steps[chdir]
 
-    def filled(self, argv: tuple[str, ...]) -> LaunchPlan:
-        """Give the plan with another command, as `build` would make it. Raises Usage HB010."""
+    def filled(self, argv: tuple[str, ...], workdir: str | None = None) -> LaunchPlan:
+        """Give the plan with another command, as `build` would make it. Raises Usage HB010.
+
+        workdir: where it starts, None: where the plan's own does.
+        """
         words = tuple(s.Arg(word) for word in argv)
-        steps = (*self._before, *words, *self._after)
-        plan = LaunchPlan(steps, self._plan.policy_name, self._plan.policy_digest)
+        chdir = self._chdir if workdir is None else s.Chdir(workdir)
+        before, between, after = self._steps
+        steps = (*before, *words, *between, chdir, *after)
+        plan = LaunchPlan(steps, self.plan.policy_name, self.plan.policy_digest)
         _carry_steps(plan)
-        plan._seal(b"".join((self._head, *(word.encode() for word in words), self._tail)))  # noqa: SLF001 (ours)
+        first, second, third = self._bytes
+        body = (first, *(word.encode() for word in words), second, chdir.encode(), third)
+        plan._seal(b"".join(body))  # noqa: SLF001 (ours)
         return plan
 
 

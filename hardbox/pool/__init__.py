@@ -11,14 +11,14 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from hardbox import api, runs
+from hardbox import api, rested, runs
 from hardbox.audit import Trail
-from hardbox.errors import HardboxError, SetupFailed, Usage
-from hardbox.plan.network import kept
+from hardbox.errors import HardboxError, SetupFailed
 from hardbox.pool import decision
-from hardbox.pool.bench import Bench
+from hardbox.pool.idle import IdleMembers
 from hardbox.pool.starting import Job, Starter, kind
 from hardbox.pool.turns import Cancelled, Ticket, Turns, check, closed
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hardbox.engines.namespaces import Launch, Streams
     from hardbox.plan import LaunchPlan
     from hardbox.policy import Policy
-    from hardbox.pool.decision import Decision
+    from hardbox.pool.decision import JobKind
     from hardbox.report import Result
     from hardbox.runs import Prepared, Start
 
@@ -80,18 +80,18 @@ class Pool:
         self._env = dict(env or {})
         self._settings = dict(settings or {})
         self._loosen = dict(loosen or {})
-        self._owner = os.getpid()
         self._lock = threading.RLock()
         self.waiting = waiting
         self._turns = Turns(size, waiting, patience)
         self._tickets: weakref.WeakSet[Ticket] = weakref.WeakSet()
-        self._last = Bench(size, idle, self._same)
-        self._open = Bench(size, idle, self._same)
+        self._last = IdleMembers(size, idle, self._same)
+        self._open = IdleMembers(size, idle, self._same)
         self._opened = False
         # How many jobs a member has taken; the others were launched the usual way.
         self.handed = 0
-        self._memo: OrderedDict[tuple[tuple[str, str], ...], Decision] = OrderedDict()
+        self._memo: OrderedDict[tuple[tuple[str, str], ...], JobKind] = OrderedDict()
         self._ground: decision.Ground | None = None
+        self._bounded = False
         self._base = self._begin()
         _living.add(self)
 
@@ -120,6 +120,9 @@ class Pool:
 
         Raises what keeps them from being made.
         """
+        with self._lock:
+            if self._ground is not None:
+                self._renew()
         found = self._last.wait(count, seconds)
         if not found and self._last.problem is not None:
             raise self._last.problem
@@ -169,11 +172,36 @@ class Pool:
         except Cancelled as error:
             raise closed() from error
 
-    async def run_async(self, argv: Sequence[str], **wanted: object) -> Result:
+    async def run_async(  # noqa: PLR0913 (all by keyword, as `run`)
+        self,
+        argv: Sequence[str],
+        *,
+        read: Sequence[str] = (),
+        write: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        workdir: str | None = None,
+        input: bytes | None = None,  # noqa: A002 (as in `run`)
+        capture: bool = False,
+        output_dir: str | None = None,
+        samples: bool = False,
+    ) -> Result:
         """As `run`, for asyncio: other tasks go on meanwhile. To cancel it ends the job."""
         from hardbox.pool.asynchronous import in_thread  # noqa: PLC0415 (asyncio takes 40 ms to import)
 
-        return await in_thread(lambda ticket: self.run_for(ticket, argv, **wanted))  # type: ignore[arg-type]
+        return await in_thread(
+            lambda ticket: self.run_for(
+                ticket,
+                argv,
+                read=read,
+                write=write,
+                env=env,
+                workdir=workdir,
+                input=input,
+                capture=capture,
+                output_dir=output_dir,
+                samples=samples,
+            )
+        )
 
     def run_for(  # noqa: PLR0913 (all by keyword)
         self,
@@ -204,12 +232,12 @@ class Pool:
         with self._turns.turn(ticket):
             try:
                 words, place = api.command_words(argv), api.inside_path(workdir)
-                found, remembered = self._decide(read, write, env)
+                found, walls = self._decide(read, write, env)
                 trail.open(found.policy)
                 where = found.workdir(place, cwd)
                 mine = os.environ if environment is None else environment
-                job = Job(words, where, mine, found if remembered else None)
-                prepared = runs.Prepared(found.policy, found.plan_for(words, where), found.paths)
+                job = Job(words, where, mine, found, walls)
+                prepared = runs.Prepared(found.policy, found.template.filled(words, where), found.paths)
 
                 def once(by: Start) -> tuple[Result, OSError | None]:
                     if streams is not None:
@@ -242,9 +270,9 @@ class Pool:
         kinds = {kind(end) for end in (streams.stdin, streams.stdout, streams.stderr)}
         if "terminal" in kinds:
             return None
-        if job.remembered is not None and "file" not in kinds:
-            content = job.remembered.content(job.argv, job.workdir, job.environment)
-            while (member := self._last.take()) is not None:
+        if job.walls is not None and "file" not in kinds:
+            content = job.decision.content(job.argv, job.workdir, job.environment)
+            while (member := self._last.take(job.walls)) is not None:
                 if member.hand(prepared.plan, None, content, streams, samples=samples):
                     return self._handed(member, self._last)
                 member.close()
@@ -253,14 +281,14 @@ class Pool:
         if not decision.fits(plan, prepared.plan, at):
             return None
         theirs = decision.spoken_out(prepared.plan, job.environment)
-        while (member := self._open.take()) is not None:
+        while (member := self._open.take(plan)) is not None:
             if member.hand(prepared.plan, theirs, theirs.encode(), streams, samples=samples):
                 return self._handed(member, self._open)
             member.close()
         return None
 
-    def _handed(self, member: Member, bench: Bench) -> Member:
-        member.on_start = bench.refill
+    def _handed(self, member: Member, idle: IdleMembers) -> Member:
+        member.on_start = idle.refill
         with self._lock:
             self.handed += 1
         return member
@@ -283,61 +311,59 @@ class Pool:
 
     def _decide(
         self, read: Sequence[str], write: Sequence[str], env: Mapping[str, str] | None
-    ) -> tuple[Decision, bool]:
-        """Decide on a job; also says whether a member whose walls all stand can take it."""
+    ) -> tuple[JobKind, LaunchPlan | None]:
+        """Decide on a job; also gives the plan of members that can take it where all their walls stand.
+
+        Trees of the host are looked through for each job: what lies in them now may forbid it.
+        """
         with self._lock:
-            if self._ground is None or not self._ground.same():
-                self._base = self._begin()
-            base = self._base
-            if not read and not write:
+            base = self._renew()
+            if not read and not write and not rested.trees(base.policy):
                 key = tuple(sorted((env or {}).items()))
                 if not key:
-                    return base, True
+                    return base, base.plan
                 found = self._memo.get(key)
                 if found is None:
-                    found = decision.take_apart(self._prepare((), (), env))
+                    found = decision.kind_of(self._prepare((), (), env))
                     self._memo[key] = found
                     while len(self._memo) > _REMEMBERED:
                         self._memo.popitem(last=False)
-                return found, decision.same_walls(base.plan, found.plan)
-        return decision.take_apart(self._prepare(read, write, env)), False
+                return found, base.plan if decision.same_walls(base.plan, found.plan) else None
+        found = decision.kind_of(self._prepare(read, write, env))
+        fits = not read and not write and decision.same_walls(base.plan, found.plan)
+        return found, base.plan if fits else None
+
+    def _renew(self) -> JobKind:
+        """Give a decision for all jobs that still holds."""
+        if self._ground is None or not self._ground.same():
+            self._base = self._begin()
+        return self._base
 
     def _prepare(self, read: Sequence[str], write: Sequence[str], env: Mapping[str, str] | None) -> Prepared:
         added = api.Added((*self._read, *read), (*self._write, *write), (), {**self._env, **(env or {})})
         policy = api.decide(self._profile, added, self._settings, self._loosen)
-        if kept(policy):
-            raise Usage(
-                "HB011",
-                "a pool has no network that somebody would have to keep",
-                value=f'network.mode = "{policy.network.mode}"',
-                origin=policy.origin("network.mode"),
-                why="each job's network is kept by a process of its own, which knows its destinations",
-                instead="hardbox.run, or a profile with network mode none or loopback",
-            )
+        decision.check(policy)
         return api.prepare(policy, _ANY)
 
-    def _begin(self) -> Decision:
+    def _begin(self) -> JobKind:
         """Decide for all jobs to come; members of an older decision end."""
         for _ in range(_TRIES):
-            began = decision.began()
-            found = decision.take_apart(self._prepare((), (), None))
-            ground = decision.Ground(found.policy, found.paths, began)
-            if not ground.young and ground.same():
+            before = rested.look(anywhere=True, bandwidth=self._bounded)
+            found = decision.kind_of(self._prepare((), (), None))
+            if decision.bounded(found.policy) is not self._bounded:
+                self._bounded = not self._bounded
+                continue
+            with suppress(rested.ChangedError, OSError):
+                ground = decision.Ground(found.policy, found.paths, before)
                 break
-            ground.close()
             time.sleep(_TICK)
         else:
-            raise Usage(
-                "HB012",
-                "what a pool's decision rests on changes all the time",
-                value=found.policy.name,
-                why="a profile, a filter or the mounts of this host were changed while they were read",
-                instead="try again once nobody changes them",
-            )
+            raise decision.unsettled(found.policy)
         if self._ground is not None:
             self._ground.close()
         self._ground, self._opened = ground, False
         self._memo.clear()
+        self._open.drop()
         self._last.set(found.plan, 0)
         return found
 

@@ -9,14 +9,16 @@ import hashlib
 import os
 import select
 import struct
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hardbox import grants, rested
 from hardbox.engines.namespaces import programs
-from hardbox.plan import HEADER, MAGIC, SIZE_MAX, VERSION, Command, LaunchPlan, workdir_of
+from hardbox.errors import HostUnfit, Usage
+from hardbox.plan import HEADER, MAGIC, SIZE_MAX, VERSION, Command, LaunchPlan, Template, workdir_of
 from hardbox.plan import steps as s
+from hardbox.plan.network import kept
+from hardbox.policy import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from hardbox.plan.steps import Step
     from hardbox.policy import Policy
     from hardbox.refusals import PathFact
+    from hardbox.rested import Around
     from hardbox.runs import Prepared
 
 # Numbers of kinds.h: the phases.
@@ -33,61 +36,80 @@ _ADDED: Final = (s.MakeDir, s.BindMount, s.Attach, s.LandlockPath)
 
 
 class Ground:
-    """What a decision rested on, and whether that is still so: files, mounts, ids, CPUs, cgroup.
+    """What a pool's decision rested on, and whether that has been so ever since."""
 
-    began: when the decision began, ns since the epoch; what has changed since, or a moment before, may
-           have been read as it was before: such a decision is `young`.
-    """
+    def __init__(self, policy: Policy, paths: Mapping[str, PathFact], before: Around) -> None:
+        """Look at everything. Raises rested.ChangedError if something has changed since `before`, or OSError.
 
-    def __init__(self, policy: Policy, paths: Mapping[str, PathFact], began: int) -> None:
-        """Look at everything."""
-        found = dict.fromkeys((*programs(), *rested.names(paths), *policy.files))
-        self._files = [(path, rested.stamp(path)) for path in found]
-        self._caller = _caller()
+        before: from `rested.look(anywhere=True)`, before the decision.
+        """
         self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         self._poll = select.poll()
-        # The kernel tells of a change by POLLPRI and POLLERR (proc(5)).
+        # The kernel tells of a change by POLLPRI and POLLERR (proc(5)), and of each once: of one that was
+        # undone, too, in between which a member may have been made.
         self._poll.register(self._mounts, select.POLLPRI)
-        self.young = any(not rested.old(row, began) for _, row in self._files)
+        self._changed = False
+        try:
+            files = (*programs(), *rested.names(paths), *policy.files)
+            self._rested = rested.Rested(files, before, bandwidth=bounded(policy))
+        except BaseException:
+            self.close()
+            raise
 
     def same(self) -> bool:
-        """Say whether nothing has changed."""
-        if self._poll.poll(0) or _caller() != self._caller:
-            return False
-        try:
-            return rested.all_same(self._files)
-        except OSError:
-            return False
+        """Say whether nothing has changed; what has changed once stays so."""
+        self._changed = self._changed or bool(self._poll.poll(0)) or not self._rested.same()
+        return not self._changed
 
     def close(self) -> None:
         """Give back the descriptor."""
         os.close(self._mounts)
 
 
-def _caller() -> tuple[object, ...]:
-    with open("/proc/self/cgroup", "rb", buffering=0) as file:
-        cgroup = file.read()
-    return os.geteuid(), os.getegid(), os.getgroups(), os.sched_getaffinity(0), cgroup
+def check(policy: Policy) -> None:
+    """Refuse what no pool can run. Raises Usage HB011."""
+    if kept(policy):
+        raise Usage(
+            "HB011",
+            "a pool has no network that somebody would have to keep",
+            value=f'network.mode = "{policy.network.mode}"',
+            origin=policy.origin("network.mode"),
+            why="each job's network is kept by a process of its own, which knows its destinations",
+            instead="hardbox.run, or a profile with network mode none or loopback",
+        )
+
+
+def unsettled(policy: Policy) -> HostUnfit:
+    """Give the error for a host that changes while it is looked at."""
+    return HostUnfit(
+        "HB504",
+        "what a pool's decision rests on changes all the time",
+        value=policy.name,
+        why="a profile, a filter or the mounts of this host were changed while they were read",
+        instead="try again once nobody changes them",
+    )
+
+
+def bounded(policy: Policy) -> bool:
+    """Say whether a decision rests on where CPU bandwidth can be limited."""
+    return policy.limits.cpu_bandwidth < UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """A policy and its plan, taken apart where a job's own words stand."""
+class JobKind:
+    """What was decided for many jobs: a policy and its plan, open where a job's own words stand."""
 
     policy: Policy
-    plan: LaunchPlan
     paths: Mapping[str, PathFact]
-    before: tuple[Step, ...]
-    between: tuple[Step, ...]
-    after: tuple[Step, ...]
+    template: Template
     fixed: bytes
     fixed_count: int
     passed: tuple[str, ...]
 
-    def plan_for(self, argv: Sequence[str], workdir: str) -> LaunchPlan:
-        """Give the plan of a job, as it would be without a pool."""
-        steps = (*self.before, *map(s.Arg, argv), *self.between, s.Chdir(workdir), *self.after)
-        return LaunchPlan(steps, self.plan.policy_name, self.plan.policy_digest)
+    @property
+    def plan(self) -> LaunchPlan:
+        """A plan of this kind, by whose walls others are told apart."""
+        return self.template.plan
 
     def workdir(self, wanted: str | None, cwd: str | None = None) -> str:
         """Choose where a job starts."""
@@ -101,7 +123,7 @@ class Decision:
         count = self.fixed_count + len(passed) + len(words) + 1
         size = HEADER.size + len(body)
         if size > SIZE_MAX // 2:
-            self.plan_for(argv, workdir).encode()  # refuses it in words that help
+            self.template.filled(tuple(argv), workdir)  # refuses it in words that help
         return HEADER.pack(MAGIC, VERSION, size, hashlib.sha256(body).digest(), count, 0) + body
 
 
@@ -110,30 +132,18 @@ def _text(number: int, text: str) -> bytes:
     return struct.pack("<III", number, len(data) + 5, len(data)) + data + b"\0"
 
 
-def take_apart(prepared: Prepared) -> Decision:
-    """Make a Decision of a plan for any one job."""
+def kind_of(prepared: Prepared) -> JobKind:
+    """Make of a run one for any job."""
     steps = prepared.plan.steps
-    numbers = [step.number for step in steps]
-    first = numbers.index(s.Arg.number)
-    last = len(numbers) - numbers[::-1].index(s.Arg.number)
-    chdir = numbers.index(s.Chdir.number)
     fixed = [step for step in steps if isinstance(step, s.Env | s.Search)]
-    return Decision(
+    return JobKind(
         prepared.policy,
-        prepared.plan,
         prepared.paths,
-        before=steps[:first],
-        between=steps[last:chdir],
-        after=steps[chdir + 1 :],
+        Template(prepared.plan),
         fixed=b"".join(step.encode() for step in fixed),
         fixed_count=len(fixed),
         passed=tuple(step.name for step in steps if isinstance(step, s.PassEnv)),
     )
-
-
-def began() -> int:
-    """Give the moment that a decision begins, ns since the epoch."""
-    return time.time_ns()
 
 
 def same_walls(one: LaunchPlan, other: LaunchPlan) -> bool:

@@ -7,6 +7,7 @@ else it is told to decide as usual, by which it runs with no more than it has.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import selectors
@@ -26,7 +27,7 @@ from hardbox.errors import HardboxError, SetupFailed, Usage
 from hardbox.pool.turns import Cancelled, Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hardbox.engines.namespaces import Launch
     from hardbox.pool import Pool
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _MAGIC: Final = b"HBXASK\x01\0"
 _MESSAGE: Final = struct.Struct("<Ii")
-_TAKEN, _DECLINED, _SAY, _END, _SIGNAL = 1, 2, 3, 4, 5
+_TAKEN, _DECLINED, _SAY, _END, _SIGNAL, _READY = 1, 2, 3, 4, 5, 6
 _HANDED: Final = 4
 _SAY_MOST: Final = 65000
 _ASK_MOST: Final = 16 << 20
@@ -48,32 +49,53 @@ _DEFAULT: Final = "strict"
 _SO_PEERPIDFD: Final = 77
 # Of /proc/PID/status: what a job would inherit.
 _STATUS: Final = frozenset(
-    b"Uid Gid Groups NoNewPrivs Seccomp Cpus_allowed CapInh CapPrm CapEff CapBnd CapAmb".split()
+    b"Uid Gid Groups NoNewPrivs Seccomp Seccomp_filters Cpus_allowed Mems_allowed".split()
+    + b"CapInh CapPrm CapEff CapBnd CapAmb".split()
 )
+_FILES: Final = {
+    "cgroup": "other cgroups",
+    "limits": "other limits",
+    "oom_score_adj": "another oom_score_adj",
+}
 _LINKS: Final = ("root", "ns/user", "ns/mnt", "ns/pid", "ns/cgroup")
 
 
 def alike(pid: int) -> str:
     """Say in what a process differs from this one, of that which a job inherits; "" if in nothing."""
     try:
-        for name in _LINKS:
-            if os.readlink(f"/proc/{pid}/{name}") != os.readlink(f"/proc/self/{name}"):
-                return f"the server lives elsewhere ({name})"
-        for name in ("cgroup", "limits"):
-            if _read(f"/proc/{pid}/{name}") != _read(f"/proc/self/{name}"):
-                return f"the server has other {'limits' if name == 'limits' else 'cgroups'}"
-        if _status(pid) != _status(os.getpid()):
-            return "the server has other ids, rights or CPUs"
-        if os.getpriority(os.PRIO_PROCESS, pid) != os.getpriority(os.PRIO_PROCESS, 0):
-            return "the server has another priority"
+        return next(_differences(pid), "")
     except OSError:
         return "the server cannot see who asks"
-    return ""
+
+
+def _differences(pid: int) -> Iterator[str]:
+    for name in _LINKS:
+        if os.readlink(f"/proc/{pid}/{name}") != os.readlink(f"/proc/self/{name}"):
+            yield f"the server lives elsewhere ({name})"
+    for name, what in _FILES.items():
+        if _read(f"/proc/{pid}/{name}") != _read(f"/proc/self/{name}"):
+            yield f"the server has {what}"
+    if _label(str(pid)) != _label("self"):
+        yield "the server has another security label"
+    if _status(pid) != _status(os.getpid()):
+        yield "the server has other ids, rights or CPUs"
+    if os.getpriority(os.PRIO_PROCESS, pid) != os.getpriority(os.PRIO_PROCESS, 0):
+        yield "the server has another priority"
 
 
 def _read(path: str) -> bytes:
     with open(path, "rb", buffering=0) as file:
         return file.read()
+
+
+def _label(process: str) -> bytes | None:
+    """Give what a security module has put on a process, None where none tells (EINVAL), or there is none."""
+    try:
+        return _read(f"/proc/{process}/attr/current")
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            return None
+        raise
 
 
 def _status(pid: int) -> list[bytes]:
@@ -182,6 +204,7 @@ class Server:
         client = _Client(link, _process(link))
         self._clients.add(client)
         looks.register(link, selectors.EVENT_READ, client)
+        client.say(_READY)
 
     def _hear(self, looks: selectors.BaseSelector, client: _Client) -> None:
         """Take what a client says; when it goes, so does its job."""
@@ -381,9 +404,7 @@ def _listen(path: str) -> socket.socket:
     except OSError as error:
         if listener is not None:
             listener.close()
-        raise _no_socket(
-            path, error.strerror or str(error), "--socket ~/.hardbox/socket: its directory is made"
-        ) from error
+        raise _no_socket(path, error.strerror or str(error), "--socket ~/.hardbox/socket") from error
     return listener
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hardbox.engines.namespaces import Launch, Streams
+    from hardbox.plan import LaunchPlan
     from hardbox.pool import Pool
-    from hardbox.pool.decision import Decision
+    from hardbox.pool.decision import JobKind
     from hardbox.pool.turns import Ticket
     from hardbox.runs import Prepared
 
@@ -28,14 +29,15 @@ _MEMORY_MAJOR: Final = 1
 class Job(NamedTuple):
     """What one job brings.
 
-    remembered: the decision that many jobs share, None where only a member that has given nothing up can
-                take this one.
+    walls: the plan of members that can take it where all their walls stand, None where only one that has
+           given nothing up can.
     """
 
     argv: tuple[str, ...]
     workdir: str
     environment: Mapping[str, str]
-    remembered: Decision | None
+    decision: JobKind
+    walls: LaunchPlan | None
 
 
 class Starter:

@@ -50,10 +50,10 @@ def feed(end: int, text: str) -> None:
 def start(self: Boxed, plan: LaunchPlan, around: Around, given: str) -> None:
     """Stand in for Boxed._start."""
     policy = self.policy  # type: ignore[attr-defined]  # noted below
-    taken = decision.take_apart(Prepared(policy, plan, {}))
+    taken = decision.kind_of(Prepared(policy, plan, {}))
     argv = [step.value for step in plan.steps if isinstance(step, steps.Arg)]
     workdir = next(step.path for step in plan.steps if isinstance(step, steps.Chdir))
-    base = taken.plan_for(["true"], "/")
+    base = taken.template.filled(("true",), "/")
     binds = (*policy.filesystem.read, *policy.filesystem.write)
     own = [*(bind.dest for bind in binds), *policy.filesystem.scratch]
     at = decision.hold_point(base, own) if sys.argv[1] == "open" else 0

@@ -127,3 +127,50 @@ def test_leases_are_distinct(caller: Caller, program: Installed) -> None:
     assert handed == 4
     assert len(set(rows)) == (4 if caller.uid == 0 else 1)
     assert 0 not in rows
+
+
+SOCKET = """
+import hardbox, json, os, socket, sys, threading
+place, kind = sys.argv[1:]
+job = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/work/sock'); print(s.recv(9).decode())"
+tree = {kind: [f"{place}:/work"]}
+def answer(run, **words):
+    try:
+        return run(["python3", "-c", job], capture=True, **words).stdout.decode()
+    except hardbox.HardboxError as error:
+        return error.code
+with hardbox.Pool(size=1, profile="build", **tree) as pool:
+    assert pool.wait_ready(1)
+    pool.run(["true"], capture=True)
+    handed = pool.handed
+    assert pool.wait_ready(1)
+    with socket.socket(socket.AF_UNIX) as host:
+        host.bind(place + "/sock")
+        os.chmod(place + "/sock", 0o777)
+        host.listen()
+        def serve():
+            while True:
+                link, _ = host.accept()
+                link.send(b"HOST")
+                link.close()
+        threading.Thread(target=serve, daemon=True).start()
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(place + "/sock")
+            rows = [control.recv(9).decode()]
+        rows += [answer(pool.run), answer(hardbox.run, profile="build", **tree)]
+        os.unlink(place + "/sock")
+    assert pool.wait_ready(1)
+    rows.append(pool.run(["true"], capture=True).exit_code)
+    print(json.dumps([handed, *rows, pool.handed]), flush=True)
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_trees_are_looked_through_for_each_job(
+    caller: Caller, program: Installed, place: str, kind: str
+) -> None:
+    """A socket of the host's that was put in the pool's tree after its members were made reaches no job."""
+    done = caller.run(program.python, "-c", SOCKET, place, kind)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [1, "HOST", "HB213", "HB213", 0, 2]

@@ -5,11 +5,11 @@ The controls are hand-overs that differ from these in nothing else, and run.
 
 from __future__ import annotations
 
-import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.said import said
 
 if TYPE_CHECKING:
     from support.callers import Caller
@@ -54,11 +54,9 @@ out = []
 """
 
 
-def said(caller: Caller, program: Installed, place: str, text: str) -> Any:  # noqa: ANN401 (JSON)
-    text = PREAMBLE + textwrap.dedent(text) + "\nprint(json.dumps(out))\n"
-    done = caller.run(program.python, "-c", text, place, timeout=110)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def answers(caller: Caller, program: Installed, place: str, text: str) -> Any:  # noqa: ANN401 (JSON)
+    text = textwrap.dedent(text) + "\nprint(json.dumps(out))\n"
+    return said(caller, program.python, PREAMBLE, text, place)
 
 
 REFUSED = [125, 74, False]  # EBADMSG
@@ -66,7 +64,7 @@ REFUSED = [125, 74, False]  # EBADMSG
 
 def test_where_the_walls_stand_nothing_else_is_taken(caller: Caller, program: Installed, place: str) -> None:
     """Every kind of step but variables, search path, arguments and directory."""
-    found = said(
+    found = answers(
         caller,
         program,
         place,
@@ -86,7 +84,7 @@ def test_where_the_walls_stand_nothing_else_is_taken(caller: Caller, program: In
 
 
 def test_bad_bytes(caller: Caller, program: Installed, place: str) -> None:
-    found = said(
+    found = answers(
         caller,
         program,
         place,
@@ -110,7 +108,7 @@ def test_before_the_walls_stand_the_plan_has_to_be_the_members(
     caller: Caller, program: Installed, place: str
 ) -> None:
     """Without a step, with a weaker one, or with one more: for every step of the plan."""
-    found = said(
+    found = answers(
         caller,
         program,
         place,
@@ -132,7 +130,7 @@ def test_before_the_walls_stand_the_plan_has_to_be_the_members(
 
 
 def test_weaker_values_and_more_steps(caller: Caller, program: Installed, place: str) -> None:
-    found = said(
+    found = answers(
         caller,
         program,
         place,
@@ -162,7 +160,7 @@ def test_weaker_values_and_more_steps(caller: Caller, program: Installed, place:
 
 def test_bad_messages(caller: Caller, program: Installed, place: str) -> None:
     """Too few descriptors, none, another word, a cut message: nothing is run."""
-    found = said(
+    found = answers(
         caller,
         program,
         place,
@@ -184,7 +182,7 @@ def test_bad_messages(caller: Caller, program: Installed, place: str) -> None:
 
 def test_descriptors_are_judged(caller: Caller, program: Installed, place: str) -> None:
     """What never reaches a job does not reach one this way either."""
-    found = said(
+    found = answers(
         caller,
         program,
         place,

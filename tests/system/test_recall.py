@@ -5,14 +5,13 @@ Run by: pytest. Each test is a program of the caller that counts how often somet
 
 from __future__ import annotations
 
-import json
 import os
-import textwrap
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import faults, installed
+from support.said import said
 
 if TYPE_CHECKING:
     from support.callers import Caller
@@ -38,11 +37,8 @@ def run(*argv, **words):
 """
 
 
-def value_of(caller: Caller, python: str, text: str, *argv: str, **env: str) -> Any:  # noqa: ANN401 (JSON)
-    done = caller.run(python, "-c", PREAMBLE + textwrap.dedent(text), *argv, timeout=100, env=env or None)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr, done.stderr
-    return json.loads(done.stdout)
+def value_of(caller: Caller, python: str, text: str, *argv: str) -> Any:  # noqa: ANN401 (JSON)
+    return said(caller, python, PREAMBLE, text, *argv)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hardbox import api
+from hardbox import api, rested
+from hardbox.cgroups import Place
 from hardbox.errors import SetupFailed
 from hardbox.plan import LaunchPlan
 from hardbox.plan import steps as s
@@ -31,13 +32,17 @@ def with_steps(plan: LaunchPlan, *steps: s.Step) -> LaunchPlan:
 
 
 def test_a_job_has_the_plan_that_it_would_have_alone(prepared: Prepared) -> None:
-    taken = decision.take_apart(prepared)
+    taken = decision.kind_of(prepared)
     alone = api.prepare(prepared.policy, ["ls", "-l", "\udcff"], workdir="/tmp").plan
-    assert taken.plan_for(["ls", "-l", "\udcff"], "/tmp") == alone
+    assert taken.template.filled(("ls", "-l", "\udcff"), "/tmp") == alone
+    assert (
+        taken.template.filled(("ls",), "/tmp").encode()
+        == api.prepare(prepared.policy, ["ls"], workdir="/tmp").plan.encode()
+    )
 
 
 def test_what_a_member_is_told_is_no_wall(prepared: Prepared) -> None:
-    taken = decision.take_apart(prepared)
+    taken = decision.kind_of(prepared)
     content = taken.content(["ls", "-l"], "/tmp", {"LANG": "C", "SECRET": "x"})
     assert b"SECRET" not in content
     assert s.Env("LANG", "C").encode() in content
@@ -77,19 +82,52 @@ def test_ground(prepared: Prepared, tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text("x")
     policy = replace(prepared.policy, files=(str(file),))
-    ground = decision.Ground(policy, prepared.paths, decision.began())
-    assert ground.young
+    before = rested.look(anywhere=True)
+    with pytest.raises(rested.ChangedError):
+        decision.Ground(policy, prepared.paths, before)
+    ground = decision.Ground(policy, prepared.paths, later(before))
     assert ground.same()
     file.write_text("xy")
     assert not ground.same()
     ground.close()
     file.unlink()
-    gone = decision.Ground(policy, prepared.paths, decision.began() + 10**9)
+    gone = decision.Ground(policy, prepared.paths, later(before))
     assert gone.same()
-    assert not gone.young
     file.write_text("x")
     assert not gone.same()
+    file.unlink()
+    assert not gone.same()  # members may have been made meanwhile
     gone.close()
+
+
+def later(before: rested.Around) -> rested.Around:
+    return replace(before, began=before.began + 10**10)
+
+
+@pytest.mark.parametrize("what", ["home", "directory", "bound", "groups", "cpus", "nothing"])
+def test_what_a_decision_rests_on_beside_files(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    before = rested.look(anywhere=True)
+    found = rested.Rested((), before)
+    assert found.same()
+    facts = before.facts
+    changed = {
+        "bound": replace(facts, cgroup=Place(2, "/sys/fs/cgroup", bound=1 << 30)),
+        "cpus": replace(facts, cpus=(*facts.cpus, 4096)),
+    }.get(what)
+    if what == "home":
+        monkeypatch.setattr("hardbox.refusals.Disk.home", lambda *_: "/elsewhere")
+    elif what == "directory":
+        monkeypatch.chdir("/usr")
+    elif what == "groups":
+        monkeypatch.setattr("os.getgroups", lambda: [12345])
+    elif changed is not None:
+        monkeypatch.setattr("hardbox.host.read_facts", lambda **_: changed)
+    # The directory counts only where a decision rests on it.
+    assert found.same() is (what in ("nothing", "directory"))
+    if what == "directory":
+        counts = rested.Rested((), rested.look())
+        monkeypatch.chdir("/")
+        assert not counts.same()
 
 
 def test_turns_are_bounded() -> None:

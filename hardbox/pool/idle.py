@@ -27,14 +27,14 @@ _LOOK: Final = 1.0
 _PRECEDENCE: Final = 0.01
 
 
-class Bench:
+class IdleMembers:
     """Members of one kind. Everything is done under one lock, but for making and ending a member."""
 
     def __init__(self, size: int, idle: float, same: Callable[[], bool]) -> None:
         """Keep none yet; see `set`.
 
         size: how many are kept.
-        idle: seconds that one may wait, and that the bench is filled anew behind the last job.
+        idle: seconds that one may wait, and that they are made anew behind the last job.
         same: says whether what was decided still holds; called now and then.
         """
         self._size = size
@@ -62,12 +62,21 @@ class Bench:
         for _, member in old:
             member.close()
 
-    def take(self) -> Member | None:
-        """Give the member that has waited longest, None if there is none."""
+    def drop(self, plan: LaunchPlan | None = None) -> None:
+        """End all, and make no more before `set`; plan: only those of this one."""
+        with self._change:
+            if plan is not None and plan is not self._plan:
+                return
+            old, self._waiting = tuple(self._waiting), deque()
+            self._plan = None
+        self._end(old)
+
+    def take(self, plan: LaunchPlan) -> Member | None:
+        """Give the member of this plan that has waited longest, None if there is none."""
         while True:
             with self._change:
                 self._used = time.monotonic()
-                if not self._waiting:
+                if not self._waiting or plan is not self._plan:
                     self._change.notify_all()
                     return None
                 member = self._waiting.popleft()[1]
@@ -119,16 +128,16 @@ class Bench:
                 if self._closed:
                     return
                 old = self._expired()
-                wanted = self._plan if self._short() else None
+                plan, at = self._plan, self._at
+                wanted = plan if self._short() else None
                 if not old and wanted is None:
                     self._change.wait(None if not self._waiting and not self._pause else _LOOK)
                     if self._short() and 2 * len(self._waiting) >= self._size:
                         self._change.wait_for(lambda: self._closed, _PRECEDENCE)
-                at = self._at
             self._end(old)
-            if self._waiting and not self._same():
-                self._drop()
-            if wanted is not None:
+            if plan is not None and not self._same():
+                self.drop(plan)
+            elif wanted is not None:
                 self._make(wanted, at)
 
     def _short(self) -> bool:
@@ -139,13 +148,6 @@ class Bench:
         """Take away who has waited too long."""
         first = time.monotonic() - self._idle
         return [self._waiting.popleft() for born, _ in tuple(self._waiting) if born < first]
-
-    def _drop(self) -> None:
-        """End all: what was decided holds no more; the next job decides anew."""
-        with self._change:
-            old, self._waiting = tuple(self._waiting), deque()
-            self._plan = None
-        self._end(old)
 
     def _make(self, plan: LaunchPlan, at: int) -> None:
         member, problem, ready = None, None, False
