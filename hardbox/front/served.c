@@ -196,7 +196,8 @@ static int attend(int server, int signals, int file)
 					   {.fd = signals, .events = POLLIN}};
 		struct message message;
 		int ready = poll(events, 2, taken ? -1 : PATIENCE_S * 1000);
-		int number = ready > 0 && (events[1].revents & POLLIN) != 0 ? next_signal(signals) : 0;
+		/* What the server has said comes first: it may be that it has taken the command. */
+		int number = ready > 0 && events[0].revents == 0 ? next_signal(signals) : 0;
 		ssize_t got;
 
 		if (ready < 0 && errno != EINTR)

@@ -19,6 +19,7 @@ from hardbox.plan import HEADER, MAGIC, SIZE_MAX, VERSION, Command, LaunchPlan, 
 from hardbox.plan import steps as s
 from hardbox.plan.network import kept
 from hardbox.policy import UNLIMITED
+from hardbox.pool import inherited
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,14 +53,22 @@ class Ground:
         try:
             files = (*programs(), *rested.names(paths), *policy.files)
             self._rested = rested.Rested(files, before, bandwidth=bounded(policy))
+            self._inherited = inherited.snapshot()
         except BaseException:
             self.close()
             raise
 
     def same(self) -> bool:
         """Say whether nothing has changed; what has changed once stays so."""
-        self._changed = self._changed or bool(self._poll.poll(0)) or not self._rested.same()
+        self._changed = self._changed or bool(self._poll.poll(0)) or not self._as_it_was()
         return not self._changed
+
+    def _as_it_was(self) -> bool:
+        # Members have what their owner had when they were made, and it may have given that up since.
+        try:
+            return inherited.snapshot() == self._inherited and self._rested.same()
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Give back the descriptor."""

@@ -1,19 +1,17 @@
 """`hardbox serve`: a pool behind a socket, for commands of the same user (front/served.c is the client).
 
 Run by: cli/serve.py. One thread looks at the connections, and each job has one of its own. A client counts
-as the caller itself only where everything that the kernel would hand down from it is as ours is (`alike`);
-else it is told to decide as usual, by which it runs with no more than it has.
+as the caller itself only where everything that the kernel would hand down from it is as ours is
+(inherited.py); else it is told to decide as usual, by which it runs with no more than it has.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import selectors
 import signal
 import socket
-import stat
 import struct
 import threading
 import time
@@ -23,11 +21,12 @@ from typing import TYPE_CHECKING, Final
 
 from hardbox import __version__
 from hardbox.engines.namespaces import FORWARDED, Streams
-from hardbox.errors import HardboxError, SetupFailed, Usage
+from hardbox.errors import HardboxError
+from hardbox.pool import inherited, peers, socket_file
 from hardbox.pool.turns import Cancelled, Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from hardbox.engines.namespaces import Launch
     from hardbox.pool import Pool
@@ -39,68 +38,11 @@ _TAKEN, _DECLINED, _SAY, _END, _SIGNAL, _READY = 1, 2, 3, 4, 5, 6
 _HANDED: Final = 4
 _SAY_MOST: Final = 65000
 _ASK_MOST: Final = 16 << 20
-_UCRED: Final = struct.Struct("iII")
 # Seconds: for a client to ask once it has connected, and to take an answer.
 _PATIENCE: Final = 10.0
 # And after a connection that could not be taken.
 _REST: Final = 0.05
 _DEFAULT: Final = "strict"
-# <asm-generic/socket.h>, since Linux 6.5.
-_SO_PEERPIDFD: Final = 77
-# Of /proc/PID/status: what a job would inherit.
-_STATUS: Final = frozenset(
-    b"Uid Gid Groups NoNewPrivs Seccomp Seccomp_filters Cpus_allowed Mems_allowed".split()
-    + b"CapInh CapPrm CapEff CapBnd CapAmb".split()
-)
-_FILES: Final = {
-    "cgroup": "other cgroups",
-    "limits": "other limits",
-    "oom_score_adj": "another oom_score_adj",
-}
-_LINKS: Final = ("root", "ns/user", "ns/mnt", "ns/pid", "ns/cgroup")
-
-
-def alike(pid: int) -> str:
-    """Say in what a process differs from this one, of that which a job inherits; "" if in nothing."""
-    try:
-        return next(_differences(pid), "")
-    except OSError:
-        return "the server cannot see who asks"
-
-
-def _differences(pid: int) -> Iterator[str]:
-    for name in _LINKS:
-        if os.readlink(f"/proc/{pid}/{name}") != os.readlink(f"/proc/self/{name}"):
-            yield f"the server lives elsewhere ({name})"
-    for name, what in _FILES.items():
-        if _read(f"/proc/{pid}/{name}") != _read(f"/proc/self/{name}"):
-            yield f"the server has {what}"
-    if _label(str(pid)) != _label("self"):
-        yield "the server has another security label"
-    if _status(pid) != _status(os.getpid()):
-        yield "the server has other ids, rights or CPUs"
-    if os.getpriority(os.PRIO_PROCESS, pid) != os.getpriority(os.PRIO_PROCESS, 0):
-        yield "the server has another priority"
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return file.read()
-
-
-def _label(process: str) -> bytes | None:
-    """Give what a security module has put on a process, None where none tells (EINVAL), or there is none."""
-    try:
-        return _read(f"/proc/{process}/attr/current")
-    except OSError as error:
-        if error.errno in (errno.EINVAL, errno.ENOENT):
-            return None
-        raise
-
-
-def _status(pid: int) -> list[bytes]:
-    rows = _read(f"/proc/{pid}/status").split(b"\n")
-    return [row for row in rows if row.split(b":", 1)[0] in _STATUS]
 
 
 @dataclass(eq=False, slots=True)
@@ -155,7 +97,7 @@ class Server:
         self._clients: set[_Client] = set()
         self._lock = threading.Lock()
         self._wake_read, self._wake_write = socket.socketpair()
-        self._listener = _listen(path)
+        self._listener = socket_file.listen(path)
 
     def stop(self) -> None:
         """Let `serve` return; may be called in a signal handler."""
@@ -197,11 +139,11 @@ class Server:
             time.sleep(_REST)
             return
         link.settimeout(_PATIENCE)
-        _pid, uid, _gid = _peer(link)
+        _pid, uid, _gid = peers.peer(link)
         if uid != os.geteuid() or len(self._clients) >= self._most:
             link.close()
             return
-        client = _Client(link, _process(link))
+        client = _Client(link, peers.process(link))
         self._clients.add(client)
         looks.register(link, selectors.EVENT_READ, client)
         client.say(_READY)
@@ -323,17 +265,9 @@ def _unlike(client: _Client) -> str:
     """
     if client.process < 0:
         return "this kernel cannot say for sure who asks (Linux 6.5 can)"
-    why = alike(_peer(client.link)[0])
+    why = inherited.unlike(peers.peer(client.link)[0])
     ended, _, _ = select.select([client.process], [], [], 0)
     return why or ("who connected has ended" if ended else "")
-
-
-def _process(link: socket.socket) -> int:
-    """Give a descriptor of the process that has connected (pidfd_open(2)), -1 where the kernel has none."""
-    try:
-        return link.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
-    except OSError:
-        return -1
 
 
 def _receive(link: socket.socket) -> tuple[bytes, list[int]]:
@@ -346,14 +280,6 @@ def _receive(link: socket.socket) -> tuple[bytes, list[int]]:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             descriptors += struct.unpack(f"{len(data) // size}i", data[: len(data) // size * size])
     return said, descriptors
-
-
-def _peer(link: socket.socket) -> tuple[int, int, int]:
-    """Give pid, uid and gid of who connected."""
-    given: tuple[int, int, int] = _UCRED.unpack(
-        link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    )
-    return given
 
 
 def _read_request(file: int) -> _Asked | None:
@@ -371,61 +297,4 @@ def _read_request(file: int) -> _Asked | None:
     variables = (word.partition("=") for word in words[last:-1])
     return _Asked(
         words[1], words[2], tuple(words[4:last]), {name: value for name, equals, value in variables if equals}
-    )
-
-
-def _listen(path: str) -> socket.socket:
-    """Make the socket, in a directory that nobody else may enter. Raises Usage HB002 or SetupFailed HB674."""
-    if not path.startswith("/"):
-        raise Usage(
-            "HB002",
-            "--socket needs an absolute path",
-            value=f"--socket {path}",
-            why="HARDBOX_SOCKET is read in other directories than this one",
-            instead="--socket ~/.hardbox/socket",
-        )
-    folder = os.path.dirname(path)
-    listener = None
-    try:
-        with suppress(FileExistsError):
-            os.mkdir(folder, 0o700)
-        found = os.lstat(folder)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            # Not chmod(1): it may be everybody's, or have other things in it.
-            raise _no_socket(path, "its directory is not yours alone", f"--socket {path}.d/socket")
-        _take_away_dead(path)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        before = os.umask(0o177)
-        try:
-            listener.bind(path)
-        finally:
-            os.umask(before)
-        listener.listen(128)
-    except OSError as error:
-        if listener is not None:
-            listener.close()
-        raise _no_socket(path, error.strerror or str(error), "--socket ~/.hardbox/socket") from error
-    return listener
-
-
-def _take_away_dead(path: str) -> None:
-    """Remove a socket of ours that nobody serves any more. Raises SetupFailed, OSError."""
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
-        raise _no_socket(path, "something else stands there", "another path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as test:
-        try:
-            test.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-    raise _no_socket(path, "another server answers there", "another path")
-
-
-def _no_socket(path: str, why: str, instead: str) -> SetupFailed:
-    return SetupFailed(
-        "HB674", "the server's socket cannot be made", value=path, origin="--socket", why=why, instead=instead
     )

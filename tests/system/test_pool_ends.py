@@ -240,3 +240,25 @@ def test_to_wait_decides_anew_too(caller: Caller, program: Installed, place: str
         place,
     )
     assert found == [True, True]
+
+
+def test_what_the_owner_gives_up_its_jobs_lose_too(caller: Caller, program: Installed) -> None:
+    found = of_pool(
+        caller,
+        program.python,
+        """
+        import resource
+        out = []
+        show = ["sh", "-c", "ulimit -n; nice"]
+        with hardbox.Pool(size=1) as pool:
+            for _ in range(2):
+                pool.wait_ready(1)
+                out.append(pool.run(show, input=b"", capture=True).stdout.split() == [b"256", b"0"])
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+            os.nice(7)
+            out.append(pool.run(show, input=b"", capture=True).stdout.decode().split())
+            out.append(hardbox.run(show, input=b"", capture=True).stdout.decode().split())
+        print(json.dumps(out))
+        """,
+    )
+    assert found == [True, True, ["64", "7"], ["64", "7"]]

@@ -157,9 +157,9 @@ def test_another_user_is_not_served(caller: Caller, program: Installed, place: s
         argv = [*other, program.python, "-c", text, server.path]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd="/", timeout=100)
         assert (done.stdout, done.stderr) == ("closed\n", "")
-        # The server's own user is answered, if only that this is no request.
+        # The server's own user is told that it is heard.
         control = caller.run(program.python, "-c", text, server.path)
-        assert (control.stdout, control.stderr) == ("02\n", "")
+        assert (control.stdout, control.stderr) == ("06\n", "")
         os.chmod(os.path.dirname(server.path), 0o700)
         assert server.run("--", "true").returncode == 0
 

@@ -1,6 +1,6 @@
 """Whom `hardbox serve` takes for itself: a process from which a job would inherit the same.
 
-Run by: pytest. A program forks a child that changes one thing of its own, and asks `alike` about it.
+Run by: pytest. A program forks a child that changes one thing of its own, and asks `unlike` about it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PREAMBLE = """
 import ctypes, json, os, resource, signal, struct, sys
-from hardbox.pool import server
+from hardbox.pool import inherited
 libc = ctypes.CDLL(None, use_errno=True)
 def load_filter():
     allow = ctypes.create_string_buffer(struct.pack("<HBBI", 6, 0, 0, 0x7FFF0000))
@@ -28,7 +28,7 @@ def write(path, text):
     with open(path, "w") as file:
         file.write(text)
 def of_child(change):
-    "What `alike` says of a child that has changed something."
+    "What `unlike` says of a child that has changed something."
     read, done = os.pipe()
     child = os.fork()
     if child == 0:
@@ -38,7 +38,7 @@ def of_child(change):
     os.close(done)
     assert os.read(read, 1) == b"x"
     try:
-        return server.alike(child)
+        return inherited.unlike(child)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -81,14 +81,14 @@ def test_labels_are_compared_where_there_are_any(caller: Caller, program: Instal
         program.python,
         PREAMBLE,
         """
-        plain, who = server._read, sys.argv[1]
+        plain, who = inherited._read, sys.argv[1]
         def read(path):
             if not path.endswith("/attr/current"):
                 return plain(path)
             if who == "both" or (path == "/proc/self/attr/current") == (who == "the server"):
                 return b"confined (enforce)"
             raise OSError(22, "no module has labels")
-        server._read = read
+        inherited._read = read
         print(json.dumps(of_child(lambda: None)))
         """,
         who,
