@@ -118,6 +118,14 @@ def decide(
             raise Usage(
                 "HB002", "a key is no text", value=repr(name)[:120], instead='settings={"limits.wall": "30s"}'
             )
+    for name, trees_given in (("read", added.read), ("write", added.write), ("allow", added.allow)):
+        if isinstance(trees_given, str | bytes):
+            raise Usage(
+                "HB002",
+                f"{name} is one string, not a list",
+                value=f"{name}={trees_given!r}",
+                instead=f"a list: {name}=[{trees_given!r}]",
+            )
     wanted = [
         *(grants.grant("filesystem.read", path, "read=") for path in added.read),
         *(grants.grant("filesystem.write", path, "write=") for path in added.write),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hardbox import api
 from hardbox.cli import planned, weaker
 from hardbox.cli.options import parse, usage_text
-from hardbox.errors import printable
+from hardbox.errors import Usage, printable
 from hardbox.plan.steps import Facts
 from hardbox.report import absent
 
@@ -27,6 +27,15 @@ def main(argv: list[str]) -> int:
             )
         )
         return 0
+    if request.command and request.command[0].endswith(planned.SUFFIX):
+        # Whoever reviews one plan must not be shown another.
+        raise Usage(
+            "HB002",
+            "a compiled plan is shown by itself",
+            value=request.command[0],
+            why="options and further words would make another plan of it",
+            instead=f"hardbox plan {request.command[0]}; for a command of that name: its path behind sh -c",
+        )
     policy = api.load_profile(request.profile, request.settings, request.reasons)
     prepared = api.prepare(policy, request.command, workdir=request.workdir)
     plan = prepared.plan

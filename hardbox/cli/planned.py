@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hardbox import files, host
 from hardbox.errors import HostUnfit, SetupFailed, printable
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from hardbox.host import HostFacts
     from hardbox.plan import LaunchPlan
 
-_SUFFIX = ".plan"
+SUFFIX: Final = ".plan"
 
 
 def named(argv: Sequence[str]) -> str:
     """Give the file if the words of `hardbox plan` name one, else "". A command of such a name needs "--"."""
     words = [word for word in argv if word != "--json"]
-    return words[0] if len(words) == 1 and words[0].endswith(_SUFFIX) and words[0][0] != "-" else ""
+    return words[0] if len(words) == 1 and words[0].endswith(SUFFIX) and words[0][0] != "-" else ""
 
 
 def main(path: str, *, as_json: bool) -> int:

@@ -319,3 +319,12 @@ def test_what_was_denied_is_told_if_asked(caller: Caller, program: Installed, pl
         path,
     )
     assert found == [[1, 1, 0], 0, True, "file", "likely", f"--read {path}", True]
+
+
+@pytest.mark.parametrize("name", ["read", "write", "allow"])
+def test_one_string_is_no_list_of_its_letters(caller: Caller, program: Installed, name: str) -> None:
+    text = (
+        f"import hardbox\ntry: hardbox.run(['id'], {name}='/usr')\nexcept hardbox.Usage as e: print(e.what)\n"
+    )
+    done = caller.run(program.python, "-c", text)
+    assert (done.stdout, done.stderr) == (f"{name} is one string, not a list\n", "")

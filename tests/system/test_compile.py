@@ -307,3 +307,18 @@ def test_what_is_no_plan_is_not_shown(hardbox: Hardbox, caller: Caller, place: s
     faults.refusal(hardbox("plan", f"{place}/other.plan"), "HB230")
     faults.refusal(hardbox("plan", f"{place}/no-such.plan"), "HB402")
     assert "arg" in hardbox("plan", "--", "no-such.plan").stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("p.plan", "--", "id"), ("--profile", "build", "p.plan"), ("--", "p.plan")], ids=" ".join
+)
+def test_a_compiled_plan_is_never_shown_as_another(
+    hardbox: Hardbox, caller: Caller, program: Installed, place: str, words: tuple[str, ...]
+) -> None:
+    """The control: by itself it is shown."""
+    faults.ran(hardbox("compile", "--profile", "build", "-o", f"{place}/p.plan", "--", "true"))
+    shown = caller.run(program.hardbox, "plan", f"{place}/p.plan", cwd=place)
+    assert faults.ran(shown).startswith("profile build")
+    done = caller.run(program.hardbox, "plan", *words, cwd=place)
+    faults.refusal(done, "HB002", says="by itself")
+    assert done.stdout == ""
