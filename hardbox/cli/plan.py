@@ -27,14 +27,15 @@ def main(argv: list[str]) -> int:
             )
         )
         return 0
-    if request.command and request.command[0].endswith(planned.SUFFIX):
+    before = argv[: argv.index("--")] if "--" in argv else argv
+    if request.command and request.command[0].endswith(planned.SUFFIX) and request.command[0] in before:
         # Whoever reviews one plan must not be shown another.
         raise Usage(
             "HB002",
             "a compiled plan is shown by itself",
             value=request.command[0],
             why="options and further words would make another plan of it",
-            instead=f"hardbox plan {request.command[0]}; for a command of that name: its path behind sh -c",
+            instead=f"hardbox plan {request.command[0]}; for a command of that name: -- in front of it",
         )
     policy = api.load_profile(request.profile, request.settings, request.reasons)
     prepared = api.prepare(policy, request.command, workdir=request.workdir)
