@@ -83,6 +83,8 @@ LEFT_OUT: Final = {
     "tests/attack/test_selftest.py": "the corpus once for every broken protection: hours under emulation,"
     " and it judges the corpus, not the kernel",
     "tests/system/test_recall.py": _DECIDED_BEFORE,
+    "tests/system/test_serve_held.py": "as test_serve.py",
+    "tests/system/test_serve_alike.py": "as test_serve.py",
     "tests/system/test_serve.py": "judges who is served, which Python and the door decide",
     "tests/system/test_parallel_threads.py": "600 launches; test_parallel.py has as many as fit there",
     "tests/attack/test_pool.py": "the corpus twice more; test_pool_handover.py judges what is of the kernel",
