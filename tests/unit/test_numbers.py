@@ -78,7 +78,7 @@ EXITS = {
     "HB_EXIT_NOT_FOUND": errors.EXIT_NOT_FOUND,
     "HB_EXIT_SIGNAL_BASE": errors.EXIT_SIGNAL_BASE,
 }
-# The names that report.py has for itself: HB_RECORD_FAILED is its _FAILED, HB_CAUSE_WALL _CAUSE_WALL.
+# The names that report.py has for itself: HB_RECORD_FAILED is its FAILED, HB_CAUSE_WALL _CAUSE_WALL.
 RECORDS = (
     *("FAILED", "READ", "STARTED", "NO_EXEC", "ENDED"),
     *("DENIED", "OBSERVED", "SAMPLE", "LIMITS", "STREAMS"),
@@ -103,7 +103,9 @@ def test_the_magic_is_the_same() -> None:
 
 
 def test_records_are_the_same() -> None:
-    assert members("hb_record_type") == {f"HB_RECORD_{name}": getattr(report, f"_{name}") for name in RECORDS}
+    # The one that others ask for has a public name.
+    mine = {name: report.FAILED if name == "FAILED" else getattr(report, f"_{name}") for name in RECORDS}
+    assert members("hb_record_type") == {f"HB_RECORD_{name}": number for name, number in mine.items()}
 
 
 def test_what_a_keeper_says_and_hears_is_the_same() -> None:

@@ -57,9 +57,19 @@ def test_what_is_no_plan_is_named(data: bytes, says: str) -> None:
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), min_size=1, max_size=5))
 def test_a_template_gives_the_plan_of_any_command(argv: list[str]) -> None:
-    def plan(words: list[str]) -> LaunchPlan:
-        return LaunchPlan((s.Search("/bin"), *(s.Arg(word) for word in words), s.Exec()), "p", "d")
+    def plan(words: list[str], workdir: str) -> LaunchPlan:
+        steps = (
+            s.Search("/bin"),
+            *(s.Arg(word) for word in words),
+            s.Securebits(),
+            s.Chdir(workdir),
+            s.Exec(),
+        )
+        return LaunchPlan(steps, "p", "d")
 
-    filled = Template(plan(["first", "command"])).filled(tuple(argv))
-    assert filled == plan(argv)
-    assert filled.encode() == plan(argv).encode()
+    template = Template(plan(["first", "command"], "/a"))
+    for workdir in (None, "/b"):
+        filled = template.filled(tuple(argv), workdir)
+        wanted = plan(argv, workdir or "/a")
+        assert filled == wanted
+        assert filled.encode() == wanted.encode()
