@@ -1,6 +1,6 @@
 /* System calls in a loop: prints nanoseconds for each.
  *
- * Run by: bench/loops.py, inside and outside; bench/filters.py, under a filter of its own.
+ * Run by: bench/loops.py, inside and outside; bench/filter_cost.py, under a filter of its own.
  * usage: loops getpid|read|openat|futex|fork|xfcntl|load COUNT [FILTER]
  * FILTER: a program for seccomp(2), as array of struct sock_filter, that is loaded first. With "load" the
  * loading itself is what is measured, in a process of its own each time. */

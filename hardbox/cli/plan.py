@@ -9,7 +9,6 @@ from hardbox import api
 from hardbox.cli import planned, weaker
 from hardbox.cli.options import parse, usage_text
 from hardbox.errors import Usage, printable
-from hardbox.plan.steps import Facts
 from hardbox.report import absent
 
 
@@ -44,20 +43,8 @@ def main(argv: list[str]) -> int:
     if request.json:
         import json  # noqa: PLC0415 (only with --json)
 
-        steps = [
-            {"number": number, "kind": step.kind, "describe": step.describe()}
-            for number, step in enumerate(plan.steps, 1)
-        ]
-        document = {
-            "schema": "hardbox.plan/1",
-            "profile": {"name": plan.policy_name, "sha256": plan.policy_digest},
-            "host_facts": {"sha256": next(step.digest for step in plan.steps if isinstance(step, Facts))},
-            "sha256": plan.digest(),
-            "loosened": dict(policy.loosen),
-            "optional": absent(policy, plan),
-            "steps": steps,
-        }
-        print(json.dumps(document, indent=2))
+        more = {"loosened": dict(policy.loosen), "optional": absent(policy, plan)}
+        print(json.dumps(planned.document(plan, {}, more), indent=2))
         return 0
     print(f"profile {plan.policy_name} (sha256 {plan.policy_digest[:16]}), plan sha256 {plan.digest()[:16]}")
     for key, reason in policy.loosen.items():

@@ -16,7 +16,7 @@ from hardbox.plan import steps as s
 from hardbox.plan.decoded import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hardbox.host import HostFacts
     from hardbox.plan import LaunchPlan
@@ -92,16 +92,24 @@ def _print(plan: LaunchPlan, unfit: str, *, same: bool) -> None:
 
 
 def _print_json(plan: LaunchPlan, unfit: str, *, same: bool) -> None:
-    steps = [
-        {"number": number, "kind": step.kind, "describe": step.describe()}
-        for number, step in enumerate(plan.steps, 1)
-    ]
-    document = {
+    print(json.dumps(document(plan, {"unchanged": same}, {"fits": not unfit}), indent=2))
+
+
+def document(
+    plan: LaunchPlan, of_facts: Mapping[str, object], more: Mapping[str, object]
+) -> dict[str, object]:
+    """Give a plan as `hardbox plan --json` writes it.
+
+    of_facts: what else is known of the host facts; more: of the plan.
+    """
+    return {
         "schema": "hardbox.plan/1",
         "profile": {"name": plan.policy_name, "sha256": plan.policy_digest},
-        "host_facts": {"sha256": _facts_digest(plan), "unchanged": same},
-        "fits": not unfit,
+        "host_facts": {"sha256": _facts_digest(plan), **of_facts},
         "sha256": plan.digest(),
-        "steps": steps,
+        **more,
+        "steps": [
+            {"number": number, "kind": step.kind, "describe": step.describe()}
+            for number, step in enumerate(plan.steps, 1)
+        ],
     }
-    print(json.dumps(document, indent=2))
