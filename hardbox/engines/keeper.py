@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _READY_SECONDS: Final = 30.0
 # After the sandbox has ended: connections are closed, rules and links are taken away.
 _END_SECONDS: Final = 15.0
+# And in all, while it says that it waits for other sandboxes' keepers, one after another.
+_QUEUE_SECONDS: Final = 600.0
 _ROOM: Final = 65536
 # Of what it says in all: 512 rows of at most a few hundred bytes.
 _MOST_SAID: Final = 4 << 20
@@ -83,7 +85,7 @@ class Keeper:
 
     def wait_ready(self) -> None:
         """Wait until it has everything that it needs. Raises SetupFailed HB660 or HB661; it is then gone."""
-        event = self._event("ready", "error", time.monotonic() + _READY_SECONDS)
+        event = self._event("ready", "error", _READY_SECONDS)
         if event is not None and event.get("event") == "ready":
             return
         self.close()
@@ -106,8 +108,7 @@ class Keeper:
 
     def failed(self) -> SetupFailed | None:
         """Give what it said went wrong while the sandbox was set up, if it said so."""
-        deadline = time.monotonic() + _END_SECONDS
-        while (event := self._event("error", "end", deadline)) is not None:
+        while (event := self._event("error", "end", _END_SECONDS)) is not None:
             if event.get("event") == "error":
                 return self._trouble(event)
         return None
@@ -128,11 +129,10 @@ class Keeper:
     def told(self) -> NetworkUse:
         """Wait for its last word, after the launcher has ended; and for its end."""
         self.handed_over()
-        deadline = time.monotonic() + _END_SECONDS
         last: Mapping[str, object] | None = None
         problem = ""
         # In either order: the end of all it counted, and what went wrong.
-        while (event := self._event("end", "error", deadline)) is not None:
+        while (event := self._event("end", "error", _END_SECONDS)) is not None:
             if event.get("event") == "end":
                 last = event
             else:
@@ -169,8 +169,13 @@ class Keeper:
             os.close(descriptor)
         os.waitpid(self.pid, 0)
 
-    def _event(self, first: str, second: str, deadline: float) -> Mapping[str, object] | None:
-        """Give the next event of one of two kinds; None if it ends, or takes too long, without one."""
+    def _event(self, first: str, second: str, patience: float) -> Mapping[str, object] | None:
+        """Give the next event of one of two kinds; None if it ends, or takes too long, without one.
+
+        patience: seconds; anew whenever it says that others have their turn.
+        """
+        began = time.monotonic()
+        deadline = began + patience
         while True:
             while self._lines:
                 event = _object(self._lines.popleft())
@@ -181,6 +186,8 @@ class Keeper:
                     return None
                 if event.get("event") in (first, second):
                     return event
+                if event.get("event") == "queued":
+                    deadline = min(time.monotonic() + patience, began + _QUEUE_SECONDS)
             ready = self._heard <= _MOST_SAID and _readable(self._events, deadline)
             chunk = os.read(self._events, _ROOM) if ready else b""
             if not chunk:

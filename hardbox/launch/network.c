@@ -67,9 +67,11 @@ int network_hear(struct hb_network *network)
 
 	if (got == 1 && network->asked && message.type == HB_GO) {
 		network->asked = 0;
-		return 1;
+		return HB_NETWORK_SERVED;
 	}
-	/* It has one word to say, when it is asked; one that says more is none of ours. */
+	if (got == 1 && network->asked && message.type == HB_QUEUED)
+		return HB_NETWORK_QUEUED;
+	/* It has these to say, when it is asked; one that says more is none of ours. */
 	if (got >= 0)
 		errno = got == 0 ? ECONNRESET : EPROTO;
 

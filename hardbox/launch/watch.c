@@ -18,6 +18,8 @@
 
 /* For the keeper of the job's network, from HELLO to GO. */
 #define KEEPER_PATIENCE_MS 60000u
+/* In all, while it says that others have their turn. */
+#define KEEPER_QUEUE_MS 600000u
 
 uint64_t now_ns(void)
 {
@@ -155,6 +157,7 @@ static int ask_keeper(struct launch *launch)
 		return 1;
 	}
 	/* It has no reason to think for long, and nothing of the job's runs meanwhile. */
+	launch->network.until = later(now_ns(), KEEPER_QUEUE_MS);
 	launch->deadline = later(now_ns(), KEEPER_PATIENCE_MS);
 	return 1;
 }
@@ -163,11 +166,14 @@ static void on_network(struct launch *launch)
 {
 	int heard = network_hear(&launch->network);
 
-	if (heard == 1 && launch->failed == 0 && launch->job >= 0) {
+	/* Not where something else is waited for by now: the job's end. */
+	if (heard == HB_NETWORK_QUEUED && launch->failed == 0 && launch->cause == HB_CAUSE_OWN)
+		launch->deadline = earlier(later(now_ns(), KEEPER_PATIENCE_MS), launch->network.until);
+	if (heard == HB_NETWORK_SERVED && launch->failed == 0 && launch->job >= 0) {
 		launch->deadline = 0;
 		watch_go(launch);
 	}
-	if (heard == 1)
+	if (heard > 0)
 		return;
 	if (launch->hello) {
 		/* Sockets are closed with their keeper, and the job's connections refused. A packet filter

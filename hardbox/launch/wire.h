@@ -17,6 +17,7 @@
  *   relay -> supervisor  OVERFLOW    there is more output than the limit
  *   supervisor -> keeper SOCKET      the same, handed on (hardbox/net)
  *   supervisor -> keeper HELLO       there are no more; the job waits
+ *   keeper -> supervisor QUEUED      not yet: other keepers have their turn, one after another
  *   keeper -> supervisor GO          it serves them
  *
  * Status records to the caller (descriptor --status-fd): type:u32 length:u32 payload.
@@ -29,7 +30,7 @@
 #include <sys/types.h>
 
 enum hb_message_type { HB_GO = 1, HB_FAILED, HB_HELLO, HB_NO_EXEC, HB_SIGNAL, HB_ENDED,
-		       HB_LISTENER, HB_TERMINAL_MASTER, HB_OVERFLOW, HB_SOCKET };
+		       HB_LISTENER, HB_TERMINAL_MASTER, HB_OVERFLOW, HB_SOCKET, HB_QUEUED };
 
 struct hb_message {
 	uint32_t type;

@@ -10,7 +10,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from hardbox.net.trouble import Trouble
-from hardbox.net.wire import GO, HELLO, MESSAGE, SOCKET, message
+from hardbox.net.wire import GO, HELLO, MESSAGE, QUEUED, SOCKET, message
 from hardbox.network_report import DENIED
 
 if TYPE_CHECKING:
@@ -61,10 +61,17 @@ class Supervisor:
             raise Gone(what=_EARLY) from error
         return data, list(found), flags
 
+    def queued(self) -> None:
+        """Say that others have their turn, and that it takes longer. Raises Gone if nobody listens."""
+        self._say(QUEUED)
+
     def go(self) -> None:
         """Say that everything is in force: the job may be executed. Raises Gone if nobody listens."""
+        self._say(GO)
+
+    def _say(self, kind: int) -> None:
         try:
-            self._socket.send(message(GO))
+            self._socket.send(message(kind))
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Gone(what=_EARLY) from error
 

@@ -2,7 +2,8 @@
 
 Run by: hardbox.net.veth, in the keeper's process, as root. Open file description locks (fcntl(2)) belong
 to a descriptor, so a lease ends with the process that holds it, whatever kills it; nothing has to be tidied.
-Byte 0 is the bridge's own: who holds it may change links and rules.
+Byte 0 is the bridge's own: who holds it may change links and rules. What the file contains is how many have
+held it, so that whoever waits can tell a long queue from a holder that does not go on.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from typing import TYPE_CHECKING, Final
 from hardbox.net.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ("FIRST", "FOLDER", "PATIENCE", "Leases")
 
 FOLDER: Final = "/run/hardbox/net"
 FIRST: Final = 2  # 0 is the network itself, 1 the bridge's address
-# Seconds that others may take with links and rules, which are a matter of moments; and between two looks.
+# Seconds that one other may take with links and rules, which is a matter of moments; between two looks; and
+# between two times that whoever waits for us is told of the queue.
 PATIENCE: Final = 20.0
 _PAUSE: Final = 0.02
+_TELL: Final = 1.0
+_TURN: Final = struct.Struct("=Q")
 # struct flock, 64 bits: l_type, l_whence, l_start, l_len, l_pid.
 _FLOCK: Final = struct.Struct("hhqqi4x")
 
@@ -56,20 +60,35 @@ class Leases:
         os.close(self._file)
 
     @contextmanager
-    def alone(self, patience: float = PATIENCE) -> Iterator[None]:
-        """Be the only one that changes the bridge's links and rules; waits.
+    def alone(self, queued: Callable[[], None], patience: float = PATIENCE) -> Iterator[None]:
+        """Be the only one that changes the bridge's links and rules; waits for its turn.
 
-        patience: seconds. Raises Trouble after them: a keeper that is stopped would stop all others for good.
+        queued:   called now and then while others get theirs.
+        patience: seconds for one other. Raises Trouble after them: a keeper that is stopped would stop all
+                  others for good.
         """
-        deadline = time.monotonic() + patience
+        turn, told = self._turn(), time.monotonic()
+        deadline = told + patience
         while not self._try(0):
-            if time.monotonic() >= deadline:
+            now = time.monotonic()
+            if turn != (turn := self._turn()):
+                deadline = now + patience
+                if now >= told + _TELL:
+                    told = now
+                    queued()
+            if now >= deadline:
                 raise self._occupied(patience)
             time.sleep(_PAUSE)
         try:
+            os.pwrite(self._file, _TURN.pack(self._turn() + 1), 0)
             yield
         finally:
             self._lock(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, 0)
+
+    def _turn(self) -> int:
+        """Give how many have been alone so far."""
+        found = os.pread(self._file, _TURN.size, 0)
+        return int(_TURN.unpack(found)[0]) if len(found) == _TURN.size else 0
 
     def take(self) -> int:
         """Lease an address that nobody has. Raises Trouble if there is none.

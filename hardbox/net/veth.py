@@ -16,6 +16,7 @@ import os
 import select
 import socket
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from hardbox.net import flows, links, nft_rules, nft_state, privileges, programs
@@ -26,10 +27,10 @@ from hardbox.net.namespaces import namespace_of
 from hardbox.net.nft_rules import Box
 from hardbox.net.trouble import Trouble
 from hardbox.net.watch import Watch
-from hardbox.net.wire import READY, end
+from hardbox.net.wire import IN_QUEUE, READY, end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hardbox.net.bridge_settings import BridgeSettings, Published
     from hardbox.net.keeper_wire import Say, Supervisor
@@ -58,19 +59,20 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
         name = f"{wanted.bridge}-{os.stat('/proc/self/ns/net').st_ino}"
         leases = stack.enter_context(closing(Leases(name, wanted.subnet.num_addresses, FOLDER)))
         host = stack.enter_context(Links())
-        with leases.alone():  # nobody is in the middle of making the bridge
+        queued = partial(say, IN_QUEUE)
+        with leases.alone(queued):  # nobody is in the middle of making the bridge
             host.remove_unfinished(wanted.bridge)
             host.check_bridge(wanted.bridge, wanted.subnet)
             host.check_subnet(wanted.bridge, wanted.subnet)
         keeper = _Keeper(wanted, leases, host)
-        with keeper.leased():
+        with keeper.leased(queued):
             say(READY)
             descriptor = supervisor.sandbox_socket()
             namespace = namespace_of(descriptor)
             os.close(descriptor)
             # Open until the end: what has passed is read from the interface, which goes with its namespace.
             stack.callback(os.close, namespace)
-            watch = keeper.make(namespace)
+            watch = keeper.make(namespace, supervisor.queued)
             stack.callback(watch.close)
             privileges.keep_only(_TO_KEEP)
             supervisor.go()
@@ -89,19 +91,22 @@ class _Keeper:
         self.ended: dict[str, object] = {}
 
     @contextmanager
-    def leased(self) -> Iterator[None]:
-        """Have an address; leave nothing behind."""
+    def leased(self, queued: Callable[[], None]) -> Iterator[None]:
+        """Have an address; leave nothing behind. queued: as for Leases.alone."""
         self._box = Box(self._wanted.bridge, self._wanted.subnet, self._leases.take())
         try:
             yield
         finally:
-            with self._leases.alone():
+            with self._leases.alone(queued):
                 self._remove()
 
-    def make(self, namespace: int) -> Watch:
-        """Put the sandbox on the bridge. Give the watch over its rules, which began before they did."""
+    def make(self, namespace: int, queued: Callable[[], None]) -> Watch:
+        """Put the sandbox on the bridge. Give the watch over its rules, which began before they did.
+
+        queued: as for Leases.alone.
+        """
         box, host, wanted = self._box, self._host, self._wanted
-        with self._leases.alone():
+        with self._leases.alone(queued):
             state, stale = self._tidy()
             flows.forget(box.address)
             watch = Watch()  # not before: what _tidy deletes is no loss

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 # struct hb_message: type, value, step.
 MESSAGE: Final = struct.Struct("=IiI")
 # enum hb_message_type, as far as it is said to a keeper or by one.
-GO, HELLO, SOCKET = 1, 3, 10
+GO, HELLO, SOCKET, QUEUED = 1, 3, 10, 11
 READY: Final[Mapping[str, object]] = {"event": "ready"}
+# Others have their turn: whoever waits for the next event is asked for patience anew.
+IN_QUEUE: Final[Mapping[str, object]] = {"event": "queued"}
 # Seconds for whoever reads the events to take one.
 _LAST_WORDS: Final = 30
 

@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from hardbox.net.wire import GO, HELLO, MESSAGE, SOCKET, message
+from hardbox.net.wire import GO, HELLO, MESSAGE, QUEUED, SOCKET, message
 from support import patience
 
 if TYPE_CHECKING:
@@ -244,9 +244,11 @@ class Sandbox:
             socket.send_fds(self._supervisor, [message], [self._inner] if descriptor else [])
 
     def answer(self) -> int:
-        """Wait for the keeper's message; 0 if it ends without one."""
-        data = self._supervisor.recv(MESSAGE.size)
-        return int(MESSAGE.unpack(data)[0]) if data else 0
+        """Wait for the keeper's answer, however many have their turn before; 0 if it ends without one."""
+        while data := self._supervisor.recv(MESSAGE.size):
+            if (kind := int(MESSAGE.unpack(data)[0])) != QUEUED:
+                return kind
+        return 0
 
     def ask(self, *words: object) -> str:
         """Let the sandbox do something."""

@@ -141,7 +141,7 @@ def test_a_port_is_published_where_it_is_said(world: World, user: Caller) -> Non
 
 def test_pasta_ends_with_a_keeper_that_is_killed(world: World, user: Caller) -> None:
     box = world.sandbox(user, engine="pasta")
-    assert len(pastas(world)) == 1
+    faults.eventually(lambda: len(pastas(world)) == 1, "pasta has left its start behind it")
     box.keeper.kill()
     box.keeper.wait()
     faults.eventually(lambda: pastas(world) == [], "pasta has ended")

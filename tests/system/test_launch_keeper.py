@@ -16,7 +16,7 @@ import pytest
 from support import faults, launched
 from support.launched import Launched
 
-from hardbox.net.wire import GO, HELLO, SOCKET, message
+from hardbox.net.wire import GO, HELLO, QUEUED, SOCKET, message
 from hardbox.plan import steps
 
 if TYPE_CHECKING:
@@ -140,6 +140,23 @@ def test_a_keeper_that_speaks_nonsense(ground: Ground, data: bytes, early: bool)
         if not early:
             launch.hear_all()
         launch.keeper.send(data)
+        refused(ground, launch, errno.EPROTO)
+
+
+def test_a_keeper_that_has_to_wait_for_others_says_so(ground: Ground) -> None:
+    with ground.launch() as launch:
+        launch.hear_all()
+        for _ in range(3):
+            launch.say(QUEUED)
+            assert ground.nothing_ran(), "the job waits"
+        launch.say(GO)
+        assert launch.end()[0] == 0
+    assert os.listdir(ground.work) == ["canary"]
+
+
+def test_a_queue_before_anything_is_asked_for_is_nonsense(ground: Ground) -> None:
+    with ground.launch() as launch:
+        launch.say(QUEUED)
         refused(ground, launch, errno.EPROTO)
 
 

@@ -130,6 +130,16 @@ NONSENSE: Final = (
 )
 
 
+def test_others_that_have_their_turn_are_waited_for(start: Keepers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "_READY_SECONDS", 2.0)
+    queue = "for _ in range(8):\n    time.sleep(0.5)\n    say({'event': 'queued'})\n"
+    one = start(queue + READY + GONE + f"say({END})")
+    one.wait_ready()
+    assert one.told().complete
+    monkeypatch.setattr(keeper, "_QUEUE_SECONDS", 1.0)
+    assert refused(start(queue + READY)).code == "HB660"
+
+
 @pytest.mark.parametrize("line", NONSENSE, ids=lambda line: repr(line[:20]))
 def test_nonsense_is_no_word_and_nothing_behind_it_is_heard(start: Keepers, line: bytes) -> None:
     assert refused(start(f"raw({line + bytes((10,))!r})\n" + READY)).code == "HB660"

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def no_queue() -> None:
+    pytest.fail("nobody has had a turn")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> str:
     tmp_path.chmod(0o755)
@@ -59,26 +63,26 @@ def test_a_lease_ends_with_the_process_that_is_killed(folder: str) -> None:
 
 def test_being_alone_is_no_lease(folder: str) -> None:
     one, other = Leases("hbx0", 8, folder), Leases("hbx0", 8, folder)
-    with one.alone():
+    with one.alone(no_queue):
         assert not other.alive()
         assert 2 <= other.take() <= 6
 
 
 def test_whoever_holds_the_bridge_and_does_not_go_on_is_not_waited_for_for_ever(folder: str) -> None:
     stopped, other = Leases("hbx0", 8, folder), Leases("hbx0", 8, folder)
-    with stopped.alone():
-        with pytest.raises(Trouble, match="does not let go") as caught, other.alone(patience=0.1):
+    with stopped.alone(no_queue):
+        with pytest.raises(Trouble, match="does not let go") as caught, other.alone(no_queue, patience=0.1):
             pytest.fail("two are alone")
         path = f"{folder}/hbx0.leases"
         assert path in caught.value.why
         assert f"fuser -v {path}" in caught.value.instead
-    with other.alone(patience=0.1):
+    with other.alone(no_queue, patience=0.1):
         pass
 
 
 def test_the_bridge_is_waited_for_while_somebody_works_on_it(folder: str) -> None:
     script = f"import sys; from hardbox.net.leases import Leases; leases = Leases('hbx0', 8, {folder!r})"
-    script += "\nwith leases.alone(): print('alone', flush=True); sys.stdin.read()"
+    script += "\nwith leases.alone(print): print('alone', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -94,9 +98,31 @@ def test_the_bridge_is_waited_for_while_somebody_works_on_it(folder: str) -> Non
 
         timer = threading.Timer(0.1, let_go, [process.stdin])
         timer.start()
-        with here.alone():
+        with here.alone(no_queue):
             assert told
         timer.join()
+
+
+def test_a_queue_takes_its_time_and_is_told_of(folder: str) -> None:
+    other, mine = Leases("hbx0", 8, folder), Leases("hbx0", 8, folder)
+    told: list[str] = []
+    alone, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with other.alone(no_queue):
+            alone.set()
+            # As if others came between: the file says how many have.
+            for number in range(2, 8):
+                over.wait(0.5)
+                with open(f"{folder}/hbx0.leases", "r+b", buffering=0) as file:
+                    file.write(number.to_bytes(8, sys.byteorder))
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert alone.wait(10)
+    with mine.alone(lambda: told.append("queued"), patience=2.5):
+        assert told
+    holder.join()
 
 
 @pytest.mark.parametrize("kind", ["writable", "link", "file"])
