@@ -5,7 +5,7 @@ Run by: the broker; pure but for what it has given out. The addresses exist on t
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Final
 
 from hardbox.network_limits import MOST_WILD_NAMES, SYNTHETIC_4, SYNTHETIC_6
@@ -33,6 +33,7 @@ class Addresses:
         self._suffixes: Final = frozenset(rule.host for rule in rules if rule.kind == "wildcard")
         self._pairs: Final[dict[str, tuple[IPv4Address, IPv6Address]]] = {}
         self._names: Final[dict[IPv4Address | IPv6Address, str]] = {}
+        self._hosts: Final[dict[str, str]] = {}
         self._number = 0
         self._left = MOST_WILD_NAMES
         for rule in rules:
@@ -58,6 +59,23 @@ class Addresses:
         """
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
         return self._names.get(mapped or address)
+
+    def host_of(self, text: str) -> str:
+        """Give the host that a connection to an address is meant for: a name, or the address itself.
+
+        text: as the kernel writes it; a socket for both versions shows IPv4 addresses as IPv4-mapped ones.
+        """
+        known = self._hosts.get(text)
+        if known is not None:
+            return known
+        address = ip_address(text)
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        name = self.name_of(address)
+        host = name or str(mapped or address)
+        # As many as there are names and rules, whatever a job connects to.
+        if name or host in self._taken:
+            self._hosts[text] = host
+        return host
 
     def _give(self, name: str) -> tuple[IPv4Address, IPv6Address]:
         pair = self._next()

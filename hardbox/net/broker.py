@@ -39,7 +39,6 @@ _FD_BYTES: Final = array.array("i").itemsize
 MOST_SOCKETS: Final = 4096 + 3
 PROXY: Final = ("127.0.0.1", network_limits.PROXY_PORT)
 _BACKLOG: Final = 1024
-_ACCEPTS_AT_ONCE: Final = 64
 # How long accepting rests when there is no descriptor or memory for a connection, in seconds.
 _REST: Final = 0.1
 # How long a job's last bytes may take after its end, and how often that is looked at, in seconds.
@@ -165,6 +164,9 @@ class Broker:
             way = (ways.transparent, "transparent")
             if sock.family == _socket.AF_INET6:
                 self.service.ipv6 = True
+        # Every connection begins with what its listener has (tcp(7)).
+        streams.no_delay(sock)
+        streams.bound(sock, 1, outside=False)
         sock.listen(_BACKLOG)
         self._listeners.append((sock, *way))
 
@@ -201,24 +203,25 @@ class Broker:
         self.loop.on_readable(listener[0].fileno(), lambda: self._accept(listener))
 
     def _accept(self, listener: tuple[_socket.socket, Way, str]) -> None:
+        """Take one connection: of more, the loop tells again, after the others have had their turn."""
         sock, way, via = listener
-        for _ in range(_ACCEPTS_AT_ONCE):
-            try:
-                # `socket`'s own way to accept (see loop.py), which typeshed leaves out.
-                fd, _ = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 (there is no other)
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError:
-                # No descriptor or memory is left: what waits is still there later, and so is the event.
-                self.loop.on_readable(sock.fileno(), None)
-                self.loop.later(_REST, lambda: self._listen(listener))
-                return
-            client = _socket.socket(fileno=fd)
-            try:
-                self._admit(client, way, via)
-            except Exception as error:  # noqa: BLE001 (one connection's error is not the listener's)
-                streams.reset(self.loop, client)
-                self._callback_failed(error)
+        try:
+            # `socket`'s own way to accept (see loop.py), which typeshed leaves out.
+            fd, _ = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 (there is no other)
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:
+            # No descriptor or memory is left: what waits is still there later, and so is the event.
+            self.loop.on_readable(sock.fileno(), None)
+            self.loop.later(_REST, lambda: self._listen(listener))
+            return
+        # Said, so that it need not be asked (three system calls).
+        client = _socket.socket(sock.family, sock.type, sock.proto, fd)
+        try:
+            self._admit(client, way, via)
+        except Exception as error:  # noqa: BLE001 (one connection's error is not the listener's)
+            streams.reset(self.loop, client)
+            self._callback_failed(error)
 
     def _admit(self, client: _socket.socket, way: Way, via: str) -> None:
         """Start to serve a connection, or reset it if it is one too many."""
@@ -234,8 +237,8 @@ class Broker:
             self.ledger.add(ContactKey(DENIED, "", 0, via, reason))
             return
         client.setblocking(False)  # noqa: FBT003 (its signature)
-        streams.no_delay(client)
-        streams.bound(client, self.ledger.open + 1, outside=False)
+        if self.ledger.open >= streams.FEW:
+            streams.bound(client, self.ledger.open + 1, outside=False)
         connection = Connection(self.loop, self.ledger, client, via, self._settings.patience)
         self.ledger.opened()
 

@@ -91,6 +91,7 @@ class Decider:
         self._unfit = unfit
         self._own = own
         self._wild_names: set[str] = set()
+        self._matched: dict[tuple[str, int], Wanted] = {}
         self._under_way: dict[tuple[str, int], list[Pause]] = {}
         self._queue: list[tuple[str, int, str]] = []
         self._threads = 0
@@ -101,6 +102,9 @@ class Decider:
 
         text: the host as the client wrote it.
         """
+        matched = self._matched.get((text, port))
+        if matched is not None:
+            return matched
         try:
             host = host_of(text)
         except ValueError as error:
@@ -112,7 +116,11 @@ class Decider:
             if len(self._wild_names) >= MOST_WILD_NAMES:
                 raise NotConnected("limit-names", f"more than {MOST_WILD_NAMES} names that match wildcards")
             self._wild_names.add(host.text)
-        return Wanted(host, port, rule)
+        wanted = Wanted(host, port, rule)
+        # In one spelling each: a name has more than could be kept.
+        if text == host.text:
+            self._matched[text, port] = wanted
+        return wanted
 
     async def connect(self, wanted: Wanted) -> _socket.socket:
         """Connect to the first vetted address that answers. Raises NotConnected."""

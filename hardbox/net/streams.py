@@ -68,6 +68,9 @@ async def connect(loop: Loop, address: tuple[str, int], deadline: float) -> _soc
     try:
         problem = sock.connect_ex(address)
         if problem == errno.EINPROGRESS:
+            # On this very machine the handshake is over by now: asked again, the kernel says so (connect(2)).
+            problem = sock.connect_ex(address)
+        if problem == errno.EALREADY:
             await loop.writable(sock.fileno(), deadline)
             problem = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
         _raise(problem)

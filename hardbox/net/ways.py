@@ -6,7 +6,6 @@ decision is the same for all (decide.py), and so is the look at the first bytes 
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 
 from hardbox.net import answers, hello, retry, streams
@@ -35,9 +34,7 @@ _QUERY_REST: Final = 0.05
 async def transparent(service: Service, connection: Connection) -> None:
     """Serve a connection that was made to a synthetic address, or to the literal address of a rule."""
     text, connection.port = streams.address_of(connection.client)
-    address = ip_address(text)
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    connection.host = service.addresses.name_of(address) or str(mapped or address)
+    connection.host = service.addresses.host_of(text)
     wanted = service.decider.match(connection.host, connection.port)
     server = await service.decider.connect(wanted)
     connection.allowed(wanted, server)
