@@ -10,14 +10,14 @@ import os
 import shutil
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from measure import (
     BWRAP,
     HARDBOX,
     LAUNCH,
     TRUE,
-    MissingError,
     System,
     alternate,
     build,
@@ -26,6 +26,7 @@ from measure import (
     row,
     spawn,
 )
+from opened import Opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,18 +39,15 @@ _SUBPROCESS = "bwrap, by subprocess.run"
 _PYTHON = "hardbox.run() in Python"
 _RUN = "hardbox run --profile strict"
 _PLAN = "hardbox-launch FILE.plan"
-_POOL = "hardbox.Pool, sent to running"
+_POOL = "hardbox.Pool, call to exec"
 _POOL_WHOLE = "hardbox.Pool, whole run of true"
 _REFILL = 0.05
 
 
 def measure(folder: str, rounds: int) -> list[Row]:
     """Measure all launches; `folder` is ours."""
-    pool, end = _pool()
-    try:
+    with _pool() as pool:
         figures = alternate([*_systems(folder), *pool], rounds, what="launches:")
-    finally:
-        end()
     peers = "`true`, against `bwrap --unshare-all`"
     return [
         row(
@@ -62,12 +60,11 @@ def measure(folder: str, rounds: int) -> list[Row]:
         ),
         row(
             "pool",
-            f"warm pool: {peers}",
+            "warm pool: from the call to the exec of `true`, against a launch by `bwrap --unshare-all`",
             0.15,
             figures,
             _POOL,
             _BWRAP,
-            note="from the call until `date` inside reads the clock, so with the loading of `date`",
         ),
         row("run", f"`hardbox run --profile strict`: {peers}", 1.0, figures, _RUN, _BWRAP),
         row("plan", f"`hardbox-launch FILE.plan`: {peers}", 0.55, figures, _PLAN, _BWRAP),
@@ -118,42 +115,30 @@ def _in_python() -> Callable[[], None]:
     return launch
 
 
-def _pool() -> tuple[tuple[System, ...], Callable[[], object]]:
-    """Give launches by a warm pool, and what ends the pool.
+@contextmanager
+def _pool() -> Iterator[tuple[System, ...]]:
+    """Give launches by a warm pool, which ends with this.
 
-    The clock is read by the job: what lies between exec and there, the loading of `date`, is part of the
-    figure. After each the pool makes a new member, for which the others are not made to wait.
+    The moment of the exec is seen from outside. After each job the pool makes a new member, for which the
+    others are not made to wait.
     """
     import hardbox  # noqa: PLC0415 (as above)
 
-    made: Any = getattr(hardbox, "Pool", None)
-    if made is None:
-        return (System(_POOL, _not_there), System(_POOL_WHOLE, _not_there)), lambda: None
-    pool = made(profile="strict", size=8)
-    pool.__enter__()
+    with Opened(TRUE) as seen, hardbox.Pool(profile="strict", size=8) as pool:
 
-    def to_exec() -> float:
-        sent = time.time_ns()
-        done = pool.run(["/usr/bin/date", "+%s%N"], capture=True)
-        time.sleep(_REFILL)
-        return (int(done.stdout) - sent) / 1e6
+        def run() -> tuple[float, float]:
+            handed = pool.handed
+            seen.forget()
+            sent = time.monotonic_ns()
+            done = pool.run([TRUE], input=b"", capture=True)
+            ended = time.monotonic_ns()
+            if done.exit_code != 0 or pool.handed != handed + 1:
+                message = f"hardbox.Pool: exit code {done.exit_code}, {pool.handed - handed} handed over"
+                raise RuntimeError(message)
+            time.sleep(_REFILL)
+            return (seen.next() - sent) / 1e6, (ended - sent) / 1e6
 
-    def whole() -> float:
-        sent = time.perf_counter_ns()
-        done = pool.run([TRUE])
-        taken = (time.perf_counter_ns() - sent) / 1e6
-        if done.exit_code != 0:
-            message = f"hardbox.Pool: exit code {done.exit_code}"
-            raise RuntimeError(message)
-        time.sleep(_REFILL)
-        return taken
-
-    return (System(_POOL, to_exec), System(_POOL_WHOLE, whole)), lambda: pool.__exit__(None, None, None)
-
-
-def _not_there() -> None:
-    message = "not there: this hardbox has no Pool"
-    raise MissingError(message)
+        yield System(_POOL, lambda: run()[0]), System(_POOL_WHOLE, lambda: run()[1])
 
 
 def bundle(folder: str) -> str:
