@@ -58,8 +58,15 @@ class HardboxError(Exception):
         self.rule = rule
         self.instead = instead
 
+    def __str__(self) -> str:
+        """Give all of it: what stands below a traceback is often all that anybody sees."""
+        return "\n".join([f"[{self.code}] {_shown(self.what)}", *self._rows()])
+
     def render(self) -> str:
         """Give the block that the command line prints; ends with a newline."""
+        return "\n".join([f"hardbox: {self.verdict} [{self.code}]: {_shown(self.what)}", *self._rows(), ""])
+
+    def _rows(self) -> list[str]:
         value = self.value + (f"        ({self.origin})" if self.value and self.origin else "")
         rows = (
             ("value", value or self.origin),
@@ -67,9 +74,7 @@ class HardboxError(Exception):
             ("rule", self.rule),
             ("instead", self.instead),
         )
-        lines = [f"hardbox: {self.verdict} [{self.code}]: {_shown(self.what)}"]
-        lines += [f"  {name:<8} {_shown(text)}" for name, text in rows if text]
-        return "\n".join([*lines, "  nothing was run", ""])
+        return [*(f"  {name:<8} {_shown(text)}" for name, text in rows if text), "  nothing was run"]
 
     def to_json(self) -> dict[str, str]:
         """Give the parts as plain values, for a report."""

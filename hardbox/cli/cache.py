@@ -23,7 +23,10 @@ def main(argv: list[str]) -> int:
         return 0
     if argv not in ([], ["clear"]):
         raise Usage(
-            "HB001", "hardbox cache has no such word", value=" ".join(argv), instead="hardbox cache clear"
+            "HB001",
+            "hardbox cache has no such word",
+            value=" ".join(argv),
+            instead="hardbox cache says what is kept; hardbox cache clear removes it",
         )
     names = cache.names()
     seals = sum(name.endswith(".seal") for name in names)

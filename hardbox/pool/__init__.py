@@ -20,7 +20,7 @@ from hardbox.errors import HardboxError, SetupFailed
 from hardbox.pool import decision
 from hardbox.pool.idle import IdleMembers
 from hardbox.pool.starting import Job, Starter, kind
-from hardbox.pool.turns import Cancelled, Ticket, Turns, check, closed
+from hardbox.pool.turns import Cancelled, Ticket, Turns, check, check_number, closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +81,7 @@ class Pool:
         self._settings = dict(settings or {})
         self._loosen = dict(loosen or {})
         self._lock = threading.RLock()
-        self.waiting = waiting
+        self.waiting, self._size = waiting, size
         self._turns = Turns(size, waiting, patience)
         self._tickets: weakref.WeakSet[Ticket] = weakref.WeakSet()
         self._last = IdleMembers(size, idle, self._same)
@@ -118,8 +118,9 @@ class Pool:
     def wait_ready(self, count: int = 1, seconds: float = 60.0) -> bool:
         """Wait until `count` members wait for a job; says whether they do.
 
-        Raises what keeps them from being made.
+        Raises what keeps them from being made, and Usage HB002 for more than there ever are.
         """
+        check_number("count", count, 0, self._size)
         with self._lock:
             if self._ground is not None:
                 self._renew()

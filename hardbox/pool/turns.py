@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from hardbox.errors import SetupFailed, Usage
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _MOST: Final = 1024
+# Seconds; a member that may wait for less is never there when it is wanted.
+_LEAST_IDLE: Final = 0.1
 
 
 class Cancelled(Exception):  # noqa: N818 (as in asyncio)
@@ -159,19 +161,24 @@ def closed() -> SetupFailed:
 
 def check(size: int, idle: float, waiting: int, patience: float) -> None:
     """Refuse numbers that no pool can have. Raises Usage HB002."""
-    numbers: dict[str, tuple[float, int, int]] = {
-        "size": (size, 1, _MOST),
-        "waiting": (waiting, 0, 1 << 20),
-        "idle": (idle, 0, 1 << 30),
-        "patience": (patience, 0, 1 << 30),
+    numbers: dict[str, tuple[float, float, int, bool]] = {
+        "size": (size, 1, _MOST, True),
+        "waiting": (waiting, 0, 1 << 20, True),
+        "idle": (idle, _LEAST_IDLE, 1 << 30, False),
+        "patience": (patience, 0, 1 << 30, False),
     }
-    for name, (value, least, most) in numbers.items():
-        given: object = value
-        if isinstance(given, bool) or not isinstance(given, int | float) or not least <= given <= most:
-            raise Usage(
-                "HB002",
-                f"a pool's {name} is out of range",
-                value=f"{name}={given!r}"[:120],
-                why=f"it is a number from {least} to {most}",
-                instead=f"{name}={8 if name == 'size' else 60}",
-            )
+    for name, (value, least, most, whole) in numbers.items():
+        check_number(name, value, least, most, whole=whole)
+
+
+def check_number(name: str, given: object, least: float, most: float, *, whole: bool = True) -> None:
+    """Refuse what is no number of a pool's in its range. Raises Usage HB002."""
+    fit = isinstance(given, int) or (isinstance(given, float) and not whole)
+    if isinstance(given, bool) or not fit or not least <= cast("float", given) <= most:
+        raise Usage(
+            "HB002",
+            f"a pool's {name} is out of range",
+            value=f"{name}={given!r}"[:120],
+            why=f"it is a {'whole number' if whole else 'number'} from {least} to {most}",
+            instead=f"{name}={min(most, 8 if name == 'size' else 60)}",
+        )

@@ -232,16 +232,23 @@ def test_what_cannot_be_pooled_is_refused(caller: Caller, program: Installed) ->
         program.python,
         """
         rows = []
-        for words in ({"profile": "agent"}, {"size": 0}, {"profile": "nope"}, {"read": ["/"]}):
+        wrong = ({"size": 0}, {"size": 1.5}, {"size": True}, {"waiting": 0.5}, {"idle": 0}, {"patience": "1"})
+        for words in ({"profile": "agent"}, {"profile": "nope"}, {"read": ["/"]}, *wrong):
             try:
                 Pool(**words).close()
+            except hardbox.HardboxError as error:
+                rows.append(error.code)
+        with Pool(size=1) as pool:
+            try:
+                pool.wait_ready(2)
             except hardbox.HardboxError as error:
                 rows.append(error.code)
         say(*rows)
         """,
     )
-    assert found[:3] == ["HB011", "HB002", "HB401"]
-    assert found[3].startswith("HB2")
+    assert found[:2] == ["HB011", "HB401"]
+    assert found[2].startswith("HB2")
+    assert found[3:] == ["HB002"] * 7
 
 
 def test_refusals_are_the_same(caller: Caller, program: Installed) -> None:
