@@ -56,15 +56,15 @@ def ground(
 ) -> Iterator[Ground]:
     """A plan, a tracer, a canary; afterwards nothing is left of whatever was done.
 
-    A test may ask for a network mode by its parameter, see trace.NETWORKS; without one there is no network.
+    A test may ask for another mode by its parameter, see trace.MODES.
     """
-    network = getattr(request, "param", "none")
+    mode = getattr(request, "param", "none")
     faults.adopt_orphans()
     before = faults.children()
     traces = _traces_of_use()
     cgroups = faults.cgroups_left()
     own = set(os.listdir("/proc/self/fd"))
-    made = trace.make_ground(caller, program, tool, place, network)
+    made = trace.make_ground(caller, program, tool, place, mode)
     yield made
     try:
         faults.eventually(lambda: not faults.orphans(before), "all processes of the test have ended")

@@ -71,7 +71,7 @@ def run(
         done.args,
         done.returncode,
         done.stdout.decode("utf-8", "backslashreplace"),
-        done.stderr.decode("utf-8", "backslashreplace") + _said(plan, records, done.returncode),
+        done.stderr.decode("utf-8", "backslashreplace") + said(plan, records, done.returncode),
     )
 
 
@@ -97,7 +97,7 @@ def _keep(ours: socket.socket) -> None:
         os.close(one)
 
 
-def _said(plan: LaunchPlan, data: bytes, status: int) -> str:
+def said(plan: LaunchPlan, data: bytes, status: int) -> str:
     """Give what the front would say of a launch that failed or was lost; "" if the launcher has not told."""
     if status == 0:
         return ""

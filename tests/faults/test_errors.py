@@ -80,7 +80,7 @@ def verdict(ground: Ground, who: str, call: int, seen: Trace) -> str:  # noqa: P
     return f"status {seen.returncode}: {seen.stderr[:300]!r}"
 
 
-@trace.NETWORKS
+@trace.MODES
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("who", ["launcher", "init", "hand", "job"])
 def test_every_call_fails_once(ground: Ground, who: str, error: str, count: Callable[[str], None]) -> None:
@@ -105,7 +105,7 @@ def test_every_call_fails_once(ground: Ground, who: str, error: str, count: Call
     assert not wrong, "\n".join(wrong)
     # Read-back and status records are told as missing, and refuse nothing; with a keeper most are such. A
     # network that the hand cannot make init makes.
-    assert who == "hand" or refused > total // (12 if ground.network else 3)
+    assert who == "hand" or refused > total // (3 if ground.mode == "none" else 12)
     if trace.ALL and who == "init" and ground.plan is not None:
         kinds = {step.kind for step in ground.plan.steps if step.number >= 40} - SILENT
         assert kinds <= {kind for _, kind in blamed}, "each kind of step inside was seen to fail"

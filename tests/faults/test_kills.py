@@ -47,7 +47,7 @@ def verdict(ground: Ground, who: str, whom: str, seen: Trace) -> str:  # noqa: P
     return "" if seen.returncode == KILLED else f"status {seen.returncode} of a killed launcher"
 
 
-@trace.NETWORKS
+@trace.MODES
 @pytest.mark.parametrize("whom", ["launcher", "init", "both"])
 @pytest.mark.parametrize("who", ["launcher", "init", "hand", "job", "helper"])
 def test_a_kill_at_every_call(ground: Ground, who: str, whom: str, count: Callable[[str], None]) -> None:

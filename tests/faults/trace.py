@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from support import faults, launched
 
-from faults import kept
+from faults import handed, kept
 from hardbox import api, grants
 from hardbox.plan import LaunchPlan, steps
 
@@ -34,8 +34,9 @@ SOURCE: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fault.
 ALL: Final = os.environ.get("HARDBOX_FAULTS", "") == "all"
 CANARY: Final = "canary"
 KILLED: Final = 137
-# Of the plans that are tried; their networks have a keeper, which is the test itself.
-NETWORKS: Final = pytest.mark.parametrize("ground", ["none", "allow", "bridge"], indirect=True)
+# What is tried: a plan by itself; with a network, whose keeper is the test itself; and a member of a pool,
+# whose owner is the test, at its last hold point and at an open one.
+MODES: Final = pytest.mark.parametrize("ground", ["none", "allow", "bridge", "last", "open"], indirect=True)
 # Numbers of x86_64 (asm/unistd_64.h) that the verdicts need; the tracer is of that machine too.
 SENDTO, SENDMSG = 44, 46
 # What the job itself says of its walls.
@@ -91,7 +92,7 @@ class Ground:
     """One caller's plan, and how a launch without a fault looks.
 
     plan:    None where it is only in its file.
-    network: the plan has a network that somebody keeps, and is launched as the front launches it.
+    mode:    see MODES.
     """
 
     caller: Caller
@@ -99,7 +100,7 @@ class Ground:
     tool: str
     place: str
     plan: LaunchPlan | None
-    network: bool = False
+    mode: str = "none"
     look: str = ""
     calls: tuple[tuple[str, int], ...] = ()
     go: int = 0
@@ -125,7 +126,11 @@ class Ground:
         """Launch under the tracer. A process that is left makes it hang: subprocess.TimeoutExpired."""
         log = os.path.join(self.place, "log")
         tool = (self.tool, log, *fault, "--")
-        if self.network:
+        if self.mode in ("last", "open"):
+            assert self.plan is not None
+            at = handed.LAST if self.mode == "last" else handed.open_point(self.plan)
+            done = handed.run(self.caller, self.program, self.plan, at, tool)
+        elif self.mode != "none":
             assert self.plan is not None
             done = kept.run(self.caller, self.program, self.plan, tool)
         else:
@@ -185,12 +190,13 @@ def walls(text: str) -> str:
     return re.sub(" +", " ", _VARIES.sub("N", faults.unexplained(text)))
 
 
-def make_ground(caller: Caller, program: Installed, tool: str, place: str, network: str = "none") -> Ground:
-    """Make the plan, with a network mode, and look at a launch without a fault."""
+def make_ground(caller: Caller, program: Installed, tool: str, place: str, mode: str = "none") -> Ground:
+    """Make the plan, for one of MODES, and look at a launch without a fault."""
     work = faults.own_dir(caller, os.path.join(place, "work"))
     plan = None
     path = os.path.join(place, "p.plan")
-    if network != "none":
+    if mode != "none":
+        network = mode if mode in ("allow", "bridge") else "none"
         plan = launched.commanded(launched.make_plan(caller, program, work, network), "sh", "-c", LOOK)
     elif caller.uid == 0:
         policy = api.load_profile("strict", [grants.grant("filesystem.write", f"{work}:/w", "--write")])
@@ -209,7 +215,7 @@ def make_ground(caller: Caller, program: Installed, tool: str, place: str, netwo
         faults.own(caller, path, plan.encode())
     else:
         faults.ran(caller.run(program.hardbox, "compile", "--write", f"{work}:/w", "-o", path, "--", "true"))
-    bare = Ground(caller, program, tool, place, plan, network != "none")
+    bare = Ground(caller, program, tool, place, plan, mode)
     seen = bare.trace("look")
     assert seen.returncode == 0, (seen.stdout, seen.stderr)
     assert seen.exec

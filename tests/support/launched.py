@@ -37,10 +37,11 @@ from hardbox import api, grants
 from hardbox.profile import Setting
 mode, work, *allow = sys.argv[1:]
 settings = [grants.grant("filesystem.write", work + ":/w", "--write")]
-settings += [Setting("network.mode", mode, "--network")] if mode != "allow" else []
+settings += [Setting("network.mode", mode, "--network")] if mode == "bridge" else []
 settings += [Setting("network.allow", [rule], "--allow", append=True) for rule in allow]
 reasons = {"network.mode": "the test of it"} if mode == "bridge" else {}
-plan = api.prepare(api.load_profile("net-client", settings, reasons), ["true"]).plan
+profile = "strict" if mode == "none" else "net-client"
+plan = api.prepare(api.load_profile(profile, settings, reasons), ["true"]).plan
 sys.stdout.buffer.write(pickle.dumps(plan))
 """
 
@@ -48,7 +49,7 @@ sys.stdout.buffer.write(pickle.dumps(plan))
 def make_plan(caller: Caller, program: Installed, work: str, mode: str = "allow") -> LaunchPlan:
     """Make a plan as the caller; its command is `true`."""
     words = (*caller.prefix, program.python, "-P", "-c", _PLAN, mode, work)
-    allow = ALLOW if mode == "allow" else BRIDGE
+    allow = {"allow": ALLOW, "bridge": BRIDGE}.get(mode, ())
     done = subprocess.run(
         [*words, *allow], capture_output=True, check=True, env=caller.environment(), cwd=caller.home
     )
