@@ -43,7 +43,8 @@ def run(
     before: words before the launcher's own, such as a tracer.
     Raises AssertionError if somebody holds the owner's socket when all processes have ended.
     """
-    theirs_plan = decision.spoken_out(plan, caller.environment())
+    # All that may be passed on is: the steps of both plans have the same numbers.
+    theirs_plan = decision.spoken_out(plan, caller.environment(TERM="dumb"))
     words = tuple(step for step in theirs_plan.steps if isinstance(step, _BROUGHT))
     brought = LaunchPlan(words, plan.policy_name, plan.policy_digest)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -65,10 +65,12 @@ def verdict(ground: Ground, who: str, call: int, seen: Trace) -> str:  # noqa: P
         return "" if trace.formed(seen.stderr) else f"125, but {seen.stderr!r}"
     if who == "job" and seen.returncode == 126:
         return "a job ran" if ran else ""  # "cannot execute", with the reason
-    # Blind after the job was let go: it ends everything, and calls it lost. Looking at the tree takes a
-    # number of calls that depends on who is there, so this may be the poll that stands beside.
+    # Blind after the job was let go, as init is if it cannot wait: it ends everything, and calls it lost.
+    # Looking at the tree takes a number of calls that depends on who is there, so this may be the poll that
+    # stands beside.
     lost = call == POLL or "the sandbox was killed from outside" in seen.stderr
-    if seen.returncode == KILLED and who == "launcher" and lost and seen.sends(who) == ground.go:
+    blind = who == "launcher" or (who == "init" and call == POLL)
+    if seen.returncode == KILLED and blind and lost and seen.sends(who) == ground.go:
         return ""
     # 137: init's word of the end was lost; the job had run, and that is not called a success.
     if seen.returncode == 0 or (seen.returncode == KILLED and call in (RECVMSG, SENDTO) and ran):
