@@ -12,6 +12,7 @@
 #include "io.h"
 #include "launch.h"
 #include "sys.h"
+#include "trees.h"
 #include "wire.h"
 
 int hold_exists(const struct hb_plan *member, uint32_t at)
@@ -66,32 +67,16 @@ static int take_streams(struct launch *launch, const int stream[3])
 static int pass_to_init(struct launch *launch, uint32_t trees)
 {
 	struct hb_hold *hold = &launch->hold;
-	uint32_t seen = 0;
+	uint32_t step = 0;
 
 	launch->plan = &hold->brought;
 	if (handover_send(launch->control, 0, hold->passed) < 0)
 		return blame(launch, 0, errno);
 	streams_leave(&launch->relay.streams);
 	(void)close(hold->passed[0]);
-	for (uint32_t i = 0; i < launch->plan->count; i++) {
-		if (launch->plan->steps[i].kind != HB_TREE || seen++ < trees)
-			continue;
-
-		int tree = tree_open(&launch->plan->steps[i], launch->lease);
-
-		if (tree < 0 || closing(descriptor_send(launch->control, HB_GO, tree), tree) < 0)
-			return blame(launch, i + 1, errno);
-	}
+	if (trees_send(launch->plan, launch->lease, launch->control, trees, &step) < 0)
+		return blame(launch, step, errno);
 	return 0;
-}
-
-static uint32_t trees_of(const struct hb_plan *plan)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < plan->count; i++)
-		count += plan->steps[i].kind == HB_TREE ? 1u : 0u;
-	return count;
 }
 
 /* The job has come: from here on its time counts. */
@@ -155,9 +140,8 @@ int hold_pass(struct launch *launch)
 int hold_init(struct hb_init *init, uint32_t at, struct hb_plan *job, struct hb_command *command)
 {
 	struct hb_message ready = {.type = HB_HELLO};
-	const uint32_t before = init->tree_count;
 	struct hb_handover got;
-	uint32_t seen = 0;
+	uint32_t step;
 
 	if (message_send(init->control, &ready) < 0)
 		return -1;
@@ -172,18 +156,9 @@ int hold_init(struct hb_init *init, uint32_t at, struct hb_plan *job, struct hb_
 	}
 	if (handover_streams(got.descriptor + 1) < 0 || close(got.descriptor[0]) < 0)
 		return -1;
-	for (uint32_t i = 0; i < job->count; i++) {
-		if (job->steps[i].kind != HB_TREE || seen++ < before)
-			continue;
-		if (init->tree_count == HB_TREES_MAX) {
-			errno = E2BIG;
-			return -1;
-		}
-		init->trees[init->tree_count] = descriptor_receive(init->control);
-		if (init->trees[init->tree_count++] < 0)
-			return -1;
-	}
 	init->plan = job;
+	if (trees_receive(init, &step) < 0)
+		return -1;
 	return command_collect(command, job, NULL);
 }
 

@@ -235,11 +235,11 @@ int protection_lift(pid_t pid)
 }
 
 /* A user namespace that exists only to carry an id map: disk owner -> host id of the job. */
-static int idmap_namespace(uint32_t disk_uid, uint32_t uid, uint32_t disk_gid, uint32_t gid)
+static int idmap_namespace(const uint32_t number[4])
 {
 	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
-	struct map uids = {.row = {{disk_uid, uid, 1}}, .count = 1};
-	struct map gids = {.row = {{disk_gid, gid, 1}}, .count = 1};
+	struct map uids = {.row = {{number[0], number[1], 1}}, .count = 1};
+	struct map gids = {.row = {{number[2], number[3], 1}}, .count = 1};
 	pid_t parent = getpid();
 	pid_t child = sys_clone3(&args);
 
@@ -264,7 +264,24 @@ static int idmap_namespace(uint32_t disk_uid, uint32_t uid, uint32_t disk_gid, u
 	return fd;
 }
 
-int tree_open(const struct hb_step *step, const struct hb_lease *lease)
+/* Make `map` the one that a TREE step asks for. 0, or -1 and errno. */
+static int idmap_set(struct hb_idmap *map, const struct hb_step *step, const struct hb_lease *lease)
+{
+	uint32_t number[4] = {(uint32_t)step->field[2].number, 0, (uint32_t)step->field[3].number, 0};
+
+	if (host_id(lease, step->field[4].number, 1, 1, &number[1]) < 0 ||
+	    host_id(lease, step->field[5].number, 1, 1, &number[3]) < 0)
+		return -1;
+	if (map->fd >= 0 && memcmp(map->number, number, sizeof(number)) == 0)
+		return 0;
+	if (map->fd >= 0)
+		(void)close(map->fd);
+	memcpy(map->number, number, sizeof(number));
+	map->fd = idmap_namespace(number);
+	return map->fd < 0 ? -1 : 0;
+}
+
+int tree_open(const struct hb_step *step, const struct hb_lease *lease, struct hb_idmap *map)
 {
 	uint64_t flags = step->field[1].number;
 	int recursive = (flags & HB_TREE_RECURSIVE) != 0;
@@ -273,25 +290,16 @@ int tree_open(const struct hb_step *step, const struct hb_lease *lease)
 			      : open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
 							  AT_EMPTY_PATH |
 							  (recursive ? AT_RECURSIVE : 0u));
-	uint32_t uid = 0;
-	uint32_t gid = 0;
 	int result = tree < 0 ? -1 : 0;
 
 	if (result == 0 && (flags & HB_TREE_IDMAPPED) != 0) {
 		struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP};
-		int ns = -1;
 
-		result = host_id(lease, step->field[4].number, 1, 1, &uid);
+		result = idmap_set(map, step, lease);
+		attributes.userns_fd = (uint64_t)(unsigned int)map->fd;
 		if (result == 0)
-			result = host_id(lease, step->field[5].number, 1, 1, &gid);
-		if (result == 0)
-			ns = idmap_namespace((uint32_t)step->field[2].number, uid,
-					     (uint32_t)step->field[3].number, gid);
-		attributes.userns_fd = (uint64_t)(unsigned int)ns;
-		result = ns < 0 ? -1
-				: mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u),
-						&attributes, sizeof(attributes));
-		result = closing(result, ns);
+			result = mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u),
+					       &attributes, sizeof(attributes));
 	}
 	result = closing(result, source);
 	return result < 0 ? closing(-1, tree) : tree;

@@ -26,7 +26,14 @@ int maps_write(const struct hb_plan *plan, const struct hb_lease *lease, pid_t p
  * that on to the job. Raising the score needs no privilege. 0, or -1 and errno. */
 int protection_lift(pid_t pid);
 
-/* Clone the tree of a TREE step, idmapped; gives a descriptor, or -1 and errno. */
-int tree_open(const struct hb_step *step, const struct hb_lease *lease);
+/* A user namespace that carries an id map for trees: disk owner -> host id, user and group; fd -1: none. */
+struct hb_idmap {
+	uint32_t number[4];
+	int fd;
+};
+
+/* Clone the tree of a TREE step, idmapped; gives a descriptor, or -1 and errno. `map` is kept for the next
+ * one, most of which have the same: to make it takes a process. */
+int tree_open(const struct hb_step *step, const struct hb_lease *lease, struct hb_idmap *map);
 
 #endif

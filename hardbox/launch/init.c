@@ -23,6 +23,7 @@
 #include "network.h"
 #include "sys.h"
 #include "terminal.h"
+#include "trees.h"
 #include "wire.h"
 
 #define EXIT_INIT_FAILED 125
@@ -49,21 +50,6 @@ static int follow_supervisor(const struct hb_init *init)
 	if ((event.revents & (POLLHUP | POLLERR)) != 0)
 		_exit(EXIT_INIT_FAILED);
 	return 0;
-}
-
-static void receive_trees(struct hb_init *init)
-{
-	for (uint32_t i = 0; i < init->plan->count; i++) {
-		if (init->plan->steps[i].kind != HB_TREE)
-			continue;
-		if (init->tree_count == HB_TREES_MAX) {
-			errno = E2BIG;
-			fail(init, i + 1);
-		}
-		init->trees[init->tree_count] = descriptor_receive(init->control);
-		if (init->trees[init->tree_count++] < 0)
-			fail(init, i + 1);
-	}
 }
 
 /* Before anything else, init is in the sandbox's cgroups: made there by clone3 (version 2), or moved
@@ -229,6 +215,7 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	sigset_t child;
 	int signals;
 	int keep[KEPT] = {control, job_socket, -1, lease};
+	uint32_t blamed;
 
 	(void)prctl(PR_SET_NAME, "hardbox-init", 0, 0, 0);
 	if (enter_cgroups(plan, cgroups) < 0)
@@ -247,7 +234,8 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 	/* Until the id maps are written init has no identity; end of file: given up. */
 	if (message_receive(control, &message) != 1 || message.type != HB_GO)
 		_exit(EXIT_INIT_FAILED);
-	receive_trees(&init);
+	if (trees_receive(&init, &blamed) < 0)
+		fail(&init, blamed);
 	for (uint32_t i = 0; i < plan->count; i++) {
 		if (hold->member && hold->at != 0 && i == hold->at && plan != &brought) {
 			if (hold_init(&init, hold->at, &brought, &own) < 0)

@@ -54,9 +54,13 @@ static int step_attach(struct hb_init *init, const struct hb_step *step)
 		errno = EINVAL;
 		return -1;
 	}
-	if (set_attributes(init->trees[slot], step->field[2].number, 0, 1) < 0)
-		return -1;
-	return attach(init, init->trees[slot], step->field[1].string);
+
+	int tree = init->trees[slot];
+
+	init->trees[slot] = -1; /* it can be attached once */
+	if (set_attributes(tree, step->field[2].number, 0, 1) < 0)
+		return closing(-1, tree);
+	return closing(attach(init, tree, step->field[1].string), tree);
 }
 
 /* A device node is what its inode says, not what its name says (CVE-2025-31133). */

@@ -24,6 +24,7 @@
 #include "sys.h"
 #include "tell.h"
 #include "terminal.h"
+#include "trees.h"
 #include "wire.h"
 
 #define NO_CGROUP {.place = -1, .folder = -1, .tasks = -1}
@@ -148,17 +149,8 @@ static int prepare_init(struct launch *launch, const struct hb_lease *lease)
 		return blame_init(launch, step, errno);
 	if (message_send(launch->control, &go) < 0)
 		return blame_init(launch, 0, errno);
-	for (uint32_t i = 0; i < launch->plan->count; i++) {
-		if (launch->plan->steps[i].kind != HB_TREE)
-			continue;
-
-		int tree = tree_open(&launch->plan->steps[i], lease);
-
-		if (tree < 0)
-			return blame_init(launch, i + 1, errno);
-		if (closing(descriptor_send(launch->control, HB_GO, tree), tree) < 0)
-			return blame_init(launch, i + 1, errno);
-	}
+	if (trees_send(launch->plan, lease, launch->control, 0, &step) < 0)
+		return blame_init(launch, step, errno);
 	return limits_apply(launch);
 }
 

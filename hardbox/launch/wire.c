@@ -141,7 +141,7 @@ int descriptor_receive(int socket)
 	if (message_receive_descriptor(socket, &message, &descriptor) < 0)
 		return -1;
 	if (descriptor < 0)
-		errno = EPROTO;
+		errno = EMFILE; /* the message came, and there was no room for what it brought */
 	return descriptor;
 }
 
