@@ -86,7 +86,9 @@ def test_refuse_uses_the_words_of_the_rule_unless_told_otherwise() -> None:
         "  nothing was run\n"
     )
     # Below a traceback this is all that anybody sees.
-    assert str(plain) == "\n".join(["[HB103] the host's network is asked for", *plain.render().splitlines()[1:]])
+    assert str(plain) == "\n".join(
+        ["[HB103] the host's network is asked for", *plain.render().splitlines()[1:]]
+    )
     other = refuse("host-network", what="w", why="y", instead="i")
     assert (other.what, other.why, other.instead, other.code) == ("w", "y", "i", "HB103")
 
