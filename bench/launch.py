@@ -145,6 +145,7 @@ def _pool() -> Iterator[tuple[System, ...]]:
         def run() -> tuple[float, float]:
             handed = pool.handed
             seen.forget()
+            pool.wait_ready(1)
             with _silent():
                 sent = time.monotonic_ns()
                 done = pool.run([TRUE])

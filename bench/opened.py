@@ -17,6 +17,7 @@ _TIME: Final = struct.Struct("=q")
 _EVENTS: Final = 4096
 # Seconds within which one that has been is told.
 _LATE: Final = 0.01
+_PATIENCE: Final = 10.0
 
 
 class Opened:
@@ -52,8 +53,14 @@ class Opened:
             self.next()
 
     def next(self) -> int:
-        """Give the time of the next opening, by time.monotonic_ns(); waits for it."""
-        return int(_TIME.unpack(os.read(self._times, _TIME.size))[0])
+        """Give the time of the next opening, by time.monotonic_ns(); waits for it. Raises RuntimeError."""
+        found = (
+            os.read(self._times, _TIME.size) if select.select([self._times], [], [], _PATIENCE)[0] else b""
+        )
+        if len(found) != _TIME.size:
+            message = "the opening was not told of"
+            raise RuntimeError(message)
+        return int(_TIME.unpack(found)[0])
 
 
 def _tell(events: int, times: int) -> None:

@@ -65,7 +65,9 @@ class ReportFile:
                 if self._refused or self._tree_around(self._asked):
                     return ""
                 self._file = emptied(open_for_writing(self.path))
-            except (OSError, ValueError, SetupFailed) as error:
+            except SetupFailed as error:
+                return error.what
+            except (OSError, ValueError) as error:
                 return getattr(error, "strerror", None) or str(error)
         try:
             with os.fdopen(self._file, "w", encoding="utf-8") as stream:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # An interpreter starts, name servers or tools are looked at: far more than that takes.
 _READY_SECONDS: Final = 30.0
 # After the sandbox has ended: connections are closed, rules and links are taken away.
-_END_SECONDS: Final = 15.0
+_END_SECONDS: Final = 30.0  # more than leases.PATIENCE and its pauses, after which it says what is wrong
 # And in all, while it says that it waits for other sandboxes' keepers, one after another.
 _QUEUE_SECONDS: Final = 600.0
 _ROOM: Final = 65536
@@ -45,6 +45,23 @@ _KEYS: Final = {
     "bridge": ("bridge", "subnet", "dns", "join", "publish"),
 }
 _HINT: Final = "hardbox doctor; --network none runs the job without any network"
+
+
+class _Patience:
+    """How long events are waited for: so many seconds in all, anew whenever other keepers have their turn."""
+
+    def __init__(self, mode: str, seconds: float) -> None:
+        self._queues = mode == "bridge"
+        self._seconds = seconds
+        self._end = time.monotonic() + _QUEUE_SECONDS
+        self.deadline = time.monotonic() + seconds
+        self.queued = False
+
+    def renew(self) -> None:
+        """Take note that it has to wait for others; in mode "allow" there are none."""
+        if self._queues:
+            self.queued = True
+            self.deadline = min(time.monotonic() + self._seconds, self._end)
 
 
 class Keeper:
@@ -85,7 +102,7 @@ class Keeper:
 
     def wait_ready(self) -> None:
         """Wait until it has everything that it needs. Raises SetupFailed HB660 or HB661; it is then gone."""
-        event = self._event("ready", "error", _READY_SECONDS)
+        event = self._event("ready", "error", patience := _Patience(self._mode, _READY_SECONDS))
         if event is not None and event.get("event") == "ready":
             return
         self.close()
@@ -95,8 +112,10 @@ class Keeper:
                 "the process that keeps the job's network has not said that it is ready",
                 value=f'network.mode = "{self._mode}"',
                 origin=self._origin,
-                why="it was killed, hangs, or cannot find its own files; what it said stands above",
-                instead=_HINT,
+                why=f"other sandboxes of its bridge had their turn for {_QUEUE_SECONDS:.0f} seconds"
+                if patience.queued
+                else "it was killed, hangs, or cannot find its own files; what it said stands above",
+                instead="fewer sandboxes of one bridge at a time" if patience.queued else _HINT,
             )
         raise self._trouble(event)
 
@@ -108,7 +127,8 @@ class Keeper:
 
     def failed(self) -> SetupFailed | None:
         """Give what it said went wrong while the sandbox was set up, if it said so."""
-        while (event := self._event("error", "end", _END_SECONDS)) is not None:
+        patience = _Patience(self._mode, _END_SECONDS)
+        while (event := self._event("error", "end", patience)) is not None:
             if event.get("event") == "error":
                 return self._trouble(event)
         return None
@@ -130,9 +150,9 @@ class Keeper:
         """Wait for its last word, after the launcher has ended; and for its end."""
         self.handed_over()
         last: Mapping[str, object] | None = None
-        problem = ""
+        problem, patience = "", _Patience(self._mode, _END_SECONDS)
         # In either order: the end of all it counted, and what went wrong.
-        while (event := self._event("end", "error", _END_SECONDS)) is not None:
+        while (event := self._event("end", "error", patience)) is not None:
             if event.get("event") == "end":
                 last = event
             else:
@@ -169,13 +189,8 @@ class Keeper:
             os.close(descriptor)
         os.waitpid(self.pid, 0)
 
-    def _event(self, first: str, second: str, patience: float) -> Mapping[str, object] | None:
-        """Give the next event of one of two kinds; None if it ends, or takes too long, without one.
-
-        patience: seconds; anew whenever it says that others have their turn.
-        """
-        began = time.monotonic()
-        deadline = began + patience
+    def _event(self, first: str, second: str, patience: _Patience) -> Mapping[str, object] | None:
+        """Give the next event of one of two kinds; None if it ends, or takes too long, without one."""
         while True:
             while self._lines:
                 event = _object(self._lines.popleft())
@@ -187,8 +202,8 @@ class Keeper:
                 if event.get("event") in (first, second):
                     return event
                 if event.get("event") == "queued":
-                    deadline = min(time.monotonic() + patience, began + _QUEUE_SECONDS)
-            ready = self._heard <= _MOST_SAID and _readable(self._events, deadline)
+                    patience.renew()
+            ready = self._heard <= _MOST_SAID and _readable(self._events, patience.deadline)
             chunk = os.read(self._events, _ROOM) if ready else b""
             if not chunk:
                 return None

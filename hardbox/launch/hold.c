@@ -75,7 +75,7 @@ static int pass_to_init(struct launch *launch, uint32_t trees)
 	streams_leave(&launch->relay.streams);
 	(void)close(hold->passed[0]);
 	if (trees_send(launch->plan, launch->lease, launch->control, trees, &step) < 0)
-		return blame(launch, step, errno);
+		return blame_init(launch, step, errno);
 	return 0;
 }
 
@@ -137,12 +137,13 @@ int hold_pass(struct launch *launch)
 	return closing(result, launch->hold.passed[0]);
 }
 
-int hold_init(struct hb_init *init, uint32_t at, struct hb_plan *job, struct hb_command *command)
+int hold_init(struct hb_init *init, uint32_t at, struct hb_plan *job, struct hb_command *command,
+	      uint32_t *step)
 {
 	struct hb_message ready = {.type = HB_HELLO};
 	struct hb_handover got;
-	uint32_t step;
 
+	*step = 0;
 	if (message_send(init->control, &ready) < 0)
 		return -1;
 	if (handover_receive(init->control, &got) != 1)
@@ -157,7 +158,7 @@ int hold_init(struct hb_init *init, uint32_t at, struct hb_plan *job, struct hb_
 	if (handover_streams(got.descriptor + 1) < 0 || close(got.descriptor[0]) < 0)
 		return -1;
 	init->plan = job;
-	if (trees_receive(init, &step) < 0)
+	if (trees_receive(init, step) < 0)
 		return -1;
 	return command_collect(command, job, NULL);
 }

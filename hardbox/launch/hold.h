@@ -73,8 +73,10 @@ int hold_pass(struct launch *launch);
 /* Does the job wait with all its walls up? */
 int hold_last(const struct launch *launch);
 
-/* Init's part: wait at the hold point and go on with the job's plan. 0, or -1 and errno. */
-int hold_init(struct hb_init *init, uint32_t at, struct hb_plan *job, struct hb_command *command);
+/* Init's part: wait at the hold point and go on with the job's plan. step: of that plan, if one of it fails. 0, or
+ * -1 and errno. */
+int hold_init(struct hb_init *init, uint32_t at, struct hb_plan *job, struct hb_command *command,
+	      uint32_t *step);
 /* The job's part: wait with all walls up, and become ready for the exec. step: of the member's plan, if one of
  * it fails. 0, or -1 and errno. */
 int hold_job(const struct hb_plan *member, int socket, struct hb_command *command, uint32_t *step);

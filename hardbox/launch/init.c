@@ -238,8 +238,8 @@ _Noreturn void init_main(const struct hb_plan *plan, const struct hb_command *co
 		fail(&init, blamed);
 	for (uint32_t i = 0; i < plan->count; i++) {
 		if (hold->member && hold->at != 0 && i == hold->at && plan != &brought) {
-			if (hold_init(&init, hold->at, &brought, &own) < 0)
-				fail(&init, 0);
+			if (hold_init(&init, hold->at, &brought, &own, &blamed) < 0)
+				fail(&init, blamed);
 			i = hold_resumes(plan, &brought, hold->at);
 			plan = &brought;
 		}

@@ -31,7 +31,7 @@ struct hb_init {
 	struct hb_cover cover;
 	struct hb_parent parent;
 	uint32_t overlays; /* how many overlays stand on the stage */
-	int trees[HB_TREES_MAX]; /* detached mounts from the supervisor */
+	int *trees; /* detached mounts from the supervisor; -1: attached */
 	uint32_t tree_count;
 	struct hb_hand hand;
 };

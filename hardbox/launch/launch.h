@@ -56,6 +56,8 @@ int timeout_ms(const struct launch *launch);
 
 /* A step failed: remember it, the first one only. Gives -1. step: 1-based, 0: none in particular. */
 int blame(struct launch *launch, uint32_t step, int error);
+/* The same, where init could not be given what it needs: what it said last counts for more than that it is gone. */
+int blame_init(struct launch *launch, uint32_t step, int error);
 /* End everything inside. */
 void kill_all(const struct launch *launch);
 /* The event loop: from the moment that init has all it needs until it has ended. */

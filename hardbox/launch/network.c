@@ -67,11 +67,13 @@ int network_hear(struct hb_network *network)
 
 	if (got == 1 && network->asked && message.type == HB_GO) {
 		network->asked = 0;
+		network->served = 1;
 		return HB_NETWORK_SERVED;
 	}
-	if (got == 1 && network->asked && message.type == HB_QUEUED)
+	/* It may have to wait before we ask, too. */
+	if (got == 1 && !network->served && message.type == HB_QUEUED)
 		return HB_NETWORK_QUEUED;
-	/* It has these to say, when it is asked; one that says more is none of ours. */
+	/* It has these to say; one that says more is none of ours. */
 	if (got >= 0)
 		errno = got == 0 ? ECONNRESET : EPROTO;
 

@@ -16,7 +16,8 @@ struct hb_network {
 	int fd;	       /* to the keeper, -1: there is none, or it has gone */
 	uint32_t left; /* sockets that init has still to send */
 	int asked;     /* the job is ready, and waits until the keeper is */
-	uint64_t until; /* how long it may take at most, by now_ns() */
+	int served;    /* the keeper has said that it is */
+	uint64_t until; /* the moment, by now_ns(), at which it is waited for no longer */
 	int needed;    /* while the job runs, too: its sockets are not what it keeps */
 };
 

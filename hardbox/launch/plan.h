@@ -21,7 +21,7 @@
 #define HB_PLAN_MAX (16u << 20)
 #define HB_STEPS_MAX 16384u
 #define HB_SEARCH_MAX 64u
-#define HB_TREES_MAX 4000u
+#define HB_TREES_MAX 4000u /* of HB_STEPS_MAX each takes four */
 #define HB_FIELDS_MAX 6u
 
 enum hb_kind {

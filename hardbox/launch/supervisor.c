@@ -29,8 +29,7 @@
 
 #define NO_CGROUP {.place = -1, .folder = -1, .tasks = -1}
 
-/* blame(), while init is prepared. What init said last counts for more than that it is gone. */
-static int blame_init(struct launch *launch, uint32_t step, int error)
+int blame_init(struct launch *launch, uint32_t step, int error)
 {
 	struct pollfd event = {.fd = launch->control, .events = POLLIN};
 	struct hb_message message;

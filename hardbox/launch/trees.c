@@ -7,6 +7,7 @@
 #include "trees.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -41,7 +42,7 @@ int trees_send(const struct hb_plan *plan, const struct hb_lease *lease, int con
 		*step = i + 1;
 		result = tree < 0 ? -1 : closing(descriptor_send(control, HB_GO, tree), tree);
 	}
-	return map.fd < 0 ? result : closing(result, map.fd);
+	return closing(result, map.fd);
 }
 
 /* A caller's limit may be lower than what is needed for a moment; the job's own comes with its plan. */
@@ -64,16 +65,24 @@ int trees_receive(struct hb_init *init, uint32_t *step)
 	uint32_t seen = 0;
 
 	*step = 0;
-	if (count > had && make_room(count) < 0)
+	if (count == had)
+		return 0;
+	if (count > HB_TREES_MAX) {
+		errno = E2BIG;
+		return -1;
+	}
+
+	int *trees = realloc(init->trees, count * sizeof(*trees));
+
+	if (trees == NULL)
+		return -1;
+	init->trees = trees;
+	if (make_room(count) < 0)
 		return -1;
 	for (uint32_t i = 0; i < init->plan->count; i++) {
 		if (init->plan->steps[i].kind != HB_TREE || seen++ < had)
 			continue;
 		*step = i + 1;
-		if (init->tree_count == HB_TREES_MAX) {
-			errno = E2BIG;
-			return -1;
-		}
 		init->trees[init->tree_count] = descriptor_receive(init->control);
 		if (init->trees[init->tree_count++] < 0)
 			return -1;

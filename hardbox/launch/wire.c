@@ -138,11 +138,13 @@ int descriptor_receive(int socket)
 	struct hb_message message;
 	int descriptor;
 
-	if (message_receive_descriptor(socket, &message, &descriptor) < 0)
-		return -1;
-	if (descriptor < 0)
-		errno = EMFILE; /* the message came, and there was no room for what it brought */
-	return descriptor;
+	int got = message_receive_descriptor(socket, &message, &descriptor);
+
+	if (got < 0 || descriptor >= 0)
+		return got < 0 ? -1 : descriptor;
+	/* A GO brings one: there was no room for it. */
+	errno = got == 0 ? ECONNRESET : message.type == HB_GO ? EMFILE : EPROTO;
+	return -1;
 }
 
 int record_write(int fd, enum hb_record_type type, const void *head, size_t head_size,

@@ -60,7 +60,13 @@ def keep(wanted: BridgeSettings, supervisor: Supervisor, say: Say) -> dict[str, 
         leases = stack.enter_context(closing(Leases(name, wanted.subnet.num_addresses, FOLDER)))
         host = stack.enter_context(Links())
         queued = partial(say, IN_QUEUE)
-        with leases.alone(queued):  # nobody is in the middle of making the bridge
+
+        def both_queued() -> None:
+            # The job may be ready by now, and the supervisor wait: it was started at the same time.
+            queued()
+            supervisor.queued()
+
+        with leases.alone(both_queued):  # nobody is in the middle of making the bridge
             host.remove_unfinished(wanted.bridge)
             host.check_bridge(wanted.bridge, wanted.subnet)
             host.check_subnet(wanted.bridge, wanted.subnet)

@@ -30,8 +30,8 @@ _BROUGHT: Final = (steps.Env, steps.Search, steps.Arg, steps.Chdir)
 
 def open_point(plan: LaunchPlan) -> int:
     """Give where a member waits for jobs that bring trees."""
-    own = [step.dest for step in plan.steps if isinstance(step, steps.Tmpfs | steps.BindMount | steps.Attach)]
-    return decision.hold_point(plan, [place for place in own if place != "/usr"])
+    scratch = [step.dest for step in plan.steps if isinstance(step, steps.Tmpfs)]
+    return decision.hold_point(plan, ["/w", *scratch])
 
 
 def run(
@@ -73,11 +73,12 @@ def run(
         )
     finally:
         theirs.close()
-        for end in (status, memory, nothing):
-            os.close(end)
+        os.close(status)
+        # What it may still be about to send is open until then.
         owner.join(faults.PATIENCE)
+        for end in (memory, nothing, job, output):
+            os.close(end)
         reader.join(faults.PATIENCE)
-        os.close(job)
         with os.fdopen(heard, "rb") as file:
             records = file.read()
     assert not owner.is_alive(), "the owner's socket is held"
@@ -105,17 +106,11 @@ def _all(end: int) -> bytes:
 
 def _own(ours: socket.socket, job: tuple[int, int, int, int]) -> None:
     """Do what an owner does, until nobody holds the other end."""
-    handed = False
     # Closed whatever happens here: no member waits for an owner that has failed.
     with ours:
         try:
             while data := ours.recv(MESSAGE.size):
-                if MESSAGE.unpack(data)[0] == HELLO and not handed:
-                    handed = True
+                if MESSAGE.unpack(data)[0] == HELLO:
                     socket.send_fds(ours, [message(GO)], job)
-                    os.close(job[2])
         except (ConnectionResetError, BrokenPipeError):
-            pass
-        finally:
-            if not handed:
-                os.close(job[2])
+            return

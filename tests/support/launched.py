@@ -85,11 +85,13 @@ class Launched:
         plan: LaunchPlan,
         words: Callable[[int, int, int], Sequence[str]] | None = None,
         more: tuple[int, ...] = (),
+        binary: str = "",
     ) -> None:
         """Start it.
 
         words: makes the arguments from the descriptors of plan, status and network.
         more:  other descriptors that it gets.
+        binary: another launcher than the installed one.
         """
         self.keeper, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._status, status = os.pipe()
@@ -99,7 +101,7 @@ class Launched:
         given = (memory, status, theirs.fileno())
         self.sockets: list[socket.socket] = []
         self.child = subprocess.Popen(
-            ["env", "--default-signal", *caller.prefix, program.launch, *(words or called)(*given)],
+            ["env", "--default-signal", *caller.prefix, binary or program.launch, *(words or called)(*given)],
             pass_fds=(*given, *more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -10,6 +10,9 @@ import errno
 import os
 import signal
 import socket
+import subprocess
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from hardbox.plan import LaunchPlan
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
+LAUNCH: Final = Path(__file__).parents[2] / "hardbox" / "launch"
 RAN: Final = "echo ran >/w/canary; echo end"
 # Connects to the proxy and to a synthetic address before and after the keeper's death.
 CONNECT: Final = """
@@ -154,10 +158,53 @@ def test_a_keeper_that_has_to_wait_for_others_says_so(ground: Ground) -> None:
     assert os.listdir(ground.work) == ["canary"]
 
 
-def test_a_queue_before_anything_is_asked_for_is_nonsense(ground: Ground) -> None:
+def test_it_may_have_to_wait_before_it_is_asked_too(ground: Ground) -> None:
     with ground.launch() as launch:
         launch.say(QUEUED)
-        refused(ground, launch, errno.EPROTO)
+        launch.hear_all()
+        launch.say(QUEUED)
+        launch.say(GO)
+        assert launch.end()[0] == 0
+    assert os.listdir(ground.work) == ["canary"]
+
+
+@pytest.fixture(scope="session")
+def impatient(base: str) -> str:
+    """A launcher that waits for two seconds, and six in all."""
+    binary = os.path.join(base, "hardbox-launch-impatient")
+    sources = [str(path) for path in sorted(LAUNCH.glob("*.c"))]
+    flags = ("-std=c17", "-D_GNU_SOURCE", "-O1", "-DKEEPER_PATIENCE_MS=2000u", "-DKEEPER_QUEUE_MS=6000u")
+    subprocess.run(["gcc", *flags, *sources, "-o", binary], check=True)
+    return binary
+
+
+def test_it_is_waited_for_as_long_as_others_have_their_turn(ground: Ground, impatient: str) -> None:
+    with Launched(ground.caller, ground.program, ground.plan, binary=impatient) as launch:
+        launch.hear_all()
+        for _ in range(8):
+            time.sleep(0.5)
+            launch.say(QUEUED)
+        assert ground.nothing_ran(), "the job waits"
+        launch.say(GO)
+        assert launch.end()[0] == 0
+    assert os.listdir(ground.work) == ["canary"]
+
+
+@pytest.mark.parametrize("says", [0, 30])
+def test_it_is_not_waited_for_for_ever(ground: Ground, impatient: str, says: int) -> None:
+    """Nor if it goes on saying that others have their turn."""
+    began = time.monotonic()
+    with Launched(ground.caller, ground.program, ground.plan, binary=impatient) as launch:
+        launch.hear_all()
+        for _ in range(says):
+            time.sleep(0.4)
+            try:
+                launch.say(QUEUED)
+            except (BrokenPipeError, ConnectionResetError):
+                break
+        refused(ground, launch, errno.ETIMEDOUT)
+    # By the launcher's own clock; a busy machine only makes it later.
+    assert time.monotonic() - began >= (6 if says else 2)
 
 
 def test_a_go_before_it_is_asked_for_is_none(ground: Ground) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-# More than the descriptors that most callers may have open at once.
-MANY: Final = 1500
+# Fewer than most hard limits on open files allow.
+MANY: Final = 900
 COUNT: Final = "ls /data | wc -l; cat /data/*/name | sort -n | uniq | wc -l; ulimit -n"
 
 
@@ -64,3 +64,19 @@ def test_a_plan_with_many_writable_trees(caller: Caller, program: Installed, pla
     script = "for each in /data/*; do echo x >$each/made; done"
     faults.ran(caller.run(program.launch, f"{place}/p.plan", "--", "sh", "-c", script))
     assert {os.stat(f"{folder}/made").st_uid for folder in folders} == {caller.uid}
+
+
+def test_each_owner_has_an_id_map_of_its_own(caller: Caller, program: Installed, place: str) -> None:
+    """The map of the last tree is kept for the next one with the same owner, and for no other."""
+    if caller.uid:
+        pytest.skip("an ordinary user's trees have no id map of their own, and one owner")
+    owners = [(0, 0), (1234, 1234), (1234, 1234), (0, 0), (1234, 5678), (4321, 5678), (0, 5678)]
+    words = []
+    for number, (uid, gid) in enumerate(owners):
+        folder = faults.own_dir(caller, f"{place}/o{number}")
+        os.chown(folder, uid, gid)
+        words += ["--write", f"{folder}:/data/o{number}"]
+    script = "for each in /data/*; do echo x >$each/made || exit 1; stat -c %u:%g $each; done | uniq"
+    faults.ran(caller.run(program.hardbox, "run", *words, "--", "sh", "-c", script), "1000:1000\n")
+    made = [os.stat(f"{place}/o{number}/made") for number in range(len(owners))]
+    assert [(one.st_uid, one.st_gid) for one in made] == owners

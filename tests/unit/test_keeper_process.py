@@ -12,6 +12,7 @@ import re
 import resource
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -131,13 +132,31 @@ NONSENSE: Final = (
 
 
 def test_others_that_have_their_turn_are_waited_for(start: Keepers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "_READY_SECONDS", 2.0)
-    queue = "for _ in range(8):\n    time.sleep(0.5)\n    say({'event': 'queued'})\n"
-    one = start(queue + READY + GONE + f"say({END})")
+    monkeypatch.setattr(keeper, "_READY_SECONDS", 4.0)
+    queue = "for _ in range(12):\n    time.sleep(0.5)\n    say({'event': 'queued'})\n"
+    one = start(queue + READY + GONE + f"say({END})", mode="bridge")
     one.wait_ready()
     assert one.told().complete
     monkeypatch.setattr(keeper, "_QUEUE_SECONDS", 1.0)
-    assert refused(start(queue + READY)).code == "HB660"
+    found = refused(start(queue + READY, mode="bridge"))
+    assert (found.code, "had their turn" in found.why) == ("HB660", True)
+
+
+def test_where_there_are_no_others_nobody_has_a_turn(start: Keepers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "_READY_SECONDS", 1.0)
+    found = refused(start("while True:\n    time.sleep(0.3)\n    say({'event': 'queued'})\n"))
+    assert (found.code, "had their turn" in found.why) == ("HB660", False)
+
+
+def test_last_words_without_end_have_an_end(start: Keepers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "_END_SECONDS", 1.0)
+    one = start(READY + f"while True:\n    time.sleep(0.3)\n    say({END})\n")
+    one.wait_ready()
+    began = time.monotonic()
+    assert one.told().connections == 1
+    # Killed when it does not end by itself either; far less than it would go on for.
+    assert time.monotonic() - began < 60
+    assert gone(one)
 
 
 @pytest.mark.parametrize("line", NONSENSE, ids=lambda line: repr(line[:20]))

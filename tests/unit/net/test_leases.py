@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from typing import IO, TYPE_CHECKING
 
 import pytest
@@ -106,21 +107,21 @@ def test_the_bridge_is_waited_for_while_somebody_works_on_it(folder: str) -> Non
 def test_a_queue_takes_its_time_and_is_told_of(folder: str) -> None:
     other, mine = Leases("hbx0", 8, folder), Leases("hbx0", 8, folder)
     told: list[str] = []
-    alone, over = threading.Event(), threading.Event()
+    alone = threading.Event()
 
     def hold() -> None:
         with other.alone(no_queue):
             alone.set()
             # As if others came between: the file says how many have.
-            for number in range(2, 8):
-                over.wait(0.5)
+            for number in range(2, 14):
+                time.sleep(0.5)
                 with open(f"{folder}/hbx0.leases", "r+b", buffering=0) as file:
                     file.write(number.to_bytes(8, sys.byteorder))
 
     holder = threading.Thread(target=hold)
     holder.start()
     assert alone.wait(10)
-    with mine.alone(lambda: told.append("queued"), patience=2.5):
+    with mine.alone(lambda: told.append("queued"), patience=4):
         assert told
     holder.join()
 
