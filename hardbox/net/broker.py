@@ -129,6 +129,7 @@ class Broker:
         sockets = [_socket.socket(fileno=fd) for fd in fds]
         if not data and not sockets:
             self.loop.on_readable(self._supervisor.fileno(), None)
+            self._accept_rest()
             self._stop_listening()
             self._drain(self.loop.time() + _DRAIN)
             return False
@@ -204,17 +205,38 @@ class Broker:
 
     def _accept(self, listener: tuple[_socket.socket, Way, str]) -> None:
         """Take one connection: of more, the loop tells again, after the others have had their turn."""
-        sock, way, via = listener
+        sock = listener[0]
         try:
-            # `socket`'s own way to accept (see loop.py), which typeshed leaves out.
-            fd, _ = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 (there is no other)
+            self._accept_one(listener)
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError:
             # No descriptor or memory is left: what waits is still there later, and so is the event.
             self.loop.on_readable(sock.fileno(), None)
             self.loop.later(_REST, lambda: self._listen(listener))
-            return
+
+    def _accept_rest(self) -> None:
+        """Take every connection and query that the job has made before its end: what it tried is told."""
+        for sock in self._names:
+            for _ in range(_BACKLOG // _DATAGRAMS_AT_ONCE):
+                self._answer(sock)
+        for listener in self._listeners:
+            for _ in range(_BACKLOG + 1):
+                try:
+                    self._accept_one(listener)
+                except ConnectionAbortedError:
+                    continue
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    self._callback_failed(error)
+                    break
+
+    def _accept_one(self, listener: tuple[_socket.socket, Way, str]) -> None:
+        """Take one connection. Raises OSError: BlockingIOError if there is none."""
+        sock, way, via = listener
+        # `socket`'s own way to accept (see loop.py), which typeshed leaves out.
+        fd, _ = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 (there is no other)
         # Said, so that it need not be asked (three system calls).
         client = _socket.socket(sock.family, sock.type, sock.proto, fd)
         try:
@@ -286,11 +308,13 @@ class Broker:
         self.ledger.add(ContactKey(FAILED, "", 0, "", "protocol", f"internal error: {type(error).__name__}"))
 
     def _drain(self, end: float) -> None:
-        """Stop once all that the job has sent is on its way, or at the end of its time.
+        """Stop once it is known of each connection where to, and all that the job has sent is on its way.
+
+        Or at the end of its time.
 
         The job's sockets are closed by now: this is a matter of moments, unless a server takes nothing.
         """
-        if self.loop.time() < end and any(conn.all_sent is False for conn in self._tasks.values()):
+        if self.loop.time() < end and any(not conn.all_sent for conn in self._tasks.values()):
             self.loop.later(_DRAIN_STEP, lambda: self._drain(end))
         else:
             self.loop.stop()

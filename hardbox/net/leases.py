@@ -33,6 +33,7 @@ PATIENCE: Final = 20.0
 _PAUSE: Final = 0.02
 _TELL: Final = 1.0
 _TURN: Final = struct.Struct("=Q")
+_TURNS: Final = 1 << 64
 # struct flock, 64 bits: l_type, l_whence, l_start, l_len, l_pid.
 _FLOCK: Final = struct.Struct("hhqqi4x")
 
@@ -80,7 +81,7 @@ class Leases:
                 raise self._occupied(patience)
             time.sleep(_PAUSE)
         try:
-            os.pwrite(self._file, _TURN.pack(self._turn() + 1), 0)
+            os.pwrite(self._file, _TURN.pack((self._turn() + 1) % _TURNS), 0)
             yield
         finally:
             self._lock(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, 0)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MOST: Final = 1024
 # Seconds; a member that may wait for less is never there when it is wanted.
 _LEAST_IDLE: Final = 0.1
+_BITS: Final = 256
 
 
 class Cancelled(Exception):  # noqa: N818 (as in asyncio)
@@ -171,6 +172,15 @@ def check(size: int, idle: float, waiting: int, patience: float) -> None:
         check_number(name, value, least, most, whole=whole)
 
 
+def _shown(given: object) -> str:
+    # Python writes no number of more than 4300 digits.
+    return (
+        "a number of that size"
+        if isinstance(given, int) and given.bit_length() > _BITS
+        else repr(given)[:120]
+    )
+
+
 def check_number(name: str, given: object, least: float, most: float, *, whole: bool = True) -> None:
     """Refuse what is no number of a pool's in its range. Raises Usage HB002."""
     fit = isinstance(given, int) or (isinstance(given, float) and not whole)
@@ -178,7 +188,7 @@ def check_number(name: str, given: object, least: float, most: float, *, whole: 
         raise Usage(
             "HB002",
             f"a pool's {name} is out of range",
-            value=f"{name}={given!r}"[:120],
+            value=f"{name}={_shown(given)}",
             why=f"it is a {'whole number' if whole else 'number'} from {least} to {most}",
             instead=f"{name}={min(most, 8 if name == 'size' else 60)}",
         )

@@ -6,6 +6,7 @@ its servers saw meanwhile is the judge. Others' published bugs have their own fi
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,8 @@ from support import faults
 from support import internet_map as at
 
 if TYPE_CHECKING:
+    from support.callers import Caller
+    from support.installed import Installed
     from support.questions import Asker, Question
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -204,3 +207,31 @@ def test_failed_is_not_denied(asker: Asker) -> None:
     assert _nothing(told.answers[5])
     assert {row["reason"] for row in told.rows(verdict="failed")} == {"unresolved", "unreachable"}
     assert told.rows(verdict="denied") == []
+
+
+# Asks for one name after another, by DNS and by the proxy, and is gone before anybody can have answered.
+HURRY: Final = """
+import os, socket
+kept = []
+for number in range(40):
+    name = b"h%d.attacker.test" % number
+    link = socket.create_connection(("127.0.0.1", 3128))
+    link.sendall(b"\\5\\1\\0\\5\\1\\0\\3" + bytes([len(name)]) + name + b"\\1\\xbb")
+    kept.append(link)
+    query = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    labels = b"".join(bytes([len(one)]) + one for one in (b"q%d" % number, b"attacker", b"test"))
+    query.sendto(b"\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + labels + b"\\0\\0\\1\\0\\1", ("127.0.0.1", 53))
+os._exit(0)
+"""
+
+
+def test_what_a_job_tries_last_is_told_too(caller: Caller, program: Installed, place: str) -> None:
+    """Its end comes while most of it waits to be accepted."""
+    report = f"{place}/report.json"
+    words = ("run", "--profile", "net-client", "--allow", f"{NAME}:443", "--report", report, "--")
+    faults.ran(caller.run(program.hardbox, *words, "python3", "-c", HURRY))
+    with open(report, encoding="utf-8") as file:
+        network = json.load(file)["network"]
+    hosts = {row["host"] for row in network["contacts"]}
+    assert network["complete"]
+    assert hosts == {f"{kind}{number}.attacker.test" for kind in "hq" for number in range(40)}
