@@ -232,7 +232,8 @@ def test_what_cannot_be_pooled_is_refused(caller: Caller, program: Installed) ->
         program.python,
         """
         rows = []
-        wrong = ({"size": 0}, {"size": 1.5}, {"size": True}, {"waiting": 0.5}, {"idle": 0}, {"patience": "1"}, {"size": 10**5000})
+        wrong = ({"size": 0}, {"size": 1.5}, {"size": True}, {"waiting": 0.5}, {"idle": 0}, {"patience": "1"},
+                 {"size": 10**5000})
         for words in ({"profile": "agent"}, {"profile": "nope"}, {"read": ["/"]}, *wrong):
             try:
                 Pool(**words).close()
