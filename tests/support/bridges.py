@@ -122,8 +122,12 @@ class World:
         return shell(self.host, script)
 
     def state(self) -> str:
-        """Give all links, addresses, routes, neighbours and rules of the host."""
-        links = self.on_host("ip -o link | sed 's/^[0-9]*: //' | sort; ip -o -4 addr | cut -d' ' -f2- | sort")
+        """Give all links, addresses, routes, neighbours and rules of the host.
+
+        Not whether a link has a carrier: the kernel finds that out by itself, some time after it was made.
+        """
+        plain = "sed 's/^[0-9]*: //; s/NO-CARRIER,//; s/ state [A-Z]* / /'"
+        links = self.on_host(f"ip -o link | {plain} | sort; ip -o -4 addr | cut -d' ' -f2- | sort")
         return links + self.on_host(
             "ip -4 route show table all; ip -4 neigh show nud permanent; nft list ruleset"
         )
