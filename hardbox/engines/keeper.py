@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 # An interpreter starts, name servers or tools are looked at: far more than that takes.
 _READY_SECONDS: Final = 30.0
 # After the sandbox has ended: connections are closed, rules and links are taken away.
-_END_SECONDS: Final = 30.0  # more than leases.PATIENCE and its pauses, after which it says what is wrong
+_END_SECONDS: Final = 15.0
+# A bridge's keeper may wait for another one that does not go on, and then says so (leases.PATIENCE, 20 s).
+_BRIDGE_END_SECONDS: Final = 30.0
 # And in all, while it says that it waits for other sandboxes' keepers, one after another.
 _QUEUE_SECONDS: Final = 600.0
 _ROOM: Final = 65536
@@ -127,7 +129,7 @@ class Keeper:
 
     def failed(self) -> SetupFailed | None:
         """Give what it said went wrong while the sandbox was set up, if it said so."""
-        patience = _Patience(self._mode, _END_SECONDS)
+        patience = _Patience(self._mode, self._end_seconds())
         while (event := self._event("error", "end", patience)) is not None:
             if event.get("event") == "error":
                 return self._trouble(event)
@@ -150,7 +152,7 @@ class Keeper:
         """Wait for its last word, after the launcher has ended; and for its end."""
         self.handed_over()
         last: Mapping[str, object] | None = None
-        problem, patience = "", _Patience(self._mode, _END_SECONDS)
+        problem, patience = "", _Patience(self._mode, self._end_seconds())
         # In either order: the end of all it counted, and what went wrong.
         while (event := self._event("end", "error", patience)) is not None:
             if event.get("event") == "end":
@@ -175,7 +177,10 @@ class Keeper:
         self._reaped = True
         # A caller that ignores SIGCHLD has no children to wait for.
         with contextlib.suppress(ChildProcessError, ProcessLookupError):
-            self._end(time.monotonic() + _END_SECONDS)
+            self._end(time.monotonic() + self._end_seconds())
+
+    def _end_seconds(self) -> float:
+        return _BRIDGE_END_SECONDS if self._mode == "bridge" else _END_SECONDS
 
     def _end(self, deadline: float) -> None:
         """Wait for its end, which follows the end of the sandbox at once; or make it end. Raises OSError."""

@@ -22,6 +22,7 @@ _COUNT = "faults"
 # The tests' own, and the file that holds the leases of ids, which stays.
 _KNOWN = (
     *("hardbox-tests-", "hardbox-bridges-", "hardbox-canary-", "hardbox-verify-", "hardbox-compare-"),
+    "hardbox-doctor-",
     "hardbox.ids",
 )
 
