@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ROWS = ("binds", "binds-run")
 MANY: Final = 2000
 _PLAN, _RUN = "hardbox-launch FILE.plan", "hardbox run --read ..."
+_BWRAP = f"bwrap, {MANY} times --ro-bind"
 _GOAL = 0.1
 
 
@@ -28,7 +29,7 @@ def measure(folder: str, rounds: int) -> list[Row]:
     theirs = [word for path in paths for word in ("--ro-bind", path, f"/data/{os.path.basename(path)}")]
     figures = alternate(
         [
-            System(f"bwrap, {MANY} times --ro-bind", spawn(*BWRAP, *theirs, "--", TRUE)),
+            System(_BWRAP, spawn(*BWRAP, *theirs, "--", TRUE)),
             System(_PLAN, _sealed(folder, ours)),
             System(_RUN, spawn(HARDBOX, "run", "--profile", "strict", *ours, "--", TRUE)),
         ],
@@ -36,16 +37,15 @@ def measure(folder: str, rounds: int) -> list[Row]:
         warm_up=0,
         what=f"{MANY} binds:",
     )
-    bwrap = f"bwrap, {MANY} times --ro-bind"
     return [
-        row("binds", f"{MANY} binds, a compiled plan against bwrap", _GOAL, figures, _PLAN, bwrap),
+        row("binds", f"{MANY} binds, a compiled plan against bwrap", _GOAL, figures, _PLAN, _BWRAP),
         row(
             "binds-run",
             f"{MANY} binds, `hardbox run`, which decides anew, against bwrap",
             _GOAL,
             figures,
             _RUN,
-            bwrap,
+            _BWRAP,
         ),
     ]
 

@@ -55,23 +55,21 @@ class Addresses:
     def name_of(self, address: IPv4Address | IPv6Address) -> str | None:
         """Give the name that an address was given out for, or None.
 
-        A socket for both versions shows IPv4 addresses as IPv4-mapped ones: read as what they stand for.
+        An IPv4-mapped address is read as what it stands for.
         """
-        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-        return self._names.get(mapped or address)
+        return self._names.get(_unmapped(address))
 
-    def host_of(self, text: str) -> str:
+    def target_of(self, text: str) -> str:
         """Give the host that a connection to an address is meant for: a name, or the address itself.
 
-        text: as the kernel writes it; a socket for both versions shows IPv4 addresses as IPv4-mapped ones.
+        text: as the kernel writes it.
         """
         known = self._hosts.get(text)
         if known is not None:
             return known
-        address = ip_address(text)
-        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-        name = self.name_of(address)
-        host = name or str(mapped or address)
+        address = _unmapped(ip_address(text))
+        name = self._names.get(address)
+        host = name or str(address)
         # As many as there are names and rules, whatever a job connects to.
         if name or host in self._taken:
             self._hosts[text] = host
@@ -93,3 +91,9 @@ class Addresses:
                 return pair
         message = "more names than there are synthetic addresses"
         raise ValueError(message)
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Read an IPv4-mapped address as what it stands for: a socket for both versions shows IPv4 so."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

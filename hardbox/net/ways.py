@@ -34,7 +34,7 @@ _QUERY_REST: Final = 0.05
 async def transparent(service: Service, connection: Connection) -> None:
     """Serve a connection that was made to a synthetic address, or to the literal address of a rule."""
     text, connection.port = streams.address_of(connection.client)
-    connection.host = service.addresses.host_of(text)
+    connection.host = service.addresses.target_of(text)
     wanted = service.decider.match(connection.host, connection.port)
     server = await service.decider.connect(wanted)
     connection.allowed(wanted, server)

@@ -61,16 +61,7 @@ def run(
     owner.start()
     reader.start()
     try:
-        done = subprocess.run(
-            [*caller.prefix, *before, program.launch, *options, "--hold-at", str(at)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env={},
-            cwd=caller.home,
-            timeout=faults.PATIENCE * 3,
-            check=False,
-            pass_fds=given,
-        )
+        done = kept.called(caller, (*before, program.launch, *options, "--hold-at", str(at)), given, {})
     finally:
         theirs.close()
         os.close(status)

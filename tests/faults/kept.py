@@ -21,6 +21,8 @@ from hardbox.net.wire import GO, HELLO, MESSAGE, message
 from hardbox.report import failure, parse_records
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from support.callers import Caller
     from support.installed import Installed
 
@@ -49,16 +51,8 @@ def run(
     keeper = threading.Thread(target=_keep, args=(ours,))
     keeper.start()
     try:
-        done = subprocess.run(
-            [*caller.prefix, *before, program.launch, *launched.called(*given)],
-            input=b"",
-            capture_output=True,
-            env=caller.environment(),
-            cwd=caller.home,
-            timeout=faults.PATIENCE * 3,
-            check=False,
-            pass_fds=given,
-        )
+        words = (*before, program.launch, *launched.called(*given))
+        done = called(caller, words, given, caller.environment())
     finally:
         theirs.close()
         os.close(status)
@@ -72,6 +66,22 @@ def run(
         done.returncode,
         done.stdout.decode("utf-8", "backslashreplace"),
         done.stderr.decode("utf-8", "backslashreplace") + said(plan, records, done.returncode),
+    )
+
+
+def called(
+    caller: Caller, words: Sequence[str], given: tuple[int, ...], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command as a caller, with descriptors."""
+    return subprocess.run(
+        [*caller.prefix, *words],
+        input=b"",
+        capture_output=True,
+        env=environment,
+        cwd=caller.home,
+        timeout=faults.PATIENCE * 3,
+        check=False,
+        pass_fds=given,
     )
 
 

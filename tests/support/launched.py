@@ -13,6 +13,7 @@ import pickle
 import select
 import socket
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from hardbox.net.wire import HELLO, MESSAGE, SOCKET, message
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from support.callers import Caller
     from support.installed import Installed
 
+_SOURCES: Final = Path(__file__).parents[2] / "hardbox" / "launch"
 ALLOW: Final = ("a.example.org:443", "10.0.3.7:5432", "127.0.0.1:8080")
 BRIDGE: Final = ("10.0.0.0/8:443",)
 # With a writable tree, into which a job that ran puts its canary.
@@ -44,6 +46,13 @@ profile = "strict" if mode == "none" else "net-client"
 plan = api.prepare(api.load_profile(profile, settings, reasons), ["true"]).plan
 sys.stdout.buffer.write(pickle.dumps(plan))
 """
+
+
+def compile_launcher(binary: str, *flags: str) -> str:
+    """Compile the launcher with flags of the test's own; gives its path."""
+    sources = [str(path) for path in sorted(_SOURCES.glob("*.c"))]
+    subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", "-O1", *flags, *sources, "-o", binary], check=True)
+    return binary
 
 
 def make_plan(caller: Caller, program: Installed, work: str, mode: str = "allow") -> LaunchPlan:

@@ -10,9 +10,7 @@ import errno
 import os
 import signal
 import socket
-import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from hardbox.plan import LaunchPlan
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
-LAUNCH: Final = Path(__file__).parents[2] / "hardbox" / "launch"
 RAN: Final = "echo ran >/w/canary; echo end"
 # Connects to the proxy and to a synthetic address before and after the keeper's death.
 CONNECT: Final = """
@@ -171,11 +168,8 @@ def test_it_may_have_to_wait_before_it_is_asked_too(ground: Ground) -> None:
 @pytest.fixture(scope="session")
 def impatient(base: str) -> str:
     """A launcher that waits for two seconds, and six in all."""
-    binary = os.path.join(base, "hardbox-launch-impatient")
-    sources = [str(path) for path in sorted(LAUNCH.glob("*.c"))]
-    flags = ("-std=c17", "-D_GNU_SOURCE", "-O1", "-DKEEPER_PATIENCE_MS=2000u", "-DKEEPER_QUEUE_MS=6000u")
-    subprocess.run(["gcc", *flags, *sources, "-o", binary], check=True)
-    return binary
+    patience = ("-DKEEPER_PATIENCE_MS=2000u", "-DKEEPER_QUEUE_MS=6000u")
+    return launched.compile_launcher(os.path.join(base, "hardbox-launch-impatient"), *patience)
 
 
 def test_it_is_waited_for_as_long_as_others_have_their_turn(ground: Ground, impatient: str) -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import launched
 
 if TYPE_CHECKING:
     from support.callers import Caller
     from support.installed import Installed
 
-LAUNCH = Path(__file__).parents[2] / "hardbox" / "launch"
-FLAGS = ("-std=c17", "-D_GNU_SOURCE", "-g", "-O1", "-fno-omit-frame-pointer")
+FLAGS = ("-g", "-fno-omit-frame-pointer")
 CHECKS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 SETTINGS = {"ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 REPORTS = ("Sanitizer", "runtime error", "stack smashing")
@@ -29,10 +29,7 @@ GIVEN_UP = "  nothing was run"
 
 @pytest.fixture(scope="session")
 def sanitized(base: str) -> str:
-    binary = os.path.join(base, "hardbox-launch-sanitized")
-    sources = [str(path) for path in sorted(LAUNCH.glob("*.c"))]
-    subprocess.run(["gcc", *FLAGS, *CHECKS, *sources, "-o", binary], check=True)
-    return binary
+    return launched.compile_launcher(os.path.join(base, "hardbox-launch-sanitized"), *FLAGS, *CHECKS)
 
 
 class Launcher:
